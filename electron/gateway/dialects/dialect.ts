@@ -1,0 +1,131 @@
+/**
+ * What the gateway needs to know of a wire protocol: what a request may cost, what its answer did cost, and how a
+ * refusal or an early end looks to the clients that speak it. A dialect is pure: text in, facts out. It never sees a
+ * key, a price or a socket.
+ */
+import type { DialectId } from '#shared/model.ts';
+import type { Nano } from '#shared/money.ts';
+import type { Refusal } from '#shared/errors.ts';
+import type { JsonFields, JsonEdit } from '../json.ts';
+
+/** Tokens by class, normalised: the first of each pair is the total, the others are parts of it. */
+export interface TokenUsage {
+  inputTokens: number;
+  cachedInputTokens: number;
+  /** All cache writes, those kept for one hour included. */
+  cacheWriteTokens: number;
+  cacheWrite1hTokens: number;
+  audioInputTokens: number;
+  cachedAudioInputTokens: number;
+  imageInputTokens: number;
+  outputTokens: number;
+  reasoningTokens: number;
+  audioOutputTokens: number;
+  imageOutputTokens: number;
+  /** Searches the provider bills by the piece. */
+  webSearches: number;
+}
+
+/** A model call the provider made inside this request and bills in addition, at a model of its own. */
+export interface ExtraPass {
+  model: string | null;
+  usage: TokenUsage;
+}
+
+/** What the request allows, as far as it can make it dearer. */
+export interface RequestFacts {
+  /** As the client wrote it, in the body or the path; null where it names none. */
+  model: string | null;
+  stream: boolean;
+  /** Output tokens allowed for one choice, thinking included; null where the request sets no bound. */
+  maxOutputTokens: number | null;
+  choices: number;
+  /** Service tier asked for (`flex`, `priority`, `fast` …); null where none. */
+  serviceTier: string | null;
+  /** Whether the request asks for cache writes, and of which class: the dearest that can apply. */
+  cacheWrites: 'none' | '5m' | '1h';
+  /** Input tokens beyond one a body byte: images and files by reference, stored conversations, hidden tool prompts. */
+  extraInputTokens: number;
+  /** Billable searches the request allows at the most; 0 where it allows none. */
+  webSearches: number;
+  /** Why the cost of this request does not come back on this connection (a background run …); null where it does. */
+  notMetered: string | null;
+}
+
+export interface AnswerFacts {
+  /** The model that answered, as the provider names it. */
+  model: string | null;
+  serviceTier: string | null;
+  /** null until the provider has reported any. Running counts of a stream that is cut stay here. */
+  usage: TokenUsage | null;
+  /** Whether `usage` is the provider's last word for a complete answer. */
+  usageIsFinal: boolean;
+  extraPasses: ExtraPass[];
+  /** What the provider says it charged; null where it does not say. */
+  reportedCostNano: Nano | null;
+  /** Part of `reportedCostNano` that a gateway account's provider bills to the person's own key (OpenRouter BYOK). */
+  reportedOwnKeyNano: Nano;
+  /** Characters of text, thinking and tool arguments seen, for an estimate where usage is missing. */
+  outputChars: number;
+  /** The provider reported an error inside a successful answer. */
+  failed: boolean;
+}
+
+/**
+ * `pass`: on to the client. `hide`: the chunk exists only because the gateway asked for usage. `last`: on to the
+ * client, and the answer is complete (nothing that matters for the cost can follow).
+ */
+export type EventVerdict = 'pass' | 'hide' | 'last';
+
+/** Collects the facts of one answer. Never throws: an event that cannot be read changes nothing. */
+export interface AnswerReader {
+  readonly facts: AnswerFacts;
+  /** One event of a stream: its `data` text and its `event` name, or one element of a streamed JSON array. */
+  event(data: string, type: string | undefined): EventVerdict;
+  /** A whole JSON answer. */
+  answer(fields: JsonFields): void;
+  /**
+   * The bytes that end this stream properly when it cannot go on (limit, stop, provider gone), given what has been
+   * seen so far. The form was measured to make clients stop and show the message.
+   */
+  ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string;
+}
+
+export interface ReaderOptions {
+  /** Usage was asked for by the gateway, not by the client: the chunk that carries it alone is hidden. */
+  hideUsage: boolean;
+  /** Provider kind or price vendor, for the providers that deviate from the protocol they speak (`xai`, `mistral` …). */
+  vendor: string;
+  /** The provider streams a JSON array instead of events (Gemini without `alt=sse`). */
+  jsonArray?: boolean;
+}
+
+export interface Dialect {
+  readonly id: DialectId;
+  read(body: JsonFields, path: { model: string | null; stream: boolean }): RequestFacts;
+  /** The edits that make the request say so; an empty list where it says so already. */
+  edits(body: JsonFields, change: { model?: string; includeUsage?: boolean; maxOutputTokens?: number }): JsonEdit[];
+  reader(options: ReaderOptions): AnswerReader;
+  refusal(refusal: Refusal, request: { id: string; headers: Readonly<Record<string, string | string[] | undefined>> }): RefusalAnswer;
+}
+
+export interface RefusalAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+export const noUsage: Readonly<TokenUsage> = {
+  inputTokens: 0,
+  cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
+  audioInputTokens: 0,
+  cachedAudioInputTokens: 0,
+  imageInputTokens: 0,
+  outputTokens: 0,
+  reasoningTokens: 0,
+  audioOutputTokens: 0,
+  imageOutputTokens: 0,
+  webSearches: 0,
+};

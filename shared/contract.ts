@@ -1,0 +1,188 @@
+/**
+ * The contract: every call the window (or any other client) can make of the gateway, and every event it is sent.
+ * Both ends parse with these schemas, so adding a method is one entry here and one handler in the gateway.
+ */
+import * as z from 'zod';
+import {
+  Billing,
+  KeyName,
+  KeyRow,
+  LimitAmount,
+  nano,
+  PriceInput,
+  PriceRow,
+  ProviderKind,
+  ProviderRow,
+  RecurringLimit,
+  RequestRow,
+  Settings,
+  Status,
+  UsageGroup,
+} from './model.ts';
+
+const id = z.string().min(1);
+const time = z.iso.datetime({ offset: true });
+const none = z.strictObject({}).default({});
+const done = z.object({});
+
+const slug = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'Use lower-case letters, digits and hyphens, such as my-openai.');
+const baseUrl = z.url({ protocol: /^https?$/, error: 'Enter a full address such as https://api.openai.com/v1.' });
+const credential = z
+  .string()
+  .trim()
+  .max(4096)
+  // A credential is sent as a header value: RFC 9110, section 5.5, leaves no room for line breaks or control characters.
+  .regex(/^[\x21-\x7e]*$/, 'The credential has a character that cannot be sent. Paste it again, without spaces or line breaks.');
+const providerName = z.string().trim().min(1, 'Give the provider a name.').max(80, 'Use at most 80 characters.');
+
+const method = <In extends z.ZodType, Out extends z.ZodType>(input: In, output: Out) => ({ input, output });
+
+export const methods = {
+  'status.get': method(none, Status),
+
+  'keys.list': method(none, z.array(KeyRow)),
+  'keys.create': method(
+    z.strictObject({
+      name: KeyName,
+      limitNano: LimitAmount.nullable().default(null),
+      recurring: RecurringLimit.nullable().default(null),
+      expiresAt: time.nullable().optional(),
+    }),
+    z.object({ key: KeyRow, secret: z.string() }),
+  ),
+  'keys.update': method(
+    z.strictObject({
+      id,
+      name: KeyName.optional(),
+      enabled: z.boolean().optional(),
+      expiresAt: time.nullable().optional(),
+    }),
+    KeyRow,
+  ),
+  /** `recurring` left out keeps the recurring limit as it is; null removes it. */
+  'keys.setLimit': method(
+    z.strictObject({
+      id,
+      limitNano: LimitAmount.nullable(),
+      recurring: RecurringLimit.nullable().optional(),
+      stopRunning: z.boolean().optional(),
+    }),
+    KeyRow,
+  ),
+  'keys.rotate': method(z.strictObject({ id }), z.object({ key: KeyRow, secret: z.string() })),
+  'keys.delete': method(z.strictObject({ id }), done),
+
+  'providers.list': method(none, z.array(ProviderRow)),
+  'providers.create': method(
+    z.strictObject({
+      kind: ProviderKind,
+      name: providerName.optional(),
+      slug: slug.optional(),
+      baseUrl: baseUrl.optional(),
+      credential: credential.optional(),
+      billing: Billing.optional(),
+    }),
+    ProviderRow,
+  ),
+  /** An empty or missing `credential` keeps the stored one; null removes it. */
+  'providers.update': method(
+    z.strictObject({
+      id,
+      name: providerName.optional(),
+      slug: slug.optional(),
+      baseUrl: baseUrl.optional(),
+      credential: credential.nullable().optional(),
+      billing: Billing.optional(),
+      enabled: z.boolean().optional(),
+    }),
+    ProviderRow,
+  ),
+  'providers.delete': method(z.strictObject({ id }), done),
+  /** Lists the provider's models, a call that costs nothing. By id, or with what is typed but not yet saved. */
+  'providers.test': method(
+    z.strictObject({
+      id: id.optional(),
+      kind: ProviderKind.optional(),
+      baseUrl: baseUrl.optional(),
+      credential: credential.optional(),
+    }),
+    z.object({ ok: z.boolean(), message: z.string(), models: z.array(z.string()) }),
+  ),
+
+  'prices.list': method(z.strictObject({ providerId: id.optional() }).default({}), z.array(PriceRow)),
+  'prices.set': method(PriceInput, PriceRow),
+  'prices.remove': method(z.strictObject({ providerId: id, model: z.string() }), done),
+
+  'requests.list': method(
+    z
+      .strictObject({
+        keyId: id.optional(),
+        status: z.union([z.int(), z.enum(['ok', 'error'])]).optional(),
+        model: z.string().optional(),
+        /** Rows older than this id: `next` of the page before. */
+        before: z.int().nullable().optional(),
+        limit: z.int().min(1).max(1000).default(100),
+      })
+      .default({ limit: 100 }),
+    z.object({ rows: z.array(RequestRow), next: z.int().nullable() }),
+  ),
+  'requests.correct': method(
+    z.strictObject({
+      id: z.int(),
+      costNano: nano,
+      reason: z.string().trim().min(1, 'Say why the cost is corrected.').max(500),
+    }),
+    RequestRow,
+  ),
+
+  'usage.summary': method(
+    z.strictObject({ from: time, to: time, groupBy: z.enum(['day', 'key', 'model', 'provider']) }),
+    z.array(UsageGroup),
+  ),
+
+  'settings.get': method(none, Settings),
+  'settings.set': method(Settings.partial().strict(), Settings),
+} as const;
+
+export type Methods = typeof methods;
+export type MethodName = keyof Methods;
+/** What a caller passes: defaults may be left out. */
+export type Input<N extends MethodName> = z.input<Methods[N]['input']>;
+/** What a handler receives: parsed, defaults filled in. */
+export type Parsed<N extends MethodName> = z.output<Methods[N]['input']>;
+export type Output<N extends MethodName> = z.output<Methods[N]['output']>;
+
+export const contractErrorCodes = ['invalid_input', 'not_found', 'conflict', 'unauthorized', 'ledger_unavailable', 'internal'] as const;
+export const ContractError = z.object({
+  code: z.enum(contractErrorCodes),
+  message: z.string(),
+  /** The input field the message belongs to, where it belongs to one. */
+  field: z.string().optional(),
+});
+export type ContractError = z.infer<typeof ContractError>;
+
+export type Answer<T> = { ok: true; value: T } | { ok: false; error: ContractError };
+
+export const events = {
+  /** Rows whose numbers or settings changed, and the ids of keys that are gone. Coalesced. */
+  'keys-changed': z.object({ rows: z.array(KeyRow), removed: z.array(z.string()) }),
+  /** Requests that were settled since the last event, newest last. Coalesced. */
+  'request-settled': z.object({ rows: z.array(RequestRow) }),
+  'status-changed': Status,
+  /** The providers or their prices changed; ask again for what is shown. */
+  'providers-changed': z.object({}),
+} as const;
+
+export type Events = typeof events;
+export type EventName = keyof Events;
+export type EventData<N extends EventName> = z.output<Events[N]>;
+
+export function isMethodName(name: unknown): name is MethodName {
+  return typeof name === 'string' && Object.hasOwn(methods, name);
+}
+
+export function isEventName(name: unknown): name is EventName {
+  return typeof name === 'string' && Object.hasOwn(events, name);
+}

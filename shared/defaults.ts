@@ -1,0 +1,16 @@
+/** Values that more than one part needs to agree on. */
+import type { Settings } from './model.ts';
+
+export const APP_NAME = 'Faregate';
+export const DEFAULT_PORT = 3273;
+export const LOOPBACK = '127.0.0.1';
+
+export const defaultSettings: Settings = {
+  port: DEFAULT_PORT,
+  launchAtLogin: false,
+  thresholds: [80, 95, 100],
+  theme: 'system',
+};
+
+/** Share of a limit, in percent, from which a key counts as near it. */
+export const NEAR_LIMIT_PERCENT = 80;

@@ -1,0 +1,199 @@
+/** The words of the project as types: the shapes that cross from the gateway to the window. */
+import * as z from 'zod';
+import { MAX_LIMIT_NANO } from './money.ts';
+
+export const nano = z.int().min(0);
+const time = z.iso.datetime();
+const count = z.int().min(0);
+
+export const providerKinds = [
+  'openai',
+  'anthropic',
+  'gemini',
+  'openrouter',
+  'llmgateway',
+  'deepseek',
+  'mistral',
+  'groq',
+  'xai',
+  'ollama',
+  'lmstudio',
+  'openai-compatible',
+  'anthropic-compatible',
+] as const;
+export const ProviderKind = z.enum(providerKinds);
+export type ProviderKind = z.infer<typeof ProviderKind>;
+
+/** `own-key`: billed to the person by the provider; `credits`: paid from a gateway account; `free`: an explicit $0. */
+export const Billing = z.enum(['own-key', 'credits', 'free']);
+export type Billing = z.infer<typeof Billing>;
+
+export const dialectIds = [
+  'openai-chat',
+  'openai-completions',
+  'openai-responses',
+  'openai-embeddings',
+  'anthropic-messages',
+  'gemini',
+  'gemini-embeddings',
+] as const;
+export const DialectId = z.enum(dialectIds);
+export type DialectId = z.infer<typeof DialectId>;
+
+export const Every = z.enum(['hour', 'day', 'week', 'month']);
+export type Every = z.infer<typeof Every>;
+
+export const LimitAmount = nano.max(MAX_LIMIT_NANO);
+export const RecurringLimit = z.strictObject({ amountNano: LimitAmount, every: Every });
+export type RecurringLimit = z.infer<typeof RecurringLimit>;
+
+export const KeyName = z.string().trim().min(1, 'Give the key a name.').max(80, 'Use at most 80 characters.');
+
+export const LimitState = z.enum(['none', 'ok', 'near', 'reached']);
+export type LimitState = z.infer<typeof LimitState>;
+
+export const KeyRow = z.object({
+  id: z.string(),
+  name: z.string(),
+  masked: z.string(),
+  status: z.enum(['active', 'disabled', 'expired']),
+  createdAt: time,
+  lastUsedAt: time.nullable(),
+  expiresAt: time.nullable(),
+  /** Settled: `usageCreditsNano` + `usageOwnKeyNano`. What is held for running requests is not in it. */
+  usageNano: nano,
+  usageCreditsNano: nano,
+  usageOwnKeyNano: nano,
+  heldNano: nano,
+  requests: count,
+  inputTokens: count,
+  outputTokens: count,
+  /** Requests served without a price: their cost is unknown and not in the usage. */
+  unpricedRequests: count,
+  limitNano: nano.nullable(),
+  recurring: RecurringLimit.extend({ usedNano: nano, resetsAt: time }).nullable(),
+  limitState: LimitState,
+});
+export type KeyRow = z.infer<typeof KeyRow>;
+
+export const ProviderRow = z.object({
+  id: z.string(),
+  kind: ProviderKind,
+  name: z.string(),
+  slug: z.string(),
+  baseUrl: z.string(),
+  billing: Billing,
+  enabled: z.boolean(),
+  /** Whether a credential is stored. The credential itself never leaves the gateway. */
+  hasCredential: z.boolean(),
+  /** A credential is stored but this machine cannot decrypt it: it has to be entered again. */
+  credentialUnreadable: z.boolean(),
+  dialects: z.array(DialectId),
+  createdAt: time,
+});
+export type ProviderRow = z.infer<typeof ProviderRow>;
+
+export const requestFlags = [
+  'estimated',
+  'overrun',
+  'unpriced',
+  'clamped',
+  'stopped',
+  'interrupted',
+  'corrected',
+] as const;
+export const RequestFlag = z.enum(requestFlags);
+export type RequestFlag = z.infer<typeof RequestFlag>;
+
+export const RequestRow = z.object({
+  id: z.int(),
+  at: time,
+  keyId: z.string(),
+  /** The provider's slug. */
+  provider: z.string(),
+  dialect: DialectId,
+  modelAsked: z.string(),
+  model: z.string(),
+  /** HTTP status the provider answered with; 0 where it gave none. */
+  status: z.int(),
+  stream: z.boolean(),
+  /** Totals; the cached, written and reasoning counts are parts of them. */
+  inputTokens: count,
+  cachedInputTokens: count,
+  cacheWriteTokens: count,
+  cacheWrite1hTokens: count,
+  outputTokens: count,
+  reasoningTokens: count,
+  webSearches: count,
+  /** null = unpriced: the cost is unknown, which is not the same as nothing. */
+  costNano: nano.nullable(),
+  reportedCostNano: nano.nullable(),
+  computedCostNano: nano.nullable(),
+  priceSource: z.string().nullable(),
+  flags: z.array(RequestFlag),
+  firstByteMs: z.number().nullable(),
+  durationMs: z.number(),
+});
+export type RequestRow = z.infer<typeof RequestRow>;
+
+/** A price a person set: US dollars per million tokens, per request where it says so; decimals as numbers or text. */
+const decimal = z
+  .union([z.number().min(0), z.string().regex(/^\d*\.?\d+(e-?\d{1,2})?$/i, 'Enter a price in dollars such as 0.15.')])
+  .transform(String);
+export const PriceInput = z.strictObject({
+  providerId: z.string(),
+  model: z.string().trim().min(1, 'Name the model the price is for.'),
+  input: decimal,
+  output: decimal,
+  cachedInput: decimal.optional(),
+  cacheWrite: decimal.optional(),
+  cacheWrite1h: decimal.optional(),
+  perRequest: decimal.optional(),
+  /** Per 1,000 searches. */
+  webSearch: decimal.optional(),
+});
+export type PriceInput = z.infer<typeof PriceInput>;
+export const PriceRow = PriceInput.extend({ source: z.string(), setAt: time });
+export type PriceRow = z.infer<typeof PriceRow>;
+
+export const Settings = z.object({
+  port: z.int().min(0).max(65535),
+  launchAtLogin: z.boolean(),
+  /** Percent of a limit at which the person is told. */
+  thresholds: z.array(z.int().min(1).max(100)).max(10),
+  theme: z.enum(['system', 'light', 'dark']),
+});
+export type Settings = z.infer<typeof Settings>;
+
+export const Totals = z.object({
+  usageNano: nano,
+  heldNano: nano,
+  todayNano: nano,
+  monthNano: nano,
+  requests: count,
+  running: count,
+});
+
+export const Status = z.object({
+  version: z.string(),
+  gatewayUrl: z.string(),
+  paused: z.boolean(),
+  /** A fault that needs the person, in one sentence that says what to do; null when all is well. */
+  problem: z.string().nullable(),
+  totals: Totals,
+});
+export type Status = z.infer<typeof Status>;
+
+export const UsageGroup = z.object({
+  /** The day (YYYY-MM-DD, local), key id, model, or provider slug. */
+  group: z.string(),
+  requests: count,
+  inputTokens: count,
+  cachedInputTokens: count,
+  outputTokens: count,
+  costNano: nano,
+  costCreditsNano: nano,
+  costOwnKeyNano: nano,
+  unpricedRequests: count,
+});
+export type UsageGroup = z.infer<typeof UsageGroup>;
