@@ -1,0 +1,249 @@
+/**
+ * Everything the project tests about itself, in order: check (types, lint, format), build, vitest, playwright.
+ *
+ *   node test/run.ts                        all of it
+ *   node test/run.ts check                  one part; the parts are named in `parts` below
+ *   node test/run.ts vitest test/gateway    one part, for these files
+ *   node test/run.ts --update-screenshots   also takes the README's pictures again
+ *
+ * The last line is `N passed, N failed`, with `, N skipped` where any were; the exit code is 1 where any failed.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { ensureChromium } from './support/chromium.ts';
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Ended {
+  code: number;
+  output: string;
+}
+
+const root = resolve(import.meta.dirname, '..');
+const reports = mkdtempSync(join(tmpdir(), 'faregate-test-'));
+const running = new Set<ChildProcess>();
+const environment: NodeJS.ProcessEnv = { ...process.env };
+const failures: string[] = [];
+
+const parts = { check, build, vitest, playwright } satisfies Record<
+  string,
+  (paths: string[]) => Promise<Count>
+>;
+type Part = keyof typeof parts;
+const isPart = (name: string | undefined): name is Part => name !== undefined && Object.hasOwn(parts, name);
+
+process.once('SIGINT', () => interrupt('SIGINT', 130));
+process.once('SIGTERM', () => interrupt('SIGTERM', 143));
+
+const code = await main(process.argv.slice(2));
+rmSync(reports, { recursive: true, force: true });
+process.exit(code);
+
+async function main(given: string[]): Promise<number> {
+  const words = given.filter((word) => word !== '--update-screenshots');
+  if (words.length < given.length) environment['UPDATE_SCREENSHOTS'] = '1';
+  const [first, ...paths] = words;
+  if (first !== undefined && !isPart(first)) {
+    console.error(`Unknown part "${first}". Parts: ${Object.keys(parts).join(', ')}; --update-screenshots.`);
+    return 2;
+  }
+
+  const total: Count = { passed: 0, failed: 0, skipped: 0 };
+  for (const name of order(first)) {
+    const started = performance.now();
+    console.log(`\n── ${name}`);
+    const count = await parts[name](paths);
+    total.passed += count.passed;
+    total.failed += count.failed;
+    total.skipped += count.skipped;
+    console.log(`── ${name}: ${describe(count)} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    // The tests of the built program would only repeat, in other words, that there is none.
+    if (name === 'build' && count.failed > 0) break;
+  }
+
+  if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join('\n')}`);
+  console.log(`\n${describe(total)}`);
+  return total.failed > 0 ? 1 : 0;
+}
+
+/** Tests run what is built, so a part that runs tests brings the build with it; what is not stale costs nothing. */
+function order(part: Part | undefined): Part[] {
+  if (part === undefined) return ['check', 'build', 'vitest', 'playwright'];
+  return part === 'check' || part === 'build' ? [part] : ['build', part];
+}
+
+async function check(): Promise<Count> {
+  const tools: [label: string, program: string, args: string[]][] = [
+    ['types of electron', bin('typescript', 'tsc'), ['-p', 'electron', '--pretty']],
+    ['types of renderer', bin('typescript', 'tsc'), ['-p', 'renderer', '--pretty']],
+    ['types of test', bin('typescript', 'tsc'), ['-p', 'test', '--pretty']],
+    ['lint', bin('oxlint', 'oxlint'), ['--type-aware', '--deny-warnings']],
+    ['format', bin('oxfmt', 'oxfmt'), ['--check']],
+  ];
+  const ended = await Promise.all(
+    tools.map(async ([label, program, args]) => {
+      const result = await run(program, args, { quiet: true });
+      console.log(`${result.code === 0 ? '✓' : '✗'} ${label}`);
+      return { label, result };
+    }),
+  );
+  for (const { label, result } of ended) {
+    if (result.code === 0) continue;
+    failures.push(label);
+    console.log(`\n${label}:\n${result.output.trim()}`);
+  }
+  const failed = ended.filter(({ result }) => result.code !== 0).length;
+  return { passed: ended.length - failed, failed, skipped: 0 };
+}
+
+async function build(): Promise<Count> {
+  const { code: ended } = await run(join(root, 'electron', 'launch.ts'), ['--build-only']);
+  if (ended !== 0) failures.push('build');
+  return { passed: ended === 0 ? 1 : 0, failed: ended === 0 ? 0 : 1, skipped: 0 };
+}
+
+async function vitest(paths: string[]): Promise<Count> {
+  const report = join(reports, 'vitest.json');
+  prepareChromium();
+  const ended = await run(bin('vitest', 'vitest'), [
+    'run',
+    '--config',
+    join('test', 'vitest.config.ts'),
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...paths,
+  ]);
+  const count: Count = { passed: 0, failed: 0, skipped: 0 };
+  for (const file of list(readReport(report), 'testResults')) {
+    const tests = list(file, 'assertionResults');
+    for (const test of tests) {
+      const status = field(test, 'status');
+      if (status === 'passed') count.passed += 1;
+      else if (status === 'failed')
+        addFailure(count, `${relative(field(file, 'name'))}: ${text(field(test, 'fullName'))}`);
+      else count.skipped += 1;
+    }
+    // A file that cannot be loaded has no tests to fail.
+    if (tests.length === 0 && field(file, 'status') === 'failed')
+      addFailure(count, relative(field(file, 'name')));
+  }
+  return orFailedAsAWhole(count, ended.code, 'vitest');
+}
+
+async function playwright(paths: string[]): Promise<Count> {
+  const report = join(reports, 'playwright.json');
+  const browser = prepareChromium();
+  if (browser === null) return { passed: 0, failed: 1, skipped: 0 };
+  environment['PLAYWRIGHT_JSON_OUTPUT_FILE'] = report;
+  const config = join('test', 'e2e', 'playwright.config.ts');
+  const args = ['test', '--config', config, '--reporter=list,json', ...paths];
+  const ended = await run(bin('@playwright/test', 'playwright'), args);
+  const count: Count = { passed: 0, failed: 0, skipped: 0 };
+  const visit = (suite: unknown) => {
+    for (const inner of list(suite, 'suites')) visit(inner);
+    for (const spec of list(suite, 'specs')) {
+      for (const test of list(spec, 'tests')) {
+        const status = field(test, 'status');
+        if (status === 'expected') count.passed += 1;
+        else if (status === 'skipped') count.skipped += 1;
+        else addFailure(count, `test/e2e/${text(field(spec, 'file'))}: ${text(field(spec, 'title'))}`);
+      }
+    }
+  };
+  visit(readReport(report));
+  return orFailedAsAWhole(count, ended.code, 'playwright');
+}
+
+function prepareChromium(): string | null {
+  try {
+    const path = ensureChromium();
+    environment['CHROMIUM_PATH'] = path;
+    return path;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    console.error(reason);
+    failures.push(reason);
+    return null;
+  }
+}
+
+function addFailure(count: Count, what: string): void {
+  count.failed += 1;
+  failures.push(what);
+}
+
+/** A runner can fail without a failed test: no test found, a fault outside any test. That must not look like a pass. */
+function orFailedAsAWhole(count: Count, exitCode: number, name: string): Count {
+  if (exitCode !== 0 && count.failed === 0) addFailure(count, `${name} ended with code ${exitCode}`);
+  return count;
+}
+
+function run(program: string, args: string[], options: { quiet?: boolean } = {}): Promise<Ended> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: root,
+      env: environment,
+      stdio: options.quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
+    });
+    running.add(child);
+    const output: Buffer[] = [];
+    child.stdout?.on('data', (chunk: Buffer) => output.push(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => output.push(chunk));
+    child.once('error', (error) => done({ code: 1, output: error.message }));
+    child.once('close', (exitCode) => {
+      running.delete(child);
+      done({ code: exitCode ?? 1, output: Buffer.concat(output).toString('utf8') });
+    });
+  });
+}
+
+/** The script behind a package's command, so that it runs on this Node whatever the PATH says. */
+function bin(packageName: string, command: string): string {
+  const manifest = join(root, 'node_modules', packageName, 'package.json');
+  const bins: unknown = field(JSON.parse(readFileSync(manifest, 'utf8')), 'bin');
+  const path = typeof bins === 'string' ? bins : field(bins, command);
+  return resolve(dirname(manifest), text(path));
+}
+
+function interrupt(signal: NodeJS.Signals, exitCode: number): void {
+  for (const child of running) child.kill(signal);
+  rmSync(reports, { recursive: true, force: true });
+  process.exit(exitCode);
+}
+
+function readReport(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+function list(value: unknown, name: string): unknown[] {
+  const found = field(value, name);
+  return Array.isArray(found) ? found : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '?';
+}
+
+function relative(path: unknown): string {
+  return text(path).replace(`${root}/`, '');
+}
+
+function describe(count: Count): string {
+  const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';
+  return `${count.passed} passed, ${count.failed} failed${skipped}`;
+}
