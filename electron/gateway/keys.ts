@@ -1,0 +1,135 @@
+/** Gateway keys: who may call. Their money is the ledger's. */
+import { createHash, randomInt, randomUUID } from 'node:crypto';
+import type { Store } from './store.ts';
+
+/** A key as the gateway knows it: the secret is only ever a hash. Times in milliseconds. */
+export interface Key {
+  id: string;
+  name: string;
+  masked: string;
+  enabled: boolean;
+  createdAt: number;
+  expiresAt: number | null;
+}
+
+export interface Keys {
+  list(): Key[];
+  get(id: string): Key | undefined;
+  /** The secret is returned once and cannot be had again. */
+  create(fields: { name: string; expiresAt: number | null }): { key: Key; secret: string };
+  update(id: string, change: Partial<Pick<Key, 'name' | 'enabled' | 'expiresAt'>>): Key | undefined;
+  /** A new secret for the same key; the old one stops working at once. */
+  rotate(id: string): { key: Key; secret: string } | undefined;
+  /** Its usage rows stay. */
+  remove(id: string): boolean;
+  /** The key of a secret, whatever its status; undefined where there is none. */
+  find(secret: string): Key | undefined;
+}
+
+const PREFIX = 'sk-fg-';
+const SECRET_LENGTH = 43;
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+
+export function keyStatus(key: Key, now: number): 'active' | 'disabled' | 'expired' {
+  if (!key.enabled) return 'disabled';
+  return key.expiresAt !== null && key.expiresAt <= now ? 'expired' : 'active';
+}
+
+interface KeyRecord {
+  id: string;
+  name: string;
+  secret_hash: Buffer;
+  masked: string;
+  enabled: number;
+  created_at: number;
+  expires_at: number | null;
+}
+
+export function createKeys(store: Store, now: () => number): Keys {
+  const { db } = store;
+  const byId = new Map<string, Key>();
+  // Looked up by hash: how long a look-up takes says nothing about a secret that is close to a real one.
+  const byHash = new Map<string, Key>();
+  const hashes = new Map<string, string>();
+
+  const add = (key: Key, hash: string) => {
+    byId.set(key.id, key);
+    byHash.set(hash, key);
+    hashes.set(key.id, hash);
+  };
+
+  const records = db.prepare<[], KeyRecord>(
+    'SELECT id, name, secret_hash, masked, enabled, created_at, expires_at FROM keys WHERE deleted_at IS NULL ORDER BY created_at, rowid',
+  );
+  for (const record of records.all()) {
+    const key: Key = {
+      id: record.id,
+      name: record.name,
+      masked: record.masked,
+      enabled: record.enabled === 1,
+      createdAt: record.created_at,
+      expiresAt: record.expires_at,
+    };
+    add(key, record.secret_hash.toString('hex'));
+  }
+
+  const insert = db.prepare(
+    'INSERT INTO keys (id, name, secret_hash, masked, enabled, created_at, expires_at) VALUES (?, ?, ?, ?, 1, ?, ?)',
+  );
+  const updateKey = db.prepare('UPDATE keys SET name = ?, enabled = ?, expires_at = ? WHERE id = ?');
+  const updateSecret = db.prepare('UPDATE keys SET secret_hash = ?, masked = ? WHERE id = ?');
+  const markDeleted = db.prepare('UPDATE keys SET deleted_at = ?, secret_hash = NULL, enabled = 0 WHERE id = ?');
+
+  return {
+    list: () => [...byId.values()],
+    get: (id) => byId.get(id),
+
+    create({ name, expiresAt }) {
+      const { secret, hash, masked } = newSecret();
+      const key: Key = { id: `key_${randomUUID()}`, name, masked, enabled: true, createdAt: now(), expiresAt };
+      store.write(() => insert.run(key.id, name, hash, masked, key.createdAt, expiresAt));
+      add(key, hash.toString('hex'));
+      return { key, secret };
+    },
+
+    update(id, change) {
+      const key = byId.get(id);
+      if (!key) return undefined;
+      const next = { ...key, ...change };
+      store.write(() => updateKey.run(next.name, next.enabled ? 1 : 0, next.expiresAt, id));
+      return Object.assign(key, next);
+    },
+
+    rotate(id) {
+      const key = byId.get(id);
+      if (!key) return undefined;
+      const { secret, hash, masked } = newSecret();
+      store.write(() => updateSecret.run(hash, masked, id));
+      byHash.delete(hashes.get(id) ?? '');
+      key.masked = masked;
+      add(key, hash.toString('hex'));
+      return { key, secret };
+    },
+
+    remove(id) {
+      if (!byId.has(id)) return false;
+      store.write(() => markDeleted.run(now(), id));
+      byHash.delete(hashes.get(id) ?? '');
+      hashes.delete(id);
+      return byId.delete(id);
+    },
+
+    find: (secret) => byHash.get(sha256(secret).toString('hex')),
+  };
+}
+
+function newSecret(): { secret: string; hash: Buffer; masked: string } {
+  let random = '';
+  for (let index = 0; index < SECRET_LENGTH; index += 1) random += BASE62[randomInt(BASE62.length)];
+  const secret = PREFIX + random;
+  return { secret, hash: sha256(secret), masked: `${PREFIX}${random.slice(0, 4)}…${random.slice(-4)}` };
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
