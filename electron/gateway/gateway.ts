@@ -67,3 +67,7 @@ export class DataFolderError extends Error {
 export async function createGateway(_options: GatewayOptions): Promise<Gateway> {
   throw new Error('being written');
 }
+
+export { loadAssets, type AssetResponse, type Assets } from './assets.ts';
+export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './keyfile.ts';
+export { createWeb, type Web } from './web.ts';
