@@ -1,0 +1,34 @@
+/** The log of the app: JSON lines in a file of the data folder, warnings also where a person may look. */
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import path from 'node:path';
+import pino from 'pino';
+import type { Log } from './gateway/gateway.ts';
+
+const MAX_LOG_BYTES = 5_000_000;
+
+export interface AppLog extends Log {
+  /** Writes what is still in memory. */
+  flush(): void;
+}
+
+/** `echo` is given each warning and error as one line for a person. */
+export function openLog(dataDir: string, echo: (line: string) => void): AppLog {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const file = path.join(dataDir, 'faregate.log');
+  // One older file is kept, so that the log never grows without bound.
+  if (existsSync(file) && statSync(file).size > MAX_LOG_BYTES) renameSync(file, `${file}.1`);
+  const destination = pino.destination({ dest: file, sync: true, mode: 0o600 });
+  const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  return {
+    info: (fields, message) => logger.info(fields, message),
+    warn: (fields, message) => {
+      logger.warn(fields, message);
+      echo(message);
+    },
+    error: (fields, message) => {
+      logger.error(fields, message);
+      echo(message);
+    },
+    flush: () => destination.flushSync(),
+  };
+}

@@ -1,0 +1,102 @@
+/** Command-line options that the desktop app and the headless gateway share, and where their data lives. */
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { APP_NAME } from '#shared/defaults.ts';
+
+export interface Options {
+  /** 0 = any free port; undefined = the one of the settings. */
+  port: number | undefined;
+  dataDir: string;
+  dashboard: boolean;
+  json: boolean;
+  help: boolean;
+  version: boolean;
+}
+
+/** The command line cannot be understood; the message says why. */
+export class UsageError extends Error {}
+
+export const usage = `Usage: npm run gateway -- [options]
+
+Runs the Faregate gateway without a desktop window, with the dashboard in a browser.
+
+  --port N         port of the gateway, 0 for any free one (default: the one of the settings, at first 3273)
+  --data-dir DIR   where keys, providers and usage are kept
+                   (default: ${defaultDataDir()})
+  --no-dashboard   do not serve the dashboard
+  --json           print one line of JSON when ready, for programs
+  --help           show this text
+  --version        show the version
+
+FAREGATE_SECRET_KEY, 32 bytes in hex or base64, encrypts provider credentials instead of the key file in DIR.
+`;
+
+/** Throws a `UsageError` for what is unknown, repeated nonsense or out of range. */
+export function parseOptions(args: readonly string[]): Options {
+  const values = parseStrictly(args);
+  return {
+    port: values.port === undefined ? undefined : parsePort(values.port),
+    dataDir: parseDataDir(values['data-dir']),
+    dashboard: !values['no-dashboard'],
+    json: values.json ?? false,
+    help: values.help ?? false,
+    version: values.version ?? false,
+  };
+}
+
+function parseStrictly(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        port: { type: 'string' },
+        'data-dir': { type: 'string' },
+        'no-dashboard': { type: 'boolean' },
+        json: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean' },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65535) {
+    throw new UsageError(`--port takes a number from 0 to 65535, not '${text}'.`);
+  }
+  return port;
+}
+
+function parseDataDir(text: string | undefined): string {
+  if (text === undefined) return defaultDataDir();
+  if (text.trim() === '') throw new UsageError('--data-dir takes a folder.');
+  return path.resolve(text);
+}
+
+/** The folder a program of this kind uses on this system. Desktop and headless share it, and with it the ledger. */
+export function defaultDataDir(
+  platform: NodeJS.Platform = process.platform,
+  env: NodeJS.ProcessEnv = process.env,
+  home: string = homedir(),
+): string {
+  switch (platform) {
+    case 'darwin':
+      return path.join(home, 'Library', 'Application Support', APP_NAME);
+    case 'win32':
+      return path.join(env['APPDATA'] ?? path.join(home, 'AppData', 'Roaming'), APP_NAME);
+    default: {
+      // XDG Base Directory Specification: a relative path there is to be ignored.
+      const base = env['XDG_DATA_HOME'];
+      return path.join(
+        base !== undefined && path.isAbsolute(base) ? base : path.join(home, '.local', 'share'),
+        APP_NAME,
+      );
+    }
+  }
+}
