@@ -243,11 +243,7 @@ export async function startCore(options: { dataDir?: string; clock?: Clock } = {
 /** No encryption, but the plain text is not what lies in the file. */
 const readableSecrets: Secrets = {
   seal: async (plain) => Buffer.from(Buffer.from(plain, 'utf8').toString('base64')),
-  open: async (sealed) =>
-    Buffer.from(sealed)
-      .reverse()
-      .toString('utf8')
-      .replace(/^sealed:/, ''),
+  open: async (sealed) => Buffer.from(sealed.toString('utf8'), 'base64').toString('utf8'),
 };
 
 export function temporaryFolder(): string {
