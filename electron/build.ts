@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -119,7 +120,10 @@ async function lockBuilds(): Promise<() => void> {
 }
 
 const builders: Record<TargetName, () => Promise<void>> = {
-  main: () => bundle({ entry: 'electron/main.ts', output: targets.main.output, format: 'es' }),
+  async main() {
+    cpSync(path.join(projectRoot, 'electron', 'icons'), path.join(distFolder, 'icons'), { recursive: true });
+    await bundle({ entry: 'electron/main.ts', output: targets.main.output, format: 'es' });
+  },
   // A sandboxed preload script is loaded by a small `require` and has to be CommonJS.
   preload: () => bundle({ entry: 'electron/preload.ts', output: targets.preload.output, format: 'cjs' }),
   cli: () => bundle({ entry: 'electron/cli.ts', output: targets.cli.output, format: 'es' }),
@@ -177,18 +181,16 @@ function say(text: string): void {
   process.stderr.write(`faregate: ${text}\n`);
 }
 
+function fail(error: unknown): never {
+  say(`the build failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  process.exit(1);
+}
+
 if (import.meta.main) {
+  // The bundler also fails in promises that nobody waits for.
+  process.on('unhandledRejection', fail);
   const asked = process.argv.slice(2);
   const unknown = asked.filter((name) => !isTargetName(name));
-  if (unknown.length > 0) {
-    say(`unknown build target: ${unknown.join(', ')} (known: ${targetNames.join(', ')})`);
-    process.exitCode = 2;
-  } else {
-    try {
-      await build(asked.length > 0 ? asked.filter(isTargetName) : targetNames);
-    } catch (error) {
-      say(`the build failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-      process.exitCode = 1;
-    }
-  }
+  if (unknown.length > 0) fail(`unknown target ${unknown.join(', ')} (known: ${targetNames.join(', ')})`);
+  await build(asked.length > 0 ? asked.filter(isTargetName) : targetNames).catch(fail);
 }

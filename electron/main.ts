@@ -1,0 +1,234 @@
+/** The desktop app: the gateway first, then a window on it; at the end the window first, then the gateway. */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import {
+  app,
+  dialog,
+  Menu,
+  nativeTheme,
+  Notification,
+  powerMonitor,
+  session,
+  type BrowserWindow,
+} from 'electron';
+import { APP_NAME } from '#shared/defaults.ts';
+import { Settings, Status } from '#shared/model.ts';
+import { connectBridge } from './bridge.ts';
+import {
+  createGateway,
+  DataFolderError,
+  ListenError,
+  loadAssets,
+  SecretKeyError,
+  type Gateway,
+} from './gateway/gateway.ts';
+import { openLog, type AppLog } from './log.ts';
+import { defaultDataDir } from './options.ts';
+import { registerPageScheme, servePage } from './page.ts';
+import { desktopSecrets } from './secrets.ts';
+import { openDesktopState, type DesktopStateFile } from './state.ts';
+import { createTray, type TrayIcon } from './tray.ts';
+import { closeWindow, focusWindow, guardContents, guardSession, openWindow } from './window.ts';
+
+/** As for the headless gateway: all over within 5 s of the wish to quit. */
+const GRACE_MS = 4_000;
+const DEADLINE_MS = 4_900;
+
+// Chromium adds switches of its own, so unknown ones pass.
+const { values: options } = parseArgs({
+  args: process.argv.slice(1),
+  strict: false,
+  options: { 'data-dir': { type: 'string' }, hidden: { type: 'boolean' } },
+});
+const dataDir =
+  typeof options['data-dir'] === 'string' ? path.resolve(options['data-dir']) : defaultDataDir();
+
+// Whatever is created from here on is its owner's alone.
+process.umask(0o077);
+mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+app.setName(APP_NAME);
+// What Windows shows notifications for; the same as in electron-builder.yml.
+app.setAppUserModelId('app.faregate.desktop');
+// The lock of the single instance hangs on this folder: one app a ledger.
+app.setPath('userData', dataDir);
+app.setPath('sessionData', path.join(dataDir, 'browser'));
+app.enableSandbox();
+registerPageScheme();
+
+if (app.requestSingleInstanceLock()) {
+  // Not awaited: Electron becomes ready only once this module has run to its end.
+  runApp().catch((error: unknown) => {
+    dialog.showErrorBox(`${APP_NAME} cannot start`, error instanceof Error ? error.message : String(error));
+    app.exit(1);
+  });
+} else {
+  app.quit();
+}
+
+async function runApp(): Promise<void> {
+  const log = openLog(dataDir, (line) => process.stderr.write(`faregate: ${line}\n`));
+  const state = openDesktopState(dataDir);
+  app.on('web-contents-created', (_event, contents) => guardContents(contents));
+  process.on('SIGTERM', () => app.quit());
+  process.on('SIGINT', () => app.quit());
+  process.on('uncaughtExceptionMonitor', (error) => log.error({ error: error.stack }, 'Unexpected failure.'));
+  await app.whenReady();
+  Menu.setApplicationMenu(applicationMenu());
+  guardSession(session.defaultSession);
+
+  servePage(session.defaultSession, loadAssets(path.join(import.meta.dirname, 'renderer')));
+  const gateway = await startGateway(log, state);
+  if (!gateway) return app.quit();
+  await showApp(gateway, state, log);
+}
+
+async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): Promise<void> {
+  let window: BrowserWindow | null = null;
+  let tray: TrayIcon | null = null;
+  let quitting = false;
+
+  const show = () => {
+    if (window) return focusWindow(window);
+    window = openWindow(state, { hidden: false });
+    window.on('closed', () => (window = null));
+  };
+  const settings = await gateway.dispatch('settings.get', {});
+  if (settings.ok) applySettings(settings.value);
+  const disconnect = connectBridge({
+    gateway,
+    window: () => window,
+    onCalled: (name, value) => {
+      if (name === 'settings.set') applySettings(value);
+    },
+  });
+
+  tray = createTray({ open: show, quit: () => app.quit() });
+  const status = await gateway.dispatch('status.get', {});
+  if (status.ok) tray?.show(Status.parse(status.value));
+  gateway.subscribe((name, data) => {
+    if (name === 'status-changed') tray?.show(Status.parse(data));
+  });
+
+  app.on('second-instance', show);
+  app.on('activate', show);
+  app.on('window-all-closed', () => {
+    if (quitting) return;
+    // macOS apps stay without a window; elsewhere the tray is what is left of it.
+    if (!tray && process.platform !== 'darwin') return app.quit();
+    state.once('runs-on', () =>
+      notify(
+        `${APP_NAME} keeps running`,
+        'Your tools still reach the gateway. Quit from the tray or the menu.',
+      ),
+    );
+  });
+  powerMonitor.on('shutdown', () => app.quit());
+  app.on('before-quit', (event) => {
+    event.preventDefault();
+    if (quitting) return;
+    quitting = true;
+    setTimeout(() => app.exit(1), DEADLINE_MS).unref();
+    if (window) closeWindow(window, state);
+    tray?.destroy();
+    disconnect();
+    gateway.close({ graceMs: GRACE_MS }).then(
+      () => app.exit(0),
+      (error: unknown) => {
+        log.error({ error: String(error) }, 'The gateway did not end in order.');
+        app.exit(1);
+      },
+    );
+  });
+
+  if (options['hidden'] !== true) show();
+}
+
+/** null where the person chose to quit instead. */
+async function startGateway(log: AppLog, state: DesktopStateFile): Promise<Gateway | null> {
+  for (;;) {
+    try {
+      const secrets = await desktopSecrets({ dataDir, env: process.env });
+      if (!secrets.bySystem) {
+        state.once('key-file', () =>
+          notify(
+            'No keyring found',
+            'Provider credentials are encrypted with a key file that only your account can read.',
+          ),
+        );
+      }
+      const gateway = await createGateway({ dataDir, secrets, version: app.getVersion(), log });
+      if (await listen(gateway)) return gateway;
+      await gateway.close({ graceMs: 0 });
+      return null;
+    } catch (error) {
+      if (!(error instanceof DataFolderError || error instanceof SecretKeyError)) {
+        log.error(
+          { error: error instanceof Error ? error.stack : String(error) },
+          'The gateway could not start.',
+        );
+      }
+      const message = error instanceof Error ? error.message : String(error);
+      const choice = await ask(`${APP_NAME} cannot start`, message, ['Try again', 'Quit']);
+      if (choice !== 'Try again') return null;
+    }
+  }
+}
+
+/** Whether the gateway listens now. A port that is taken is the person's to decide about: tools are set to it. */
+async function listen(gateway: Gateway): Promise<boolean> {
+  let anyPort = false;
+  for (;;) {
+    try {
+      const { port } = await gateway.listen(anyPort ? { port: 0 } : {});
+      // Kept, so that the tools need to be told of the new address once only.
+      if (anyPort) await gateway.dispatch('settings.set', { port });
+      return true;
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error;
+      const choice = await ask('The gateway cannot listen', error.message, [
+        'Try again',
+        'Use another port',
+        'Quit',
+      ]);
+      if (choice === 'Quit') return false;
+      anyPort = choice === 'Use another port';
+    }
+  }
+}
+
+async function ask<Choice extends string>(
+  title: string,
+  detail: string,
+  buttons: readonly Choice[],
+): Promise<Choice | undefined> {
+  const cancelId = buttons.length - 1;
+  const { response } = await dialog.showMessageBox({
+    type: 'error',
+    title: APP_NAME,
+    message: title,
+    detail,
+    buttons: [...buttons],
+    defaultId: 0,
+    cancelId,
+    noLink: true,
+  });
+  return buttons[response];
+}
+
+function applySettings(value: unknown): void {
+  const { theme, launchAtLogin } = Settings.parse(value);
+  nativeTheme.themeSource = theme;
+  // From a checkout this would register Electron itself.
+  if (app.isPackaged) app.setLoginItemSettings({ openAtLogin: launchAtLogin, args: ['--hidden'] });
+}
+
+function notify(title: string, body: string): void {
+  if (Notification.isSupported()) new Notification({ title, body }).show();
+}
+
+/** Only macOS has a menu bar that is always there, and needs it for its editing keys. */
+function applicationMenu(): Menu | null {
+  if (process.platform !== 'darwin') return null;
+  return Menu.buildFromTemplate([{ role: 'appMenu' }, { role: 'editMenu' }, { role: 'windowMenu' }]);
+}

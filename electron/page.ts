@@ -1,0 +1,29 @@
+/** The page's own scheme: where the window loads the renderer from, instead of from files or from the network. */
+import { protocol, type Session } from 'electron';
+import type { Assets } from './gateway/gateway.ts';
+
+const SCHEME = 'faregate-app';
+const HOST = 'window';
+export const PAGE_ORIGIN = `${SCHEME}://${HOST}`;
+export const PAGE_URL = `${PAGE_ORIGIN}/`;
+
+/** Has to be called before the app is ready. */
+export function registerPageScheme(): void {
+  // Standard and secure: the page gets an origin of its own, relative addresses, and a secure context. Nothing more.
+  protocol.registerSchemesAsPrivileged([{ scheme: SCHEME, privileges: { standard: true, secure: true } }]);
+}
+
+export function servePage(session: Session, assets: Assets): void {
+  session.protocol.handle(SCHEME, (request) => {
+    const url = new URL(request.url);
+    if (request.method !== 'GET' || url.host !== HOST) return new Response('Not found.\n', { status: 404 });
+    const { status, headers, body } = assets.respond(url.pathname);
+    return new Response(new Uint8Array(body), { status, headers });
+  });
+}
+
+/** Whether a navigation stays on the page. `URL.origin` is of no use for a scheme that is not the web's own. */
+export function isPageUrl(address: string): boolean {
+  const url = URL.parse(address);
+  return url !== null && url.protocol === `${SCHEME}:` && url.host === HOST;
+}
