@@ -77,7 +77,7 @@ function filesBelow(entry: string): string[] {
   return readdirSync(entry, { withFileTypes: true, recursive: true })
     .filter((child) => child.isFile())
     .map((child) => path.join(child.parentPath, child.name))
-    .sort();
+    .toSorted();
 }
 
 /** Builds the stale ones among `names`, one after the other. Only one process builds at a time in one checkout. */

@@ -16,7 +16,6 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
-import type { Secrets } from './gateway.ts';
 
 export const KEY_FILE = 'secret.key';
 export const KEY_VARIABLE = 'FAREGATE_SECRET_KEY';
@@ -27,6 +26,12 @@ export class SecretKeyError extends Error {
     super(message, { cause });
     this.name = 'SecretKeyError';
   }
+}
+
+export interface KeyFileSecrets {
+  seal(plain: string): Promise<Buffer>;
+  /** Rejects with a `SecretKeyError`. */
+  open(sealed: Buffer): Promise<string>;
 }
 
 // A sealed credential: magic and version (4) · key id (8) · nonce (12) · ciphertext · tag (16).
@@ -46,7 +51,13 @@ export function isSealedByKeyFile(sealed: Buffer): boolean {
  * The key file is made at the first `seal`. Throws a `SecretKeyError` at once where the key that is there already
  * cannot be trusted (readable by others) or read (not 32 bytes).
  */
-export function keyFileSecrets({ dataDir, env }: { dataDir: string; env: NodeJS.ProcessEnv }): Secrets {
+export function keyFileSecrets({
+  dataDir,
+  env,
+}: {
+  dataDir: string;
+  env: NodeJS.ProcessEnv;
+}): KeyFileSecrets {
   const file = path.join(dataDir, KEY_FILE);
   const fromEnvironment = env[KEY_VARIABLE];
   let known = fromEnvironment ? parseKey(fromEnvironment, KEY_VARIABLE) : readKeyFile(file);

@@ -4,10 +4,9 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Answer, ContractError } from '#shared/contract.ts';
+import type { Answer, ContractError, EventData, EventName } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
 import type { Assets } from './assets.ts';
-import type { Gateway } from './gateway.ts';
 
 const MAX_BODY_BYTES = 1_000_000;
 const MAX_EVENT_STREAMS = 64;
@@ -15,8 +14,14 @@ const MAX_EVENT_STREAMS = 64;
 const MAX_UNREAD_BYTES = 1_000_000;
 const HEARTBEAT_MS = 15_000;
 
+/** What this transport needs of the gateway. */
+export interface ContractHost {
+  dispatch(name: unknown, input: unknown): Promise<Answer<unknown>>;
+  subscribe(listener: <N extends EventName>(name: N, data: EventData<N>) => void): () => void;
+}
+
 export interface WebOptions {
-  gateway: Pick<Gateway, 'dispatch' | 'subscribe'>;
+  gateway: ContractHost;
   /** null = only the contract, without the dashboard. */
   assets: Assets | null;
   /** 0 or nothing = any free one. */
