@@ -291,7 +291,7 @@ function models(path: string): ProviderAnswer | null {
     return { status: 200, json: { models: ['gemini-2.5-flash', 'gemini-2.5-pro'].map(name) } };
   }
   if (!path.endsWith('/models')) return null;
-  const ids = ['gpt-4o-mini', 'gpt-4o', 'claude-sonnet-4-5'];
+  const ids = ['gpt-4o-mini', 'gpt-4o', 'claude-haiku-4-5'];
   return {
     status: 200,
     json: {

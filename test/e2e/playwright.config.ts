@@ -1,0 +1,33 @@
+import { resolve } from 'node:path';
+import { defineConfig } from '@playwright/test';
+import { chromiumArguments, findChromium } from '../support/chromium.ts';
+
+const executablePath = findChromium();
+
+export default defineConfig({
+  testDir: import.meta.dirname,
+  testMatch: '*.spec.ts',
+  outputDir: resolve(import.meta.dirname, '..', '..', 'test-results'),
+  // Each worker is a Chromium and a gateway of its own; two fill the smallest machine this runs on.
+  workers: 2,
+  fullyParallel: true,
+  forbidOnly: Boolean(process.env['CI']),
+  timeout: 60_000,
+  expect: { timeout: 10_000 },
+  use: {
+    browserName: 'chromium',
+    headless: true,
+    viewport: { width: 1280, height: 800 },
+    locale: 'en-US',
+    timezoneId: 'UTC',
+    trace: 'retain-on-failure',
+    launchOptions: {
+      args: [
+        ...chromiumArguments,
+        // A foreign name that leads to this machine, as an attacker's DNS server can make one.
+        '--host-resolver-rules=MAP *.rebound.test 127.0.0.1',
+      ],
+      ...(executablePath === null ? {} : { executablePath }),
+    },
+  },
+});
