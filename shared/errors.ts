@@ -23,6 +23,8 @@ export const refusals = {
   ledger_unavailable: { status: 402, retry: false },
   // Only this one is worth another try: the money is held by requests that will end.
   held_by_others: { status: 429, retry: true },
+  // Ended on purpose while it ran: the key was disabled, deleted or rotated, or the gateway is closing.
+  stopped: { status: 402, retry: false },
   credential_missing: { status: 402, retry: false },
   upstream_unreachable: { status: 502, retry: true },
   upstream_timeout: { status: 504, retry: true },

@@ -101,3 +101,8 @@ export function formatPlainUsd(nano: Nano): string {
   const fraction = String(magnitude % NANO_PER_USD).padStart(9, '0').replace(/0{1,7}$/, '');
   return `${nano < 0 ? '-' : ''}${Math.floor(magnitude / NANO_PER_USD)}.${fraction}`;
 }
+
+/** For answers to programs that expect dollars as a JSON number. */
+export function nanoToUsd(nano: Nano): number {
+  return nano / NANO_PER_USD;
+}

@@ -1,11 +1,25 @@
 /** The gateway as one object: the only file of this folder that the rest of `electron/` imports. */
-import type { Answer, EventData, EventName } from '#shared/contract.ts';
+import type { Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Answer } from '#shared/contract.ts';
+import { LOOPBACK } from '#shared/defaults.ts';
+import type { Status } from '#shared/model.ts';
+import { createAdmission, type Admission } from './admission.ts';
+import { createAnnouncer, type EventListener } from './announcer.ts';
+import { createDispatch, toKeyRow } from './api.ts';
+import { createKeys } from './keys.ts';
+import { createLedger, type Ledger } from './ledger.ts';
+import { createModelLists } from './models.ts';
+import { createPrices } from './prices.ts';
+import { createProviders, type Secrets } from './providers.ts';
+import { createProxy } from './proxy.ts';
+import { createRequestLog } from './requests.ts';
+import { createGatewayServer } from './server.ts';
+import { createSettings } from './settings.ts';
+import { openStore, type Store } from './store.ts';
+import { createUpstreamAgent } from './upstream.ts';
 
-/** Encrypts provider credentials at rest. `open` rejects where the bytes were sealed under another key. */
-export interface Secrets {
-  seal(plain: string): Promise<Buffer>;
-  open(sealed: Buffer): Promise<string>;
-}
+export type { EventListener } from './announcer.ts';
 
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -26,9 +40,9 @@ export interface GatewayOptions {
   version: string;
   clock?: Clock;
   log?: Log;
+  /** How long a request waits for money that others hold, in milliseconds; 30 s unless told. */
+  waitMs?: number;
 }
-
-export type EventListener = <N extends EventName>(name: N, data: EventData<N>) => void;
 
 export interface Gateway {
   /**
@@ -56,18 +70,142 @@ export class ListenError extends Error {
   }
 }
 
-/** The data folder cannot be used as it is: from a newer version, in use by another process, damaged, read-only. */
-export class DataFolderError extends Error {
-  constructor(message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = 'DataFolderError';
+/** Opens the data folder, settles what a crash left behind, and wires the parts. @throws DataFolderError */
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const clock = options.clock ?? { now: () => Date.now() };
+  const now = () => clock.now();
+  const store = openStore(options.dataDir);
+  try {
+    return await wire(options, store, now);
+  } catch (error) {
+    store.close();
+    throw error;
   }
 }
 
-export async function createGateway(_options: GatewayOptions): Promise<Gateway> {
-  throw new Error('being written');
+async function wire(options: GatewayOptions, store: Store, now: () => number): Promise<Gateway> {
+  const { secrets, log } = options;
+  let listening: { port: number; url: string } | null = null;
+  let closing: Promise<void> | null = null;
+  const onInternalError = (error: unknown) => log?.error({ error: describeError(error) }, 'unexpected fault');
+
+  const status = (): Status => ({
+    version: options.version,
+    gatewayUrl: listening?.url ?? `http://${LOOPBACK}:${settings.get().port}`,
+    paused: false,
+    problem: ledger.problem(),
+    totals: ledger.totals(),
+  });
+  const announcer = createAnnouncer({
+    keyRow(id) {
+      const key = keys.get(id);
+      return key && toKeyRow(key, ledger, now());
+    },
+    status,
+  });
+  const settings = createSettings(store);
+  const keys = createKeys(store, now);
+  const providers = await createProviders(store, secrets, now);
+  const prices = createPrices(store, now);
+  let admission: Admission | undefined;
+  const ledger: Ledger = createLedger(store, now, {
+    changed: (keyId) => announcer.keyChanged(keyId),
+    // Orphan holds are settled while the ledger is being made, before anything can wait for their money.
+    freed: (keyId) => admission?.wake(keyId),
+    settled: (row) => announcer.settled(row),
+    problemChanged: () => announcer.statusChanged(),
+  });
+  admission = createAdmission(ledger, { waitMs: options.waitMs ?? WAIT_MS, now });
+  const agent = createUpstreamAgent();
+  const models = createModelLists(providers, agent, now);
+  const proxy = createProxy({ ledger, admission, providers, prices, agent, now, onInternalError });
+  const dispatch = createDispatch({
+    keys,
+    providers,
+    prices,
+    ledger,
+    requests: createRequestLog(store),
+    settings,
+    models,
+    now,
+    status,
+    stopRunning: (keyId, message) => proxy.stopKey(keyId, message),
+    keyChanged: (keyId) => announcer.keyChanged(keyId),
+    providersChanged: () => announcer.providersChanged(),
+    onInternalError,
+  });
+  const server = createGatewayServer({ keys, providers, ledger, proxy, models, now, onInternalError });
+  // What could not be written is tried again, so that a freed disk mends itself.
+  const mending = setInterval(() => ledger.problem() !== null && ledger.retry(), RETRY_MS).unref();
+
+  async function close(graceMs: number): Promise<void> {
+    // Listening ends at once; connections that are idle are closed, running requests go on.
+    const closed = listening === null ? Promise.resolve() : new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    admission?.close();
+    await Promise.race([proxy.idle(), delay(graceMs, undefined, { ref: false })]);
+    proxy.stopAll('Stopped: Faregate was closed.');
+    // What was just written to the sockets leaves before they are closed.
+    await new Promise((resolve) => setImmediate(resolve));
+    server.closeAllConnections();
+    await closed;
+    clearInterval(mending);
+    announcer.flush();
+    announcer.close();
+    ledger.retry();
+    await agent.destroy();
+    store.close();
+  }
+
+  return {
+    async listen(where) {
+      const port = where?.port ?? settings.get().port;
+      await startListening(server, port);
+      const address = server.address();
+      const actual = typeof address === 'object' && address !== null ? address.port : port;
+      listening = { port: actual, url: `http://${LOOPBACK}:${actual}` };
+      announcer.statusChanged();
+      return listening;
+    },
+    dispatch,
+    subscribe: (listener) => announcer.subscribe(listener),
+    close: (how) => (closing ??= close(Math.min(how?.graceMs ?? MAX_GRACE_MS, MAX_GRACE_MS))),
+  };
 }
 
+/** How long a request waits for money that others hold before it is told to come back. */
+const WAIT_MS = 30_000;
+const RETRY_MS = 1_000;
+const MAX_GRACE_MS = 5_000;
+
+function startListening(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException) => {
+      const code = error.code ?? 'UNKNOWN';
+      const mend =
+        code === 'EADDRINUSE'
+          ? `Port ${port} is used by another program. End it, or choose another port.`
+          : code === 'EACCES'
+            ? `Port ${port} needs rights this user does not have. Choose a port above 1023.`
+            : `Faregate cannot listen on port ${port} (${code}). Choose another port.`;
+      reject(new ListenError(code, port, mend, error));
+    };
+    server.once('error', fail);
+    // Loopback only: the gateway spends money for whoever can reach it.
+    server.listen(port, LOOPBACK, () => {
+      server.off('error', fail);
+      resolve();
+    });
+  });
+}
+
+/** Type, message and stack: never the values an error may carry along. */
+function describeError(error: unknown): object {
+  return error instanceof Error ? { name: error.name, message: error.message, stack: error.stack } : { message: String(error) };
+}
+
+export { DataFolderError } from './store.ts';
+export type { Secrets } from './providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './assets.ts';
 export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './keyfile.ts';
 export { createWeb, type Web } from './web.ts';

@@ -18,3 +18,244 @@ export interface JsonEdit {
   path: readonly [string, ...string[]];
   json: string;
 }
+
+/** What `scanObject` returns: the fields, and what a parser would hide. */
+export interface JsonObject extends JsonFields {
+  /** Names that stand more than once at the top level: parsers disagree about which of the values counts. */
+  readonly duplicates: string[];
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/** Not found, or not JSON: the scanners below return an index, and this where there is none. */
+const NONE = -1;
+
+/**
+ * The top-level fields of the JSON object that is all of `bytes` (a byte order mark and white space around it are
+ * allowed), in one pass; null where it is no object or does not end. What lies inside a value is not checked: `get`
+ * gives undefined for a value that cannot be parsed. Where a name is repeated the last value counts, as in JSON.parse.
+ */
+export function scanObject(bytes: Buffer): JsonObject | null {
+  const start = objectStart(bytes);
+  if (start === NONE) return null;
+  const spans = new Map<string, Span>();
+  const duplicates = new Set<string>();
+  const end = scanMembers(bytes, start, (name, value) => {
+    if (spans.has(name)) duplicates.add(name);
+    spans.set(name, value);
+  });
+  if (end === NONE || skipSpace(bytes, end) !== bytes.length) return null;
+  return {
+    bytes,
+    duplicates: [...duplicates],
+    has: (name) => spans.has(name),
+    get(name) {
+      const span = spans.get(name);
+      return span === undefined ? undefined : parseOr(bytes.toString('utf8', span.start, span.end), undefined);
+    },
+    contains: (text) => bytes.includes(text) || withoutEscapes(bytes)?.includes(text) === true,
+  };
+}
+
+/** How often `text` stands in the bytes of these fields. */
+export function countText(fields: JsonFields, text: string): number {
+  const bytes = withoutEscapes(fields.bytes) ?? fields.bytes;
+  let count = 0;
+  for (let at = bytes.indexOf(text); at !== NONE; at = bytes.indexOf(text, at + text.length)) count++;
+  return count;
+}
+
+/**
+ * `bytes` with the edits made and every other byte as it was. A value on the way that is no object is replaced by one;
+ * a missing field is added at the end of its object; where a name is repeated every one of its values is set, so that
+ * no parser can read another. Bytes that are no JSON object come back unchanged.
+ */
+export function applyEdits(bytes: Buffer, edits: readonly JsonEdit[]): Buffer {
+  if (edits.length === 0) return bytes;
+  const start = objectStart(bytes);
+  if (start === NONE) return bytes;
+  const changes: Change[] = [];
+  if (planChanges(bytes, start, editTree(edits), changes) === NONE) return bytes;
+
+  const pieces: Buffer[] = [];
+  let copied = 0;
+  for (const change of changes) {
+    pieces.push(bytes.subarray(copied, change.start), Buffer.from(change.text));
+    copied = change.end;
+  }
+  pieces.push(bytes.subarray(copied));
+  return Buffer.concat(pieces);
+}
+
+interface Span {
+  start: number;
+  end: number;
+}
+interface Change extends Span {
+  text: string;
+}
+
+/** Edits by name: JSON text where a path ends, the edits of the next level where it goes on. */
+type EditTree = Map<string, string | EditTree>;
+
+function editTree(edits: readonly JsonEdit[]): EditTree {
+  const root: EditTree = new Map();
+  for (const { path, json } of edits) {
+    let level = root;
+    for (const name of path.slice(0, -1)) {
+      const next = level.get(name);
+      const branch: EditTree = next instanceof Map ? next : new Map();
+      level.set(name, branch);
+      level = branch;
+    }
+    level.set(path.at(-1) ?? path[0], json);
+  }
+  return root;
+}
+
+/** Collects the changes of one object and those inside it, in the order of the bytes; returns where the object ends. */
+function planChanges(bytes: Buffer, open: number, edits: EditTree, changes: Change[]): number {
+  const missing = new Map(edits);
+  let lastEnd = open + 1;
+  let empty = true;
+  const end = scanMembers(bytes, open, (name, value) => {
+    empty = false;
+    lastEnd = value.end;
+    const edit = edits.get(name);
+    if (edit === undefined) return;
+    missing.delete(name);
+    if (edit instanceof Map && bytes[value.start] === OPEN_BRACE) planChanges(bytes, value.start, edit, changes);
+    else changes.push({ ...value, text: editText(edit) });
+  });
+  if (end === NONE || missing.size === 0) return end;
+  const added = [...missing].map(([name, edit]) => `${JSON.stringify(name)}:${editText(edit)}`).join(',');
+  changes.push({ start: lastEnd, end: lastEnd, text: empty ? added : `,${added}` });
+  return end;
+}
+
+function editText(edit: string | EditTree): string {
+  if (typeof edit === 'string') return edit;
+  return `{${[...edit].map(([name, inner]) => `${JSON.stringify(name)}:${editText(inner)}`).join(',')}}`;
+}
+
+function objectStart(bytes: Buffer): number {
+  // RFC 8259, section 8.1: a parser may ignore a byte order mark.
+  const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  const start = skipSpace(bytes, marked ? 3 : 0);
+  return bytes[start] === OPEN_BRACE ? start : NONE;
+}
+
+/** Visits the members of the object that opens at `open`; returns the index behind its end. */
+function scanMembers(bytes: Buffer, open: number, visit: (name: string, value: Span) => void): number {
+  let at = skipSpace(bytes, open + 1);
+  if (bytes[at] === CLOSE_BRACE) return at + 1;
+  for (;;) {
+    if (bytes[at] !== QUOTE) return NONE;
+    const nameEnd = skipString(bytes, at);
+    if (nameEnd === NONE) return NONE;
+    const name = memberName(bytes, at, nameEnd);
+    at = skipSpace(bytes, nameEnd);
+    if (bytes[at] !== COLON) return NONE;
+    const start = skipSpace(bytes, at + 1);
+    const end = skipValue(bytes, start);
+    if (end === NONE) return NONE;
+    visit(name, { start, end });
+    at = skipSpace(bytes, end);
+    if (bytes[at] === CLOSE_BRACE) return at + 1;
+    if (bytes[at] !== COMMA) return NONE;
+    at = skipSpace(bytes, at + 1);
+  }
+}
+
+/** The name with its escapes read: `"mod\u0065l"` is `model`, and must not get past whoever looks for that. */
+function memberName(bytes: Buffer, start: number, end: number): string {
+  const inner = bytes.toString('utf8', start + 1, end - 1);
+  if (!inner.includes('\\')) return inner;
+  const parsed = parseOr(`"${inner}"`, inner);
+  return typeof parsed === 'string' ? parsed : inner;
+}
+
+function skipSpace(bytes: Buffer, from: number): number {
+  let at = from;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break;
+  }
+  return at;
+}
+
+/** From the opening quote to behind the closing one. */
+function skipString(bytes: Buffer, open: number): number {
+  const { length } = bytes;
+  for (let at = open + 1; at < length; at++) {
+    const byte = bytes[at];
+    if (byte === BACKSLASH) at++;
+    else if (byte === QUOTE) return at + 1;
+  }
+  return NONE;
+}
+
+function skipValue(bytes: Buffer, start: number): number {
+  const first = bytes[start];
+  if (first === QUOTE) return skipString(bytes, start);
+  if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipNested(bytes, start);
+  let at = start;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte <= 0x20 || byte === COMMA || byte === CLOSE_BRACE || byte === CLOSE_BRACKET) break;
+  }
+  return at === start ? NONE : at;
+}
+
+/** A counter and not a call for each level: a body of a million brackets must not end the process. */
+function skipNested(bytes: Buffer, start: number): number {
+  const { length } = bytes;
+  let depth = 0;
+  for (let at = start; at < length; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      at = skipString(bytes, at) - 1;
+      if (at < start) return NONE;
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
+    else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) return at + 1;
+  }
+  return NONE;
+}
+
+/**
+ * A copy in which escaped ASCII stands plain, or null where nothing is escaped so: `"cache\u005fcontrol"` means the
+ * same to the provider as `"cache_control"` and must be found by the same search.
+ */
+function withoutEscapes(bytes: Buffer): Buffer | null {
+  let plain = unescaped.get(bytes);
+  if (plain === undefined) {
+    plain = bytes.includes('\\u00') ? unescapeAscii(bytes) : null;
+    unescaped.set(bytes, plain);
+  }
+  return plain;
+}
+
+/** A body is searched for a dozen texts; it is looked over for escapes once. */
+const unescaped = new WeakMap<Buffer, Buffer | null>();
+
+function unescapeAscii(bytes: Buffer): Buffer {
+  const plain = bytes
+    .toString('latin1')
+    .replace(/\\u00([2-7][0-9a-f])/gi, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(plain, 'latin1');
+}
+
+function parseOr<T>(text: string, otherwise: T): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return otherwise;
+  }
+}

@@ -1,5 +1,6 @@
 /** Gateway keys: who may call. Their money is the ledger's. */
 import { createHash, randomInt, randomUUID } from 'node:crypto';
+import type { Limits } from './limits.ts';
 import type { Store } from './store.ts';
 
 /** A key as the gateway knows it: the secret is only ever a hash. Times in milliseconds. */
@@ -15,8 +16,8 @@ export interface Key {
 export interface Keys {
   list(): Key[];
   get(id: string): Key | undefined;
-  /** The secret is returned once and cannot be had again. */
-  create(fields: { name: string; expiresAt: number | null }): { key: Key; secret: string };
+  /** With its limits in the same write: a key is never without them. The secret cannot be had again. */
+  create(fields: { name: string; expiresAt: number | null; limits: Limits }): { key: Key; secret: string };
   update(id: string, change: Partial<Pick<Key, 'name' | 'enabled' | 'expiresAt'>>): Key | undefined;
   /** A new secret for the same key; the old one stops working at once. */
   rotate(id: string): { key: Key; secret: string } | undefined;
@@ -74,7 +75,8 @@ export function createKeys(store: Store, now: () => number): Keys {
   }
 
   const insert = db.prepare(
-    'INSERT INTO keys (id, name, secret_hash, masked, enabled, created_at, expires_at) VALUES (?, ?, ?, ?, 1, ?, ?)',
+    `INSERT INTO keys (id, name, secret_hash, masked, created_at, expires_at, limit_nano, recurring_nano, recurring_every)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const updateKey = db.prepare('UPDATE keys SET name = ?, enabled = ?, expires_at = ? WHERE id = ?');
   const updateSecret = db.prepare('UPDATE keys SET secret_hash = ?, masked = ? WHERE id = ?');
@@ -84,10 +86,11 @@ export function createKeys(store: Store, now: () => number): Keys {
     list: () => [...byId.values()],
     get: (id) => byId.get(id),
 
-    create({ name, expiresAt }) {
+    create({ name, expiresAt, limits: { limitNano, recurring } }) {
       const { secret, hash, masked } = newSecret();
       const key: Key = { id: `key_${randomUUID()}`, name, masked, enabled: true, createdAt: now(), expiresAt };
-      store.write(() => insert.run(key.id, name, hash, masked, key.createdAt, expiresAt));
+      const { amountNano = null, every = null } = recurring ?? {};
+      store.write(() => insert.run(key.id, name, hash, masked, key.createdAt, expiresAt, limitNano, amountNano, every));
       add(key, hash.toString('hex'));
       return { key, secret };
     },

@@ -96,8 +96,10 @@ export interface Ledger {
 }
 
 export interface LedgerListener {
-  /** A key's totals or limits changed. */
+  /** A key's totals, holds or limits changed. */
   changed(keyId: string): void;
+  /** There may be more room than before. */
+  freed(keyId: string): void;
   settled(row: RequestRow): void;
   problemChanged(): void;
 }
@@ -212,11 +214,11 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
   }
 
   function hold(draft: HoldDraft, amount: { wantNano: Nano; atLeastNano: Nano }): HoldResult {
+    if (unwritten.length > 0) retry();
     const account = mustHave(draft.keyId);
     const limit = tightestLimit(account);
     let amountNano = assertNano(amount.wantNano);
     if (limit !== null) {
-      if (unwritten.length > 0) retry();
       if (fault !== null) throw new LedgerUnavailable(fault);
       // Any limit that is used up refuses for good, also where another one is tighter only because of holds.
       const reached = reachedLimit(account);
@@ -344,6 +346,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     period.add(row.at, credits + own);
     listener.changed(held.keyId);
     listener.settled(toRequestRow(row));
+    listener.freed(held.keyId);
   }
 
   function setLimits(keyId: string, next: Limits): void {
@@ -364,6 +367,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     );
     Object.assign(account, { limitNano: next.limitNano, recurring: next.recurring, window });
     listener.changed(keyId);
+    listener.freed(keyId);
   }
 
   function correct(requestId: number, costNano: Nano, reason: string): RequestRow | null {
@@ -397,6 +401,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     const row = toRequestRow({ ...before, cost_nano: costNano, cost_own_key_nano: own, flags });
     listener.changed(before.key_id);
     listener.settled(row);
+    listener.freed(before.key_id);
     return row;
   }
 

@@ -80,6 +80,11 @@ export type EventVerdict = 'pass' | 'hide' | 'last';
 /** Collects the facts of one answer. Never throws: an event that cannot be read changes nothing. */
 export interface AnswerReader {
   readonly facts: AnswerFacts;
+  /**
+   * The protocol's own end has been seen, a reported error included: when the connection closes now, nothing is
+   * missing. Some protocols have no last event (Gemini), and some servers leave theirs out (`[DONE]`).
+   */
+  readonly finished: boolean;
   /** One event of a stream: its `data` text and its `event` name, or one element of a streamed JSON array. */
   event(data: string, type: string | undefined): EventVerdict;
   /** A whole JSON answer. */
@@ -100,11 +105,21 @@ export interface ReaderOptions {
   jsonArray?: boolean;
 }
 
+/** What the gateway may change in a request. */
+export interface RequestChange {
+  model?: string;
+  /** Ask a stream to report its usage, where the protocol does so only when asked. */
+  includeUsage?: boolean;
+  maxOutputTokens?: number;
+  /** Provider kind, for the providers that refuse or ignore a field of the protocol they speak. */
+  vendor?: string;
+}
+
 export interface Dialect {
   readonly id: DialectId;
   read(body: JsonFields, path: { model: string | null; stream: boolean }): RequestFacts;
   /** The edits that make the request say so; an empty list where it says so already. */
-  edits(body: JsonFields, change: { model?: string; includeUsage?: boolean; maxOutputTokens?: number }): JsonEdit[];
+  edits(body: JsonFields, change: RequestChange): JsonEdit[];
   reader(options: ReaderOptions): AnswerReader;
   refusal(refusal: Refusal, request: { id: string; headers: Readonly<Record<string, string | string[] | undefined>> }): RefusalAnswer;
 }

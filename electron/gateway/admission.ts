@@ -1,0 +1,227 @@
+/**
+ * Admission: how much a request can cost at the most, and whether that much money is there. The decision itself is the
+ * ledger's, in one synchronous step; here it is prepared, and where it has to, waited for.
+ */
+import { formatLimit, formatUsd, type Nano } from '#shared/money.ts';
+import { Refusal } from '#shared/errors.ts';
+import type { RequestFacts } from './dialects/dialect.ts';
+import type { Key } from './keys.ts';
+import { LedgerUnavailable, type Hold, type HoldDraft, type HoldResult, type Ledger } from './ledger.ts';
+import type { TightestLimit } from './limits.ts';
+import { rateAt, tierFactor, type Price, type Rate, type TokenClass } from './prices.ts';
+
+/** The most a request can cost, in two parts: what it costs before a word is generated, and each output token. */
+export interface Bound {
+  /** Input at the dearest price that can apply, searches and fees. */
+  fixedNano: Nano;
+  /** Output tokens the request allows, all choices together. */
+  outputTokens: number;
+  /** Nano-dollars per million output tokens. */
+  outputRate: Nano;
+  choices: number;
+}
+
+/**
+ * A token is at least one byte of text in every byte-level tokenizer, so the body's bytes bound its tokens; what the
+ * provider adds around the messages is covered by a margin, what stands outside the body by `extraInputTokens`.
+ */
+const HIDDEN_INPUT_TOKENS = 1_000;
+
+/** Where neither request nor catalogue says how much a model may generate. */
+const MAX_OUTPUT_TOKENS = 131_072;
+
+/** The least output that is worth serving when it is all the room allows, alone and while others hold money. */
+const USEFUL_OUTPUT_TOKENS = { alone: 16, besideOthers: 4_096 };
+
+export function boundOf(price: Price, facts: RequestFacts, bodyBytes: number, embeds: boolean): Bound {
+  const inputTokens = bodyBytes + HIDDEN_INPUT_TOKENS + facts.extraInputTokens;
+  const dearest = (names: readonly TokenClass[]) =>
+    Math.max(0, ...names.map((name) => (price.rates[name] ? dearestRate(price.rates[name], inputTokens) : 0)));
+  const writes: TokenClass[] = facts.cacheWrites === 'none' ? [] : ['cacheWrite', 'cacheWrite1h'];
+  const plain = dearest(['input']);
+  // Where a one-hour write has no price of its own it is billed at twice the input (see prices.ts).
+  const inputRate = Math.max(dearest(['input', 'audioInput', 'imageInput', ...writes]), facts.cacheWrites === '1h' ? 2 * plain : 0);
+  const percent = Math.max(100, tierFactor(facts.serviceTier).percent);
+  const tokens = Math.ceil((inputTokens * inputRate * percent) / 100_000_000);
+  const searches = Math.ceil((facts.webSearches * (price.webSearches ?? 0)) / 1000);
+  const fee = Math.ceil((price.requests ?? 0) / 1000);
+  const perChoice = embeds ? 0 : (facts.maxOutputTokens ?? MAX_OUTPUT_TOKENS);
+  return {
+    fixedNano: tokens + searches + fee,
+    outputTokens: perChoice * facts.choices,
+    outputRate: Math.ceil((dearest(['output', 'reasoning', 'audioOutput', 'imageOutput']) * percent) / 100),
+    choices: facts.choices,
+  };
+}
+
+/** Any step may apply: the provider's count decides, and it can be above or below ours. */
+function dearestRate(rate: Rate, inputTokens: number): Nano {
+  const reached = rate.steps.filter(({ above }) => inputTokens > above).map(({ rate: step }) => step);
+  return Math.max(rateAt(rate, inputTokens), rate.base, ...reached);
+}
+
+export function boundNano(bound: Bound, outputTokens: number = bound.outputTokens): Nano {
+  return bound.fixedNano + Math.ceil((outputTokens * bound.outputRate) / 1_000_000);
+}
+
+export interface Admitted {
+  hold: Hold;
+  /** The output bound per choice to write into the request; null where the request goes as it is. */
+  clampTo: number | null;
+}
+
+export interface Admission {
+  /**
+   * Sets the money for a request aside. Waits in order of arrival while it is held by others.
+   * @throws Refusal `limit_reached`, `not_enough_left`, `held_by_others` or `ledger_unavailable`.
+   */
+  admit(key: Key, draft: HoldDraft, bound: Bound, signal: AbortSignal): Promise<Admitted>;
+  /** Money may have become free for this key: by a settled request, a raised limit or the window's end. */
+  wake(keyId: string): void;
+  /** Refuses everything that waits. */
+  close(): void;
+}
+
+interface Waiter {
+  attempt(): boolean;
+  giveUp(): void;
+}
+
+export function createAdmission(ledger: Ledger, options: { waitMs: number; now: () => number }): Admission {
+  /** Requests waiting for money, by key, first come first served. */
+  const queues = new Map<string, Waiter[]>();
+  const waking = new Set<string>();
+
+  function tryHold(key: Key, draft: HoldDraft, bound: Bound): Admitted | { busy: TightestLimit; others: number } {
+    const others = ledger.account(key.id)?.running ?? 0;
+    const usefulTokens = Math.min(
+      bound.outputTokens,
+      (others > 0 ? USEFUL_OUTPUT_TOKENS.besideOthers : USEFUL_OUTPUT_TOKENS.alone) * bound.choices,
+    );
+    const amount = { wantNano: boundNano(bound), atLeastNano: boundNano(bound, usefulTokens) };
+    let result: HoldResult;
+    try {
+      result = ledger.hold(draft, amount);
+    } catch (cause) {
+      if (cause instanceof LedgerUnavailable) throw new Refusal('ledger_unavailable', cause.message, { cause });
+      throw cause;
+    }
+    if ('held' in result) {
+      const affordable = result.held.amountNano < amount.wantNano;
+      return { hold: result.held, clampTo: affordable ? outputTokensFor(bound, result.held.amountNano) : null };
+    }
+    switch (result.refused) {
+      case 'busy':
+        return { busy: result.limit, others: result.others };
+      case 'reached':
+        throw new Refusal('limit_reached', limitReachedText(key, result.limit));
+      case 'short':
+        throw new Refusal('not_enough_left', notEnoughText(key, result.limit, amount.atLeastNano));
+    }
+  }
+
+  function wake(keyId: string): void {
+    const queue = queues.get(keyId);
+    // An attempt may itself free money (a settlement that could be written at last) and come back here.
+    if (queue === undefined || waking.has(keyId)) return;
+    waking.add(keyId);
+    while (queue[0]?.attempt() === true) queue.shift();
+    waking.delete(keyId);
+    if (queue.length === 0) queues.delete(keyId);
+  }
+
+  return {
+    async admit(key, draft, bound, signal) {
+      const ahead = queues.get(key.id);
+      let busy: { busy: TightestLimit; others: number } | null = null;
+      if (ahead === undefined) {
+        const result = tryHold(key, draft, bound);
+        if ('hold' in result) return result;
+        busy = result;
+      }
+      const queue = ahead ?? [];
+      queues.set(key.id, queue);
+      return new Promise<Admitted>((resolve, reject) => {
+        const finish = () => {
+          clearTimeout(timer);
+          clearTimeout(resetTimer);
+          signal.removeEventListener('abort', waiter.giveUp);
+        };
+        const leave = (refusal: Error) => {
+          const index = queue.indexOf(waiter);
+          if (index !== -1) queue.splice(index, 1);
+          finish();
+          reject(refusal);
+          // Whoever stood behind may fit where this one did not.
+          wake(key.id);
+        };
+        const waiter: Waiter = {
+          attempt() {
+            try {
+              const result = tryHold(key, draft, bound);
+              if (!('hold' in result)) {
+                busy = result;
+                return false;
+              }
+              finish();
+              resolve(result);
+            } catch (refusal) {
+              finish();
+              reject(refusal instanceof Error ? refusal : new Error(String(refusal)));
+            }
+            return true;
+          },
+          giveUp: () => leave(heldByOthers(key, busy)),
+        };
+        const timer = setTimeout(waiter.giveUp, options.waitMs);
+        const windowEnd = ledger.account(key.id)?.window?.end ?? Infinity;
+        const resetsIn = Math.max(1, windowEnd - options.now() + 1);
+        const resetTimer = resetsIn < options.waitMs ? setTimeout(() => wake(key.id), resetsIn) : undefined;
+        queue.push(waiter);
+        if (signal.aborted) waiter.giveUp();
+        else signal.addEventListener('abort', waiter.giveUp, { once: true });
+      });
+    },
+    wake,
+    close() {
+      for (const queue of queues.values()) for (const waiter of [...queue]) waiter.giveUp();
+    },
+  };
+}
+
+/** Output tokens per choice that a hold pays for, after everything else. */
+function outputTokensFor(bound: Bound, heldNano: Nano): number {
+  const left = heldNano - bound.fixedNano;
+  return Math.max(1, Math.floor((left * 1_000_000) / bound.outputRate / bound.choices));
+}
+
+// The sentences avoid the words that agents take for a passing fault and try again on ("rate limit", "overloaded",
+// "try again", "too long"), and each names the key, what was spent, the limit, and where to change it.
+
+function limitReachedText(key: Key, limit: TightestLimit): string {
+  return `Usage limit reached for key "${key.name}": ${spent(limit)}${resets(limit)} Raise the limit in Faregate, API Keys.`;
+}
+
+function notEnoughText(key: Key, limit: TightestLimit, neededNano: Nano): string {
+  const left = formatUsd(Math.max(0, limit.roomNano));
+  return `Not enough left on key "${key.name}" for this request: it needs at least ${formatUsd(neededNano)} and ${left} is left (${spent(limit).slice(0, -1)}).${resets(limit)} Raise the limit in Faregate, API Keys, or send a smaller request.`;
+}
+
+function heldByOthers(key: Key, busy: { busy: TightestLimit; others: number } | null): Refusal {
+  const holders = busy === null ? 'other requests' : `${busy.others} running ${busy.others === 1 ? 'request' : 'requests'}`;
+  const state = busy === null ? '' : ` (${spent(busy.busy).slice(0, -1)})`;
+  return new Refusal(
+    'held_by_others',
+    `The money left on key "${key.name}" is held by ${holders}${state}. It is free again when they end; or raise the limit in Faregate, API Keys.`,
+    { retryAfter: 5 },
+  );
+}
+
+function spent(limit: TightestLimit): string {
+  const period = limit.recurring ? ` this ${limit.recurring.every}` : '';
+  return `${formatUsd(limit.usedNano)} of ${formatLimit(limit.limitNano)} spent${period}.`;
+}
+
+function resets(limit: TightestLimit): string {
+  return limit.recurring ? ` It resets at ${new Date(limit.recurring.resetsAt).toLocaleString()}.` : '';
+}

@@ -1,0 +1,98 @@
+/** Tells subscribers what changed, coalesced: a busy key is one event every frame or so, not one a request. */
+import type { EventData, EventName } from '#shared/contract.ts';
+import type { KeyRow, RequestRow, Status } from '#shared/model.ts';
+
+export type EventListener = <N extends EventName>(name: N, data: EventData<N>) => void;
+
+export interface Announcer {
+  keyChanged(keyId: string): void;
+  settled(row: RequestRow): void;
+  statusChanged(): void;
+  providersChanged(): void;
+  subscribe(listener: EventListener): () => void;
+  /** Sends what is pending, now. */
+  flush(): void;
+  close(): void;
+}
+
+/** About one frame of a 30 Hz display: a person sees it move, the window is not flooded. */
+const COALESCE_MS = 33;
+/** A burst longer than this is told in part; the window asks for the rest when it looks. */
+const MAX_ROWS = 500;
+
+export function createAnnouncer(sources: { keyRow(keyId: string): KeyRow | undefined; status(): Status }): Announcer {
+  const listeners = new Set<EventListener>();
+  const keys = new Set<string>();
+  let rows: RequestRow[] = [];
+  let status = false;
+  let providers = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const schedule = () => {
+    // Without anyone listening there is nothing to collect.
+    if (listeners.size > 0) timer ??= setTimeout(flush, COALESCE_MS);
+  };
+
+  function emit<N extends EventName>(name: N, data: EventData<N>): void {
+    for (const listener of listeners) listener(name, data);
+  }
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (keys.size > 0) {
+      const changed = [...keys].map((id) => [id, sources.keyRow(id)] as const);
+      keys.clear();
+      emit('keys-changed', {
+        rows: changed.flatMap(([, row]) => (row ? [row] : [])),
+        removed: changed.flatMap(([id, row]) => (row ? [] : [id])),
+      });
+    }
+    if (rows.length > 0) {
+      const settled = rows;
+      rows = [];
+      emit('request-settled', { rows: settled });
+    }
+    if (providers) {
+      providers = false;
+      emit('providers-changed', {});
+    }
+    if (status) {
+      status = false;
+      emit('status-changed', sources.status());
+    }
+  }
+
+  return {
+    keyChanged(keyId) {
+      if (listeners.size === 0) return;
+      keys.add(keyId);
+      // The totals of all keys are part of the status.
+      status = true;
+      schedule();
+    },
+    settled(row) {
+      if (listeners.size === 0) return;
+      if (rows.length >= MAX_ROWS) rows.shift();
+      rows.push(row);
+      schedule();
+    },
+    statusChanged() {
+      status = true;
+      schedule();
+    },
+    providersChanged() {
+      providers = true;
+      schedule();
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    flush,
+    close() {
+      clearTimeout(timer);
+      listeners.clear();
+    },
+  };
+}

@@ -1,0 +1,257 @@
+/** The contract's handlers, without a transport: parse the input, handle, answer in an envelope. Never rejects. */
+import * as z from 'zod';
+import {
+  isMethodName,
+  methods,
+  type Answer,
+  type ContractError,
+  type MethodName,
+  type Output,
+  type Parsed,
+} from '#shared/contract.ts';
+import type { KeyRow, Status } from '#shared/model.ts';
+import { Refusal } from '#shared/errors.ts';
+import { keyStatus, type Key, type Keys } from './keys.ts';
+import { limitState } from './limits.ts';
+import type { Ledger } from './ledger.ts';
+import { ListError, type ModelLists } from './models.ts';
+import type { Prices } from './prices.ts';
+import { ProviderFieldError, providerKindFacts, toProviderRow, type Provider, type Providers } from './providers.ts';
+import type { RequestLog } from './requests.ts';
+import type { SettingsStore } from './settings.ts';
+
+export interface ApiDependencies {
+  keys: Keys;
+  providers: Providers;
+  prices: Prices;
+  ledger: Ledger;
+  requests: RequestLog;
+  settings: SettingsStore;
+  models: ModelLists;
+  now: () => number;
+  status(): Status;
+  /** A key's running requests are ended at once; the sentence reaches their clients. */
+  stopRunning(keyId: string, message: string): void;
+  keyChanged(keyId: string): void;
+  providersChanged(): void;
+  onInternalError(error: unknown): void;
+}
+
+export type Dispatch = (name: unknown, input: unknown) => Promise<Answer<unknown>>;
+
+type Handlers = { [N in MethodName]: (input: Parsed<N>) => Output<N> | Promise<Output<N>> };
+
+/** A handler's refusal: becomes the envelope's error as it is. */
+class CallError extends Error {
+  readonly error: ContractError;
+  constructor(code: ContractError['code'], message: string, field?: string) {
+    super(message);
+    this.error = field === undefined ? { code, message } : { code, message, field };
+  }
+}
+
+export function createDispatch(dependencies: ApiDependencies): Dispatch {
+  const handlers = createHandlers(dependencies);
+  return async (name, input) => {
+    if (!isMethodName(name)) return failure({ code: 'not_found', message: `There is no method ${JSON.stringify(name)}.` });
+    try {
+      return { ok: true, value: await run(handlers, name, input) };
+    } catch (error) {
+      return failure(describe(error, dependencies));
+    }
+  };
+}
+
+async function run<N extends MethodName>(handlers: Handlers, name: N, input: unknown): Promise<Output<N>> {
+  const schema: z.ZodType<Parsed<N>> = methods[name].input as never;
+  const parsed = schema.safeParse(input ?? undefined);
+  if (!parsed.success) throw invalidInput(parsed.error);
+  return handlers[name](parsed.data);
+}
+
+function invalidInput(error: z.ZodError): CallError {
+  const [issue] = error.issues;
+  const field = issue?.path.join('.');
+  const where = field ? `${field}: ` : '';
+  return new CallError('invalid_input', `${where}${issue?.message ?? 'The input is not valid.'}`, field || undefined);
+}
+
+const failure = (error: ContractError): Answer<never> => ({ ok: false, error });
+
+function describe(error: unknown, { ledger, onInternalError }: ApiDependencies): ContractError {
+  if (error instanceof CallError) return error.error;
+  if (error instanceof ProviderFieldError) return { code: 'conflict', message: error.message, field: error.field };
+  onInternalError(error);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code.startsWith('SQLITE')) {
+    const message = ledger.problem() ?? `The change could not be saved (${code}). Check the data folder and its disk, then save again.`;
+    return { code: 'ledger_unavailable', message };
+  }
+  return { code: 'internal', message: 'Faregate met an unexpected fault; nothing was changed. Its log has the details.' };
+}
+
+/** A key as the window shows it: identity from the keys, money from the ledger, one number for both. */
+export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefined {
+  const account = ledger.account(key.id);
+  if (!account) return undefined;
+  const { recurring, window } = account;
+  return {
+    id: key.id,
+    name: key.name,
+    masked: key.masked,
+    status: keyStatus(key, now),
+    createdAt: new Date(key.createdAt).toISOString(),
+    lastUsedAt: account.lastUsedAt === null ? null : new Date(account.lastUsedAt).toISOString(),
+    expiresAt: key.expiresAt === null ? null : new Date(key.expiresAt).toISOString(),
+    usageNano: account.usageNano,
+    usageCreditsNano: account.usageCreditsNano,
+    usageOwnKeyNano: account.usageOwnKeyNano,
+    heldNano: account.heldNano,
+    requests: account.requests,
+    inputTokens: account.inputTokens,
+    outputTokens: account.outputTokens,
+    unpricedRequests: account.unpricedRequests,
+    limitNano: account.limitNano,
+    recurring:
+      recurring === null || window === null
+        ? null
+        : { ...recurring, usedNano: window.usedNano, resetsAt: new Date(window.end).toISOString() },
+    limitState: limitState(account),
+  };
+}
+
+function createHandlers(dependencies: ApiDependencies): Handlers {
+  const { keys, providers, prices, ledger, requests, settings, models, now } = dependencies;
+
+  const mustBe = <T>(found: T | undefined | null, what: string): T => {
+    if (found === undefined || found === null) throw new CallError('not_found', `This ${what} does not exist any more.`);
+    return found;
+  };
+  const rowOf = (key: Key): KeyRow => mustBe(toKeyRow(key, ledger, now()), 'key');
+  const changed = (key: Key): KeyRow => {
+    dependencies.keyChanged(key.id);
+    return rowOf(key);
+  };
+  const told = (provider: Provider) => {
+    models.forget();
+    dependencies.providersChanged();
+    return toProviderRow(provider);
+  };
+  const mustHaveKey = (id: string) => mustBe(keys.get(id), 'key');
+
+  return {
+    'status.get': () => dependencies.status(),
+
+    'keys.list': () => keys.list().map(rowOf),
+    'keys.create': ({ name, limitNano, recurring, expiresAt }) => {
+      const limits = { limitNano, recurring };
+      const { key, secret } = keys.create({ name, expiresAt: toMillis(expiresAt ?? null), limits });
+      ledger.openAccount(key.id);
+      return { key: changed(key), secret };
+    },
+    'keys.update': ({ id, name, enabled, expiresAt }) => {
+      const change = {
+        ...(name === undefined ? {} : { name }),
+        ...(enabled === undefined ? {} : { enabled }),
+        ...(expiresAt === undefined ? {} : { expiresAt: toMillis(expiresAt) }),
+      };
+      const key = mustBe(keys.update(id, change), 'key');
+      if (enabled === false) dependencies.stopRunning(id, `Stopped: the key "${key.name}" was disabled in Faregate.`);
+      return changed(key);
+    },
+    'keys.setLimit': ({ id, limitNano, recurring, stopRunning }) => {
+      const key = mustHaveKey(id);
+      const before = mustBe(ledger.account(id), 'key');
+      ledger.setLimits(id, { limitNano, recurring: recurring === undefined ? before.recurring : recurring });
+      if (stopRunning === true) dependencies.stopRunning(id, `Stopped: the usage limit of key "${key.name}" was changed in Faregate.`);
+      return changed(key);
+    },
+    'keys.rotate': ({ id }) => {
+      const { key, secret } = mustBe(keys.rotate(id), 'key');
+      dependencies.stopRunning(id, `Stopped: the key "${key.name}" was replaced in Faregate.`);
+      return { key: changed(key), secret };
+    },
+    'keys.delete': ({ id }) => {
+      const { name } = mustHaveKey(id);
+      keys.remove(id);
+      dependencies.stopRunning(id, `Stopped: the key "${name}" was deleted in Faregate.`);
+      ledger.closeAccount(id);
+      dependencies.keyChanged(id);
+      return {};
+    },
+
+    'providers.list': () => providers.list().map(toProviderRow),
+    'providers.create': async ({ kind, ...fields }) => told(await providers.create(kind, fields)),
+    'providers.update': async ({ id, ...fields }) => told(mustBe(await providers.update(id, fields), 'provider')),
+    'providers.delete': ({ id }) => {
+      if (!providers.remove(id)) throw new CallError('not_found', 'This provider does not exist any more.');
+      models.forget();
+      dependencies.providersChanged();
+      return {};
+    },
+    'providers.test': async ({ id, kind, baseUrl, credential }) => {
+      const stored = id === undefined ? undefined : mustBe(providers.get(id), 'provider');
+      const provider = draftOf(stored, { kind, baseUrl, credential });
+      if (provider.credential === null && providerKindFacts[provider.kind].needsCredential) {
+        return { ok: false, message: 'Enter the credential first.', models: [] };
+      }
+      try {
+        const { ids } = await models.ask(provider);
+        return { ok: true, message: `${provider.name} answered with ${ids.length} models.`, models: ids };
+      } catch (error) {
+        if (error instanceof ListError || error instanceof Refusal) return { ok: false, message: error.message, models: [] };
+        throw error;
+      }
+    },
+
+    'prices.list': ({ providerId }) => prices.list(providerId),
+    'prices.set': (input) => {
+      if (!providers.get(input.providerId)) throw new CallError('not_found', 'This provider does not exist.', 'providerId');
+      const row = prices.set(input);
+      dependencies.providersChanged();
+      return row;
+    },
+    'prices.remove': ({ providerId, model }) => {
+      if (!prices.remove(providerId, model)) throw new CallError('not_found', 'There is no own price for this model.');
+      dependencies.providersChanged();
+      return {};
+    },
+
+    'requests.list': (filter) => requests.list(filter),
+    'requests.correct': ({ id, costNano, reason }) => mustBe(ledger.correct(id, costNano, reason), 'request'),
+    'usage.summary': (range) => requests.summary(range),
+
+    'settings.get': () => settings.get(),
+    'settings.set': (change) => settings.set(change),
+  };
+}
+
+/** What is typed in the window over what is stored, without saving it. */
+function draftOf(
+  stored: Provider | undefined,
+  draft: { kind: Provider['kind'] | undefined; baseUrl: string | undefined; credential: string | undefined },
+): Provider {
+  const kind = stored?.kind ?? draft.kind;
+  if (kind === undefined) throw new CallError('invalid_input', 'Choose the kind of provider to test.', 'kind');
+  const facts = providerKindFacts[kind];
+  const baseUrl = draft.baseUrl ?? stored?.baseUrl ?? facts.baseUrl;
+  if (baseUrl === '') throw new CallError('invalid_input', 'Enter the address of the endpoint, up to and including /v1.', 'baseUrl');
+  // A stored credential leaves for the stored address only: another address has to be given its own.
+  const sameHost = stored !== undefined && new URL(baseUrl).origin === new URL(stored.baseUrl).origin;
+  return {
+    id: stored?.id ?? 'draft',
+    kind,
+    name: stored?.name ?? facts.name,
+    slug: stored?.slug ?? kind,
+    baseUrl,
+    billing: facts.billing,
+    enabled: true,
+    createdAt: 0,
+    credential: draft.credential || (sameHost ? stored.credential : null),
+    credentialState: 'none',
+  };
+}
+
+function toMillis(time: string | null): number | null {
+  return time === null ? null : Date.parse(time);
+}

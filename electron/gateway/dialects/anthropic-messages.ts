@@ -1,0 +1,247 @@
+/** Anthropic Messages. */
+import { countText, type JsonEdit, type JsonFields } from '../json.ts';
+import type {
+  AnswerFacts,
+  AnswerReader,
+  Dialect,
+  EventVerdict,
+  RequestChange,
+  RequestFacts,
+  TokenUsage,
+} from './dialect.ts';
+import { largest } from './openai-request.ts';
+import { anthropicRefusal } from './refusal.ts';
+import {
+  chars,
+  count,
+  emptyFacts,
+  isRecord,
+  parseEvent,
+  readReportedCost,
+  record,
+  records,
+  text,
+  textLength,
+  tokenUsage,
+  type JsonRecord,
+} from './usage.ts';
+
+export const anthropicMessages: Dialect = {
+  id: 'anthropic-messages',
+  read,
+  edits,
+  reader: () => new MessagesReader(),
+  refusal: anthropicRefusal,
+};
+
+/** The largest context window (platform.claude.com/docs/en/build-with-claude/context-windows). */
+const CONTEXT_TOKENS = 1_000_000;
+
+/** Visual tokens of an image at the highest native resolution (build-with-claude/vision). */
+const IMAGE_TOKENS = 4_784;
+
+/** System prompt that tools bring along, several hundred tokens each for bash, editor, computer (tool-use/overview). */
+const TOOL_PROMPT_TOKENS = 3_000;
+
+/** The loop of server tools pauses after ten rounds (tool-use/server-tools, `pause_turn`). */
+const SERVER_TOOL_ROUNDS = 10;
+
+/** What a search puts into the input; the recorded answers grew by 11,000 tokens a search. */
+const SEARCH_TOKENS = 16_000;
+
+/** A long PDF, the largest of the examples on the page of the web fetch tool; `max_content_tokens` lowers it. */
+const FETCH_TOKENS = 125_000;
+
+/** Output of a code execution, or of another server tool, in one round. Not published. */
+const OTHER_TOOL_TOKENS = 20_000;
+
+function read(body: JsonFields): RequestFacts {
+  const marked = body.contains('"cache_control"');
+  const tools = records(body.get('tools'));
+  const speed = text(body.get('speed'));
+  return {
+    model: text(body.get('model')),
+    stream: body.get('stream') === true,
+    maxOutputTokens: largest(body.get('max_tokens')),
+    choices: 1,
+    // `fast` is dearer than any tier; `standard` says nothing.
+    serviceTier: speed !== null && speed !== 'standard' ? speed : text(body.get('service_tier')),
+    cacheWrites: !marked ? 'none' : body.contains('"1h"') ? '1h' : '5m',
+    extraInputTokens: Math.min(CONTEXT_TOKENS, attachmentTokens(body) + toolTokens(tools, body)),
+    webSearches: tools.reduce((sum, tool) => sum + (toolType(tool, 'web_search') ? uses(tool) : 0), 0),
+    notMetered: null,
+  };
+}
+
+/** Tokens of what the body only points at, or shows in fewer bytes than tokens: a page of a PDF is also an image. */
+function attachmentTokens(body: JsonFields): number {
+  const unbounded = ['"application/pdf"', '"file_id"', '"container_upload"'].some((sign) => body.contains(sign));
+  const linked = body.contains('"document"') && body.contains('"url"');
+  return unbounded || linked ? CONTEXT_TOKENS : countText(body, '"image"') * IMAGE_TOKENS;
+}
+
+function toolTokens(tools: readonly JsonRecord[], body: JsonFields): number {
+  let tokens = tools.length > 0 ? TOOL_PROMPT_TOKENS : 0;
+  // Each server of the MCP connector is asked inside the request.
+  if (records(body.get('mcp_servers')).length > 0) tokens += SERVER_TOOL_ROUNDS * OTHER_TOOL_TOKENS;
+  for (const tool of tools) {
+    if (toolType(tool, 'web_search')) tokens += uses(tool) * SEARCH_TOKENS;
+    else if (toolType(tool, 'web_fetch')) tokens += uses(tool) * (count(tool['max_content_tokens']) ?? FETCH_TOKENS);
+    else if (toolType(tool, 'code_execution') || toolType(tool, 'advisor')) tokens += uses(tool) * OTHER_TOOL_TOKENS;
+  }
+  return tokens;
+}
+
+/** Server tools are named with a date, such as `web_search_20250305`. */
+function toolType(tool: JsonRecord, name: string): boolean {
+  return text(tool['type'])?.startsWith(`${name}_`) === true;
+}
+
+function uses(tool: JsonRecord): number {
+  return count(tool['max_uses']) ?? SERVER_TOOL_ROUNDS;
+}
+
+function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
+  const result: JsonEdit[] = [];
+  if (change.model !== undefined && body.get('model') !== change.model) {
+    result.push({ path: ['model'], json: JSON.stringify(change.model) });
+  }
+  const bound = change.maxOutputTokens;
+  if (bound === undefined || (count(body.get('max_tokens')) ?? Infinity) <= bound) return result;
+  result.push({ path: ['max_tokens'], json: String(bound) });
+  // A thinking budget has to be at least 1,024 and below `max_tokens` (build-with-claude/extended-thinking): one that
+  // is not would turn the request the key can still pay for into an error.
+  const budget = count(record(body.get('thinking'))['budget_tokens']);
+  if (budget !== undefined && budget >= bound && bound > 1_024) {
+    const lowered = Math.max(1_024, Math.floor(bound * 0.75));
+    result.push({ path: ['thinking', 'budget_tokens'], json: String(lowered) });
+  }
+  return result;
+}
+
+class MessagesReader implements AnswerReader {
+  readonly facts: AnswerFacts = emptyFacts();
+  finished = false;
+  /** The usage object so far: `message_start`, overwritten by what later events give. */
+  #usage: JsonRecord = {};
+  readonly #openBlocks = new Set<number>();
+
+  event(data: string, type: string | undefined): EventVerdict {
+    const event = parseEvent(data);
+    if (event === null) return 'pass';
+    switch (text(event['type']) ?? type) {
+      case 'message_start':
+        this.#start(record(event['message']));
+        return 'pass';
+      case 'content_block_start':
+        this.#openBlock(event);
+        return 'pass';
+      case 'content_block_delta':
+        this.#delta(record(event['delta']));
+        return 'pass';
+      case 'content_block_stop':
+        this.#openBlocks.delete(count(event['index']) ?? 0);
+        return 'pass';
+      case 'message_delta':
+        this.#merge(event['usage']);
+        if (text(record(event['delta'])['stop_reason']) !== null && this.facts.usage !== null) {
+          this.facts.usageIsFinal = true;
+        }
+        return 'pass';
+      case 'message_stop':
+        this.finished = true;
+        return 'last';
+      case 'error':
+        this.facts.failed = true;
+        this.finished = true;
+        return 'pass';
+      default:
+        return 'pass';
+    }
+  }
+
+  answer(fields: JsonFields): void {
+    this.facts.model = text(fields.get('model'));
+    this.facts.failed = fields.get('type') === 'error';
+    this.#merge(fields.get('usage'));
+    this.facts.usageIsFinal = this.facts.usage !== null;
+    if (this.facts.usage === null) this.facts.outputChars = textLength(fields.get('content'));
+    this.finished = true;
+  }
+
+  ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
+    // Claude Code sends the whole request again, and is billed again, when an error finds a block open.
+    const closed = [...this.#openBlocks].map(
+      (index) => `event: content_block_stop\ndata: ${JSON.stringify({ type: 'content_block_stop', index })}\n\n`,
+    );
+    const error = { type: code === 'upstream' ? 'api_error' : 'billing_error', message };
+    return `${closed.join('')}event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`;
+  }
+
+  #start(message: JsonRecord): void {
+    // A stream can hold more than one message; each begins its own account of the usage.
+    this.finished = false;
+    this.facts.usageIsFinal = false;
+    this.#usage = {};
+    this.#openBlocks.clear();
+    this.facts.model = text(message['model']) ?? this.facts.model;
+    this.#merge(message['usage']);
+  }
+
+  #openBlock(event: JsonRecord): void {
+    this.#openBlocks.add(count(event['index']) ?? 0);
+    const block = record(event['content_block']);
+    if (block['type'] === 'fallback') this.facts.model = text(record(block['to'])['model']) ?? this.facts.model;
+    this.facts.outputChars += chars(block['text']) + chars(block['thinking']);
+  }
+
+  #delta(delta: JsonRecord): void {
+    this.facts.outputChars +=
+      chars(delta['text']) + chars(delta['thinking']) + chars(delta['partial_json']) + chars(delta['content']);
+  }
+
+  #merge(reported: unknown): void {
+    if (!isRecord(reported)) return;
+    // A count that is null or missing in a later event means no news.
+    const news = Object.entries(reported).filter(([, value]) => value !== null);
+    this.#usage = { ...this.#usage, ...Object.fromEntries(news) };
+    const usage = this.#usage;
+    const { facts } = this;
+    const speed = text(usage['speed']);
+    facts.serviceTier = speed !== null && speed !== 'standard' ? speed : text(usage['service_tier']);
+    facts.usage = messagesUsage(usage);
+    readReportedCost(facts, usage);
+    this.#readPasses(records(usage['iterations']));
+  }
+
+  /**
+   * The passes of one request. The totals cover those of type `message` and `fallback_message`; every other pass
+   * (`compaction`, `advisor_message`) is billed on top, at its own model where it names one.
+   */
+  #readPasses(passes: readonly JsonRecord[]): void {
+    const { facts } = this;
+    const fallback = passes.findLast((pass) => pass['type'] === 'fallback_message');
+    facts.model = text(fallback?.['model']) ?? facts.model;
+    facts.extraPasses = passes
+      .filter((pass) => pass['type'] !== 'message' && pass['type'] !== 'fallback_message')
+      .map((pass) => ({ model: text(pass['model']) ?? facts.model, usage: messagesUsage(pass) }));
+  }
+}
+
+/** Usage of the Messages API, whose `input_tokens` leaves out what was read from and written to the cache. */
+function messagesUsage(usage: JsonRecord): TokenUsage {
+  const split = record(usage['cache_creation']);
+  const written1h = count(split['ephemeral_1h_input_tokens']) ?? 0;
+  const written =
+    count(usage['cache_creation_input_tokens']) ?? (count(split['ephemeral_5m_input_tokens']) ?? 0) + written1h;
+  const cached = count(usage['cache_read_input_tokens']) ?? 0;
+  return tokenUsage({
+    inputTokens: (count(usage['input_tokens']) ?? 0) + cached + written,
+    cachedInputTokens: cached,
+    cacheWriteTokens: written,
+    cacheWrite1hTokens: written1h,
+    outputTokens: count(usage['output_tokens']) ?? 0,
+    reasoningTokens: count(record(usage['output_tokens_details'])['thinking_tokens']) ?? 0,
+    webSearches: count(record(usage['server_tool_use'])['web_search_requests']) ?? 0,
+  });
+}

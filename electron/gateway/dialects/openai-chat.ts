@@ -1,0 +1,245 @@
+/** OpenAI Chat Completions and the older Completions, and what the many servers that speak them make of it. */
+import type { DialectId } from '#shared/model.ts';
+import type { JsonEdit, JsonFields } from '../json.ts';
+import type {
+  AnswerFacts,
+  AnswerReader,
+  Dialect,
+  EventVerdict,
+  ReaderOptions,
+  RequestChange,
+  RequestFacts,
+  TokenUsage,
+} from './dialect.ts';
+import { attachmentTokens, commonFacts, hostedTools, largest, positive } from './openai-request.ts';
+import { openaiRefusal } from './refusal.ts';
+import {
+  chars,
+  count,
+  emptyFacts,
+  gatewaySearches,
+  isRecord,
+  parseEvent,
+  readReportedCost,
+  record,
+  records,
+  text,
+  textLength,
+  tokenUsage,
+  type JsonRecord,
+} from './usage.ts';
+
+export const openaiChat: Dialect = chatDialect('openai-chat', readChat);
+export const openaiCompletions: Dialect = chatDialect('openai-completions', readCompletions);
+
+function chatDialect(id: DialectId, read: (body: JsonFields) => RequestFacts): Dialect {
+  return {
+    id,
+    read,
+    edits,
+    reader: (options) => new ChatReader(options),
+    refusal: (refusal, request) => openaiRefusal(refusal, request),
+  };
+}
+
+function readChat(body: JsonFields): RequestFacts {
+  const facts = commonFacts(body);
+  const tools = hostedTools(body);
+  return {
+    ...facts,
+    maxOutputTokens: largest(body.get('max_completion_tokens'), body.get('max_tokens')),
+    choices: positive(body.get('n')),
+    webSearches: Math.max(tools.webSearches, searchesUncounted(facts.model), routerSearches(body, facts.model)),
+    extraInputTokens: attachmentTokens(body, facts.model) + tools.inputTokens,
+    notMetered:
+      // xAI, deferred chat completions: the answer, and its usage, are fetched later by another call.
+      body.get('deferred') === true
+        ? 'Deferred completions are fetched later, where their cost cannot be metered: leave out "deferred".'
+        : null,
+  };
+}
+
+function readCompletions(body: JsonFields): RequestFacts {
+  const prompt = body.get('prompt');
+  const prompts = Array.isArray(prompt) && prompt.some((one) => typeof one !== 'number') ? prompt.length : 1;
+  return {
+    ...commonFacts(body),
+    // The API reference gives 16 as the default of this endpoint alone; servers that copy it differ, so none is assumed.
+    maxOutputTokens: largest(body.get('max_tokens')),
+    // `best_of` completions are generated, and billed, whatever number of them comes back; each prompt has its own.
+    choices: Math.max(positive(body.get('n')), positive(body.get('best_of'))) * Math.max(1, prompts),
+  };
+}
+
+/** OpenRouter's web plug-in and its `:online` models search once with up to five results by default. */
+function routerSearches(body: JsonFields, model: string | null): number {
+  return body.has('plugins') || model?.endsWith(':online') === true ? 1 : 0;
+}
+
+/** Models that search once for each request and do not say so in the answer. */
+function searchesUncounted(model: string | null): number {
+  return /-search-(preview|api)/.test(model ?? '') ? 1 : 0;
+}
+
+/** Providers that know `max_completion_tokens`; all the others know `max_tokens`, and some refuse what they do not know. */
+const newerBound: ReadonlySet<string> = new Set(['openai', 'openrouter', 'llmgateway', 'groq', 'xai']);
+
+function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
+  const result: JsonEdit[] = [];
+  if (change.model !== undefined && body.get('model') !== change.model) {
+    result.push({ path: ['model'], json: JSON.stringify(change.model) });
+  }
+  // Mistral reports usage unasked and refuses fields it does not know, this one included.
+  if (change.includeUsage === true && change.vendor !== 'mistral') {
+    if (record(body.get('stream_options'))['include_usage'] !== true) {
+      result.push({ path: ['stream_options', 'include_usage'], json: 'true' });
+    }
+  }
+  if (change.maxOutputTokens !== undefined) result.push(...boundEdits(body, change.maxOutputTokens, change.vendor));
+  return result;
+}
+
+/** Lowers whichever bound the client set, and never raises one; adds one where it set none. */
+function boundEdits(body: JsonFields, bound: number, vendor: string | undefined): JsonEdit[] {
+  const used = ['max_completion_tokens', 'max_tokens'].filter((name) => (body.get(name) ?? null) !== null);
+  if (used.length === 0) used.push(defaultBound(body, vendor));
+  return used
+    .filter((name) => !((count(body.get(name)) ?? Infinity) <= bound))
+    .map((name) => ({ path: [name], json: String(bound) }));
+}
+
+function defaultBound(body: JsonFields, vendor: string | undefined): string {
+  if (body.has('prompt') && !body.has('messages')) return 'max_tokens';
+  return vendor === undefined || newerBound.has(vendor) ? 'max_completion_tokens' : 'max_tokens';
+}
+
+class ChatReader implements AnswerReader {
+  readonly facts: AnswerFacts = emptyFacts();
+  finished = false;
+  readonly #vendor: string;
+  readonly #hideUsage: boolean;
+
+  constructor(options: ReaderOptions) {
+    this.#vendor = options.vendor;
+    this.#hideUsage = options.hideUsage;
+  }
+
+  event(data: string): EventVerdict {
+    if (data.trimEnd() === '[DONE]') {
+      this.finished = true;
+      this.facts.usageIsFinal = this.facts.usage !== null;
+      return 'last';
+    }
+    const chunk = parseEvent(data);
+    if (chunk === null) return 'pass';
+    this.#head(chunk);
+    const choices = records(chunk['choices']);
+    for (const choice of choices) this.#choice(choice);
+
+    // Groq repeats the usage under a name of its own, and gives it there alone where the client did not ask for it.
+    const usage = isRecord(chunk['usage']) ? chunk['usage'] : record(chunk['x_groq'])['usage'];
+    const isUsageAlone = Array.isArray(chunk['choices']) && choices.length === 0 && isRecord(usage);
+    if (isRecord(usage)) {
+      this.#usage(usage);
+      this.facts.usageIsFinal = this.finished || isUsageAlone;
+    } else if (!this.finished && choices.length > 0) {
+      this.facts.usageIsFinal = false;
+    }
+    return isUsageAlone && this.#hideUsage ? 'hide' : 'pass';
+  }
+
+  answer(fields: JsonFields): void {
+    this.#head({ model: fields.get('model'), service_tier: fields.get('service_tier'), error: fields.get('error') });
+    const usage = fields.get('usage');
+    if (isRecord(usage)) {
+      this.#usage(usage);
+      this.facts.usageIsFinal = true;
+    } else {
+      this.facts.outputChars = textLength(fields.get('choices'));
+    }
+    this.finished = true;
+  }
+
+  ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
+    const reason = code === 'upstream' ? 'server_error' : 'insufficient_quota';
+    const error = JSON.stringify({ error: { message, type: reason, param: null, code: reason } });
+    return `data: ${error}\n\ndata: [DONE]\n\n`;
+  }
+
+  #head(chunk: JsonRecord): void {
+    this.facts.model = text(chunk['model']) ?? this.facts.model;
+    this.facts.serviceTier = text(chunk['service_tier']) ?? this.facts.serviceTier;
+    // An error inside a successful stream ends it; most providers send no [DONE] behind it.
+    if (isRecord(chunk['error']) || text(chunk['error']) !== null) {
+      this.facts.failed = true;
+      this.finished = true;
+    }
+  }
+
+  #choice(choice: JsonRecord): void {
+    const delta = record(choice['delta']);
+    let seen = chars(choice['text']) + chars(delta['content']) + chars(delta['refusal']);
+    // The same thinking under the names of vLLM and DeepSeek, of Groq and OpenRouter; never both are counted.
+    seen += chars(delta['reasoning_content']) || chars(delta['reasoning']);
+    seen += chars(record(delta['function_call'])['arguments']) + chars(record(delta['audio'])['transcript']);
+    for (const call of records(delta['tool_calls'])) {
+      const called = record(call['function']);
+      seen += chars(called['name']) + chars(called['arguments']);
+    }
+    this.facts.outputChars += seen;
+    if (text(choice['finish_reason']) !== null) this.finished = true;
+  }
+
+  #usage(usage: JsonRecord): void {
+    readReportedCost(this.facts, usage);
+    const webSearches = searchesUncounted(this.facts.model) + gatewaySearches(this.facts, usage);
+    this.facts.usage = { ...chatUsage(usage, this.#vendor, this.facts.model), webSearches };
+  }
+}
+
+/**
+ * Usage as Chat Completions and Embeddings report it. `total_tokens` tells where a provider leaves a part out of its
+ * two totals: xAI its reasoning, Mistral its audio, Gemini its thinking.
+ */
+export function chatUsage(usage: JsonRecord, vendor: string, model: string | null): TokenUsage {
+  const input = record(usage['prompt_tokens_details']);
+  const output = record(usage['completion_tokens_details']);
+  const total = count(usage['total_tokens']);
+  let completion = count(usage['completion_tokens']) ?? 0;
+  let prompt = count(usage['prompt_tokens']) ?? Math.max(0, (total ?? 0) - completion);
+  let reasoning = count(output['reasoning_tokens']) ?? 0;
+  const audio = count(input['audio_tokens']) ?? 0;
+
+  let missing = total === undefined ? 0 : total - prompt - completion;
+  const reasoningLeftOut = reasoning > 0 && (missing >= reasoning || (vendor === 'xai' && total === undefined));
+  if (reasoningLeftOut) {
+    completion += reasoning;
+    missing -= reasoning;
+  }
+  if (audio > 0 && missing >= audio) {
+    prompt += audio;
+    missing -= audio;
+  }
+  if (missing > 0 && (vendor === 'gemini' || /\bgemini-/.test(model ?? ''))) {
+    completion += missing;
+    reasoning += missing;
+  }
+
+  return tokenUsage({
+    inputTokens: prompt,
+    cachedInputTokens:
+      count(input['cached_tokens']) ??
+      count(usage['prompt_cache_hit_tokens']) ?? // DeepSeek
+      count(usage['cached_tokens']) ?? // Moonshot, Together
+      count(usage['cache_read_input_tokens']) ?? // LiteLLM
+      0,
+    cacheWriteTokens: count(input['cache_write_tokens']) ?? count(usage['cache_creation_input_tokens']) ?? 0,
+    audioInputTokens: audio,
+    cachedAudioInputTokens: count(record(input['cached_tokens_details'])['audio_tokens']) ?? 0,
+    imageInputTokens: count(input['image_tokens']) ?? 0,
+    outputTokens: completion,
+    reasoningTokens: reasoning,
+    audioOutputTokens: count(output['audio_tokens']) ?? 0,
+    imageOutputTokens: count(output['image_tokens']) ?? 0,
+  });
+}

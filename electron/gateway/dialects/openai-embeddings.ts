@@ -1,0 +1,59 @@
+/** OpenAI Embeddings: input only, one JSON answer. */
+import type { JsonEdit, JsonFields } from '../json.ts';
+import type { AnswerFacts, AnswerReader, Dialect, EventVerdict, RequestFacts } from './dialect.ts';
+import { chatUsage } from './openai-chat.ts';
+import { attachmentTokens, commonFacts } from './openai-request.ts';
+import { openaiRefusal } from './refusal.ts';
+import { emptyFacts, isRecord, readReportedCost, text } from './usage.ts';
+
+export const openaiEmbeddings: Dialect = {
+  id: 'openai-embeddings',
+  read,
+  edits(body, change): JsonEdit[] {
+    if (change.model === undefined || body.get('model') === change.model) return [];
+    return [{ path: ['model'], json: JSON.stringify(change.model) }];
+  },
+  reader: (options) => new EmbeddingsReader(options.vendor),
+  refusal: (refusal, request) => openaiRefusal(refusal, request),
+};
+
+function read(body: JsonFields): RequestFacts {
+  const facts = commonFacts(body);
+  return {
+    ...facts,
+    stream: false,
+    maxOutputTokens: 0,
+    cacheWrites: 'none',
+    extraInputTokens: attachmentTokens(body, facts.model),
+  };
+}
+
+class EmbeddingsReader implements AnswerReader {
+  readonly facts: AnswerFacts = emptyFacts();
+  finished = false;
+  readonly #vendor: string;
+
+  constructor(vendor: string) {
+    this.#vendor = vendor;
+  }
+
+  event(): EventVerdict {
+    return 'pass';
+  }
+
+  answer(fields: JsonFields): void {
+    this.facts.model = text(fields.get('model'));
+    this.facts.failed = isRecord(fields.get('error'));
+    const usage = fields.get('usage');
+    if (isRecord(usage)) {
+      readReportedCost(this.facts, usage);
+      this.facts.usage = chatUsage(usage, this.#vendor, this.facts.model);
+      this.facts.usageIsFinal = true;
+    }
+    this.finished = true;
+  }
+
+  ending(message: string): string {
+    return JSON.stringify({ error: { message, type: 'server_error', param: null, code: 'server_error' } });
+  }
+}

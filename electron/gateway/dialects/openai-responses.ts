@@ -1,0 +1,214 @@
+/** OpenAI Responses, compaction included. */
+import type { JsonEdit, JsonFields } from '../json.ts';
+import type {
+  AnswerFacts,
+  AnswerReader,
+  Dialect,
+  EventVerdict,
+  ExtraPass,
+  RequestChange,
+  RequestFacts,
+  TokenUsage,
+} from './dialect.ts';
+import { attachmentTokens, commonFacts, CONTEXT_TOKENS, hostedTools, largest } from './openai-request.ts';
+import { openaiRefusal } from './refusal.ts';
+import {
+  chars,
+  count,
+  emptyFacts,
+  gatewaySearches,
+  isRecord,
+  parseEvent,
+  readReportedCost,
+  record,
+  records,
+  text,
+  textLength,
+  tokenUsage,
+  type JsonRecord,
+} from './usage.ts';
+
+export const openaiResponses: Dialect = {
+  id: 'openai-responses',
+  read,
+  edits,
+  reader: () => new ResponsesReader(),
+  refusal: (refusal, request) => openaiRefusal(refusal, request, true),
+};
+
+function read(body: JsonFields): RequestFacts {
+  const facts = commonFacts(body);
+  const tools = hostedTools(body);
+  // Stored input is billed like sent input, and can be as long as the model takes.
+  const stored =
+    ['previous_response_id', 'conversation', 'prompt'].some((name) => (body.get(name) ?? null) !== null) ||
+    body.contains('"item_reference"');
+  const extra = stored ? CONTEXT_TOKENS : attachmentTokens(body, facts.model) + tools.inputTokens;
+  return {
+    ...facts,
+    maxOutputTokens: largest(body.get('max_output_tokens')),
+    webSearches: tools.webSearches,
+    extraInputTokens: Math.min(extra, CONTEXT_TOKENS),
+    notMetered:
+      body.get('background') === true
+        ? 'Background responses are fetched later, where their cost cannot be metered: leave out "background".'
+        : null,
+  };
+}
+
+function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
+  const result: JsonEdit[] = [];
+  if (change.model !== undefined && body.get('model') !== change.model) {
+    result.push({ path: ['model'], json: JSON.stringify(change.model) });
+  }
+  const bound = change.maxOutputTokens;
+  if (bound !== undefined && !((count(body.get('max_output_tokens')) ?? Infinity) <= bound)) {
+    result.push({ path: ['max_output_tokens'], json: String(bound) });
+  }
+  return result;
+}
+
+const lastEvents: ReadonlySet<string> = new Set([
+  'response.completed',
+  'response.incomplete',
+  'response.failed',
+  'response.cancelled',
+]);
+
+class ResponsesReader implements AnswerReader {
+  readonly facts: AnswerFacts = emptyFacts();
+  finished = false;
+  /** The response as the first events described it: an ending has to name the same one. */
+  #response: JsonRecord = {};
+  #sequence = -1;
+  #searchesSeen = 0;
+
+  event(data: string, type: string | undefined): EventVerdict {
+    const event = parseEvent(data);
+    if (event === null) return 'pass';
+    this.#sequence = count(event['sequence_number']) ?? this.#sequence;
+    const name = text(event['type']) ?? type ?? '';
+    if (name.endsWith('.delta')) {
+      // Audio comes as base64, which says nothing of its tokens.
+      if (!name.includes('audio.delta')) this.facts.outputChars += chars(event['delta']);
+      return 'pass';
+    }
+    if (name === 'response.output_item.done') {
+      if (isSearch(record(event['item']))) this.#searchesSeen++;
+      return 'pass';
+    }
+    if (name === 'error') {
+      this.facts.failed = true;
+      this.finished = true;
+      return 'pass';
+    }
+    if (!isRecord(event['response'])) return 'pass';
+    this.#read(event['response']);
+    if (!lastEvents.has(name)) return 'pass';
+    this.finished = true;
+    this.facts.failed ||= name === 'response.failed';
+    this.facts.usageIsFinal = this.facts.usage !== null;
+    return 'last';
+  }
+
+  answer(fields: JsonFields): void {
+    const names = ['model', 'service_tier', 'usage', 'tool_usage', 'tools', 'status', 'error'];
+    const response: JsonRecord = Object.fromEntries(names.map((name) => [name, fields.get(name)]));
+    // The output can be megabytes of images; it is looked into only where it has something to count.
+    if (fields.contains('web_search_call') || !isRecord(response['usage'])) response['output'] = fields.get('output');
+    this.#read(response);
+    const status = response['status'];
+    this.facts.failed = status === 'failed' || isRecord(response['error']);
+    this.facts.usageIsFinal = this.facts.usage !== null && status !== 'queued' && status !== 'in_progress';
+    if (this.facts.usage === null) this.facts.outputChars = textLength(response['output']);
+    this.finished = true;
+  }
+
+  ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
+    const { usage } = this.facts;
+    const event = {
+      type: 'response.failed',
+      sequence_number: this.#sequence + 1,
+      response: {
+        id: text(this.#response['id']) ?? 'resp_ended',
+        object: 'response',
+        created_at: count(this.#response['created_at']) ?? 0,
+        status: 'failed',
+        // Codex shows the sentence and stops for this code alone; with `server_error` it connects anew.
+        error: { code: code === 'upstream' ? 'server_error' : 'invalid_prompt', message },
+        incomplete_details: null,
+        model: this.facts.model,
+        output: [],
+        usage: usage && {
+          input_tokens: usage.inputTokens,
+          input_tokens_details: { cached_tokens: usage.cachedInputTokens },
+          output_tokens: usage.outputTokens,
+          output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+          total_tokens: usage.inputTokens + usage.outputTokens,
+        },
+      },
+    };
+    return `event: response.failed\ndata: ${JSON.stringify(event)}\n\n`;
+  }
+
+  #read(response: JsonRecord): void {
+    this.#response = response;
+    this.facts.model = text(response['model']) ?? this.facts.model;
+    this.facts.serviceTier = text(response['service_tier']) ?? this.facts.serviceTier;
+    const usage = response['usage'];
+    if (!isRecord(usage)) return;
+    readReportedCost(this.facts, usage);
+    const webSearches = this.#searches(response, usage) + gatewaySearches(this.facts, usage);
+    this.facts.usage = { ...responsesUsage(usage), webSearches };
+    this.facts.extraPasses = imagePasses(response);
+  }
+
+  /** As the provider counts them, else the search calls in the output. */
+  #searches(response: JsonRecord, usage: JsonRecord): number {
+    return (
+      count(record(record(response['tool_usage'])['web_search'])['num_requests']) ??
+      count(record(usage['server_side_tool_usage_details'])['web_search_calls']) ?? // xAI
+      Math.max(this.#searchesSeen, records(response['output']).filter(isSearch).length)
+    );
+  }
+}
+
+/** Opening a page and finding in one are calls of the same tool that are not billed. */
+function isSearch(item: JsonRecord): boolean {
+  if (item['type'] !== 'web_search_call') return false;
+  return (text(record(item['action'])['type']) ?? 'search') === 'search';
+}
+
+function responsesUsage(usage: JsonRecord): TokenUsage {
+  const input = record(usage['input_tokens_details']);
+  const output = record(usage['output_tokens_details']);
+  return tokenUsage({
+    inputTokens: count(usage['input_tokens']) ?? 0,
+    cachedInputTokens: count(input['cached_tokens']) ?? 0,
+    cacheWriteTokens: count(input['cache_write_tokens']) ?? 0,
+    audioInputTokens: count(input['audio_tokens']) ?? 0,
+    imageInputTokens: count(input['image_tokens']) ?? 0,
+    outputTokens: count(usage['output_tokens']) ?? 0,
+    reasoningTokens: count(output['reasoning_tokens']) ?? 0,
+    audioOutputTokens: count(output['audio_tokens']) ?? 0,
+    imageOutputTokens: count(output['image_tokens']) ?? 0,
+  });
+}
+
+/** The image tool runs a model of its own, whose tokens stand beside the usage and not in it. */
+function imagePasses(response: JsonRecord): ExtraPass[] {
+  const images = record(record(response['tool_usage'])['image_gen']);
+  const input = record(images['input_tokens_details']);
+  const output = record(images['output_tokens_details']);
+  const usage = tokenUsage({
+    inputTokens: count(images['input_tokens']) ?? 0,
+    cachedInputTokens: count(input['cached_tokens']) ?? 0,
+    imageInputTokens: count(input['image_tokens']) ?? 0,
+    outputTokens: count(images['output_tokens']) ?? 0,
+    imageOutputTokens: count(output['image_tokens']) ?? 0,
+  });
+  if (usage.inputTokens + usage.outputTokens === 0) return [];
+  const tool = records(response['tools']).find((one) => one['type'] === 'image_generation');
+  // The default the API reference gives for the tool's model.
+  return [{ model: text(tool?.['model']) ?? 'gpt-image-1', usage }];
+}

@@ -1,0 +1,124 @@
+/** What the dialects share when they read what an answer used: values of unknown shape, totals and parts, reported cost. */
+import { divideHalfUp, usdToNano, type Nano } from '#shared/money.ts';
+import { noUsage, type AnswerFacts, type TokenUsage } from './dialect.ts';
+
+export type JsonRecord = Record<string, unknown>;
+
+const emptyRecord: JsonRecord = Object.freeze({});
+
+export function isRecord(value: unknown): value is JsonRecord {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The value where it is an object, else an empty one, so that a missing level reads as missing fields. */
+export function record(value: unknown): JsonRecord {
+  return isRecord(value) ? value : emptyRecord;
+}
+
+export function records(value: unknown): JsonRecord[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}
+
+/** A count of tokens; undefined where the provider gave none, which is not the same as 0. */
+export function count(value: unknown): number | undefined {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return undefined;
+  return Math.min(Math.round(value), Number.MAX_SAFE_INTEGER);
+}
+
+export function text(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+/** The number of characters, where it is text. */
+export function chars(value: unknown): number {
+  return typeof value === 'string' ? value.length : 0;
+}
+
+/** One event's JSON object; null where it is none. */
+export function parseEvent(data: string): JsonRecord | null {
+  try {
+    const value: unknown = JSON.parse(data);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+export function emptyFacts(): AnswerFacts {
+  return {
+    model: null,
+    serviceTier: null,
+    usage: null,
+    usageIsFinal: false,
+    extraPasses: [],
+    reportedCostNano: null,
+    reportedOwnKeyNano: 0,
+    outputChars: 0,
+    failed: false,
+  };
+}
+
+/**
+ * Usage in which every part fits into its total. Providers report more cached than input tokens (Azure), and cached and
+ * written tokens that overlap (OpenRouter); a cost worked out from such numbers would have negative items.
+ */
+export function tokenUsage(reported: Partial<TokenUsage>): TokenUsage {
+  const usage = { ...noUsage, ...reported };
+  const part = (value: number, total: number) => Math.max(0, Math.min(value, total));
+  usage.cachedInputTokens = part(usage.cachedInputTokens, usage.inputTokens);
+  usage.cacheWriteTokens = part(usage.cacheWriteTokens, usage.inputTokens - usage.cachedInputTokens);
+  usage.cacheWrite1hTokens = part(usage.cacheWrite1hTokens, usage.cacheWriteTokens);
+  usage.audioInputTokens = part(usage.audioInputTokens, usage.inputTokens);
+  usage.cachedAudioInputTokens = part(
+    usage.cachedAudioInputTokens,
+    Math.min(usage.audioInputTokens, usage.cachedInputTokens),
+  );
+  usage.imageInputTokens = part(usage.imageInputTokens, usage.inputTokens - usage.audioInputTokens);
+  usage.reasoningTokens = part(usage.reasoningTokens, usage.outputTokens);
+  usage.audioOutputTokens = part(usage.audioOutputTokens, usage.outputTokens);
+  usage.imageOutputTokens = part(usage.imageOutputTokens, usage.outputTokens - usage.audioOutputTokens);
+  return usage;
+}
+
+/** Takes over what the provider says it charged; leaves the facts alone where it does not say. */
+export function readReportedCost(facts: AnswerFacts, usage: JsonRecord): void {
+  const charged = reportedCost(usage);
+  if (charged === null) return;
+  // OpenRouter, usage accounting: for a person's own key `cost` is OpenRouter's fee alone, and the provider bills
+  // `upstream_inference_cost` to that key. Without `is_byok` the second is the first in other words.
+  const ownKey = usage['is_byok'] === true ? usdToNano(record(usage['cost_details'])['upstream_inference_cost']) : null;
+  facts.reportedOwnKeyNano = ownKey ?? 0;
+  facts.reportedCostNano = charged + facts.reportedOwnKeyNano;
+}
+
+function reportedCost(usage: JsonRecord): Nano | null {
+  // xAI: 10^10 ticks to the dollar.
+  const ticks = usage['cost_in_usd_ticks'];
+  if (typeof ticks === 'number' && Number.isSafeInteger(ticks) && ticks >= 0) {
+    return Number(divideHalfUp(BigInt(ticks), 10n));
+  }
+  const cost = usage['cost'];
+  if (isRecord(cost)) return usdToNano(cost['total_cost']); // Perplexity
+  return (
+    usdToNano(cost) ?? // OpenRouter
+    usdToNano(usage['cost_usd_total']) ?? // LLM Gateway
+    usdToNano(record(usage['pydantic_ai_gateway'])['cost_estimate'])
+  );
+}
+
+/**
+ * Searches that a gateway ran and counted for a chat or a Responses answer. Where it reports what it charged they are in
+ * that amount already, and are not billed by the piece.
+ */
+export function gatewaySearches(facts: AnswerFacts, usage: JsonRecord): number {
+  if (facts.reportedCostNano !== null) return 0;
+  const tools = record(usage['server_tool_use_details'] ?? usage['server_tool_use']);
+  return count(tools['web_search_requests']) ?? 0;
+}
+
+/** Characters in all texts of an answer: generous, for the rare whole answer that reports no usage. */
+export function textLength(value: unknown, depth = 0): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null || depth > 32) return 0;
+  return Object.values(value).reduce<number>((sum, inner) => sum + textLength(inner, depth + 1), 0);
+}

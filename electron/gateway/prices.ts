@@ -1,0 +1,320 @@
+/**
+ * What a token costs. One shape of price for all sources: the person's own price first, then the catalogue that ships
+ * with the application; `cost()` is the only place where tokens become money.
+ */
+import { calcPrice, findProvider, type ModelPrice, type PriceCalculation } from '@pydantic/genai-prices';
+import { PriceInput, type PriceRow } from '#shared/model.ts';
+import { assertNano, decimalToNano, divideHalfUp, type Nano } from '#shared/money.ts';
+import type { TokenUsage } from './dialects/dialect.ts';
+import { providerKindFacts, type Provider } from './providers.ts';
+import type { Store } from './store.ts';
+
+/** Nano-dollars per million tokens (per thousand for searches and requests); dearer steps by input length. */
+export interface Rate {
+  base: Nano;
+  /** From more than `above` input tokens on, every token of the request costs `rate`. Ascending. */
+  steps: readonly { above: number; rate: Nano }[];
+}
+
+const tokenClasses = [
+  'input',
+  'cachedInput',
+  'cacheWrite',
+  'cacheWrite1h',
+  'audioInput',
+  'cachedAudioInput',
+  'imageInput',
+  'output',
+  'reasoning',
+  'audioOutput',
+  'imageOutput',
+] as const;
+export type TokenClass = (typeof tokenClasses)[number];
+
+export interface Price {
+  /** Where the price comes from: `own`, `free`, or the catalogue with its version and entry. */
+  source: string;
+  /** The vendor was guessed from the model's name: the cost is flagged as estimated. */
+  guessed: boolean;
+  rates: Partial<Record<TokenClass, Rate>>;
+  /** Per 1,000. */
+  webSearches: Nano | null;
+  requests: Nano | null;
+}
+
+export interface Cost {
+  nano: Nano;
+  /** A class of tokens had no price of its own and was computed from a related one. */
+  assumed: boolean;
+}
+
+/** An explicit $0: a provider that the person has declared free. */
+export const freePrice: Price = { source: 'free', guessed: false, rates: {}, webSearches: null, requests: null };
+
+/** The version of the catalogue that ships with the application. */
+export const CATALOGUE = 'genai-prices 0.1.8';
+
+/**
+ * The cost of one request, rounded half up once. Cached and written tokens are parts of the input, reasoning of the
+ * output; what is left of each total is billed at the plain rate.
+ */
+export function cost(price: Price, usage: TokenUsage, serviceTier: string | null = null): Cost {
+  if (price === freePrice) return { nano: 0, assumed: false };
+  const { rates } = price;
+  let assumed = false;
+  const rateOf = (name: TokenClass): bigint => {
+    const rate = rates[name];
+    if (rate) return BigInt(rateAt(rate, usage.inputTokens));
+    const related = relatedClass[name];
+    if (related === null) return 0n;
+    assumed = true;
+    // Anthropic bills a write kept for an hour at twice the input price (prompt caching, pricing table).
+    return name === 'cacheWrite1h' ? 2n * rateOf('input') : rateOf(related);
+  };
+  let total = 0n;
+  const bill = (name: TokenClass, tokens: number) => {
+    if (tokens > 0) total += BigInt(tokens) * rateOf(name);
+  };
+  /** Takes each class in turn out of what is left of the total, so that overlapping counts are never billed twice. */
+  const split = (left: number, parts: readonly [TokenClass, number][], rest: TokenClass) => {
+    for (const [name, tokens] of parts) {
+      const taken = Math.max(0, Math.min(tokens, left));
+      bill(name, taken);
+      left -= taken;
+    }
+    bill(rest, left);
+  };
+
+  // Audio and images are text to a model that has no price of its own for them.
+  const audio = rates.audioInput ? usage.audioInputTokens : 0;
+  const cachedAudio = rates.audioInput ? usage.cachedAudioInputTokens : 0;
+  split(
+    usage.inputTokens,
+    [
+      ['cachedAudioInput', cachedAudio],
+      ['audioInput', audio - cachedAudio],
+      ['imageInput', rates.imageInput ? usage.imageInputTokens : 0],
+      ['cachedInput', usage.cachedInputTokens - cachedAudio],
+      ['cacheWrite1h', usage.cacheWrite1hTokens],
+      ['cacheWrite', usage.cacheWriteTokens - usage.cacheWrite1hTokens],
+    ],
+    'input',
+  );
+  split(
+    usage.outputTokens,
+    [
+      ['audioOutput', rates.audioOutput ? usage.audioOutputTokens : 0],
+      ['imageOutput', rates.imageOutput ? usage.imageOutputTokens : 0],
+      ['reasoning', rates.reasoning ? usage.reasoningTokens : 0],
+    ],
+    'output',
+  );
+
+  if (usage.webSearches > 0 && price.webSearches === null) assumed = true;
+  // Fees are per thousand, tokens per million: one scale. A service tier changes the price of tokens, not of fees.
+  const fees = (BigInt(usage.webSearches) * BigInt(price.webSearches ?? 0) + BigInt(price.requests ?? 0)) * 1000n;
+  const tier = tierFactor(serviceTier);
+  const scaled = total * BigInt(tier.percent) + fees * 100n;
+  return { nano: assertNano(Number(divideHalfUp(scaled, 100_000_000n))), assumed: assumed || tier.assumed };
+}
+
+/** Whose rate stands in where a class has none; null = such tokens cost nothing by themselves. */
+const relatedClass: Readonly<Record<TokenClass, TokenClass | null>> = {
+  input: null,
+  cachedInput: 'input',
+  cacheWrite: 'input',
+  cacheWrite1h: 'cacheWrite',
+  audioInput: 'input',
+  cachedAudioInput: 'audioInput',
+  imageInput: 'input',
+  output: null,
+  reasoning: 'output',
+  audioOutput: 'output',
+  imageOutput: 'output',
+};
+
+export function rateAt(rate: Rate, inputTokens: number): Nano {
+  return rate.steps.reduce((current, step) => (inputTokens > step.above ? step.rate : current), rate.base);
+}
+
+/**
+ * Service tiers as a share of the standard price. Flex and batch are half at the vendors that have them (OpenAI and
+ * Anthropic pricing pages); priority and fast differ by model, so their factor is an upper estimate and is flagged.
+ */
+export function tierFactor(tier: string | null): { percent: number; assumed: boolean } {
+  switch (tier) {
+    case 'flex':
+    case 'batch':
+      return { percent: 50, assumed: false };
+    case 'priority':
+      return { percent: 200, assumed: true };
+    case 'fast':
+      return { percent: 600, assumed: true };
+    default:
+      return { percent: 100, assumed: false };
+  }
+}
+
+export interface Prices {
+  /** null where the model has no price: a decision for the caller, never a silent zero. */
+  find(provider: Provider, model: string, at: number): Price | null;
+  list(providerId?: string): PriceRow[];
+  set(input: PriceInput): PriceRow;
+  remove(providerId: string, model: string): boolean;
+  /** Providers that have an own price for exactly this model. */
+  providersPricing(model: string): string[];
+}
+
+export function createPrices(store: Store, now: () => number): Prices {
+  const { db } = store;
+  const own = new Map<string, { row: PriceRow; price: Price }>();
+  const keyOf = (providerId: string, model: string) => `${providerId}\n${model}`;
+  const remember = (input: PriceInput, setAt: number) => {
+    const row: PriceRow = { ...input, source: 'own', setAt: new Date(setAt).toISOString() };
+    own.set(keyOf(input.providerId, input.model), { row, price: toPrice(input) });
+    return row;
+  };
+  const stored = db.prepare<[], { price: string; set_at: number }>('SELECT price, set_at FROM prices ORDER BY rowid');
+  for (const { price, set_at } of stored.all()) remember(PriceInput.parse(JSON.parse(price)), set_at);
+  const save = db.prepare(
+    `INSERT INTO prices (provider_id, model, price, set_at) VALUES (?, ?, ?, ?)
+     ON CONFLICT (provider_id, model) DO UPDATE SET price = excluded.price, set_at = excluded.set_at`,
+  );
+  const forget = db.prepare('DELETE FROM prices WHERE provider_id = ? AND model = ?');
+  // A look-up in the catalogue costs 10 to 20 µs; prices change by date and hour, so an answer is good for a minute.
+  const recent = new Map<string, { price: Price | null; minute: number }>();
+
+  return {
+    find(provider, model, at) {
+      if (provider.billing === 'free') return freePrice;
+      const mine = own.get(keyOf(provider.id, model));
+      if (mine) return mine.price;
+      const minute = Math.floor(at / 60_000);
+      const cacheKey = `${provider.kind}\n${provider.baseUrl}\n${model}`;
+      const known = recent.get(cacheKey);
+      if (known?.minute === minute) return known.price;
+      const price = fromCatalogue(provider, model, new Date(at));
+      if (recent.size >= 1000) recent.clear();
+      recent.set(cacheKey, { price, minute });
+      return price;
+    },
+    list: (providerId) =>
+      [...own.values()].map(({ row }) => row).filter((row) => providerId === undefined || row.providerId === providerId),
+    set(input) {
+      const setAt = now();
+      store.write(() => save.run(input.providerId, input.model, JSON.stringify(input), setAt));
+      return remember(input, setAt);
+    },
+    remove(providerId, model) {
+      if (!own.has(keyOf(providerId, model))) return false;
+      store.write(() => forget.run(providerId, model));
+      return own.delete(keyOf(providerId, model));
+    },
+    providersPricing: (model) => [...own.values()].filter(({ row }) => row.model === model).map(({ row }) => row.providerId),
+  };
+}
+
+/** The catalogue's vendor for a bare model name, such as `anthropic` for claude-…; null where none claims it. */
+export function vendorOf(model: string): string | null {
+  try {
+    return findProvider({ modelId: model })?.id ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a kind of provider is the vendor itself. */
+export function isVendor(provider: Provider, vendor: string): boolean {
+  return providerKindFacts[provider.kind].vendor === vendor;
+}
+
+function fromCatalogue(provider: Provider, model: string, timestamp: Date): Price | null {
+  const { vendor } = providerKindFacts[provider.kind];
+  if (vendor !== null) return lookUp(model, { providerId: vendor, timestamp }, false);
+  // Another endpoint: by its address where the catalogue knows it, else the maker's price, openly a guess. A name
+  // such as `openai/gpt-4o` says who the maker is.
+  const byAddress = lookUp(model, { providerApiUrl: provider.baseUrl, timestamp }, false);
+  if (byAddress) return byAddress;
+  const [, maker, bare] = /^([^/]+)\/(.+)$/.exec(model) ?? [];
+  return (
+    (maker !== undefined && bare !== undefined ? lookUp(bare, { providerId: maker, timestamp }, true) : null) ??
+    lookUp(model, { timestamp }, true)
+  );
+}
+
+function lookUp(model: string, options: { providerId?: string; providerApiUrl?: string; timestamp: Date }, guessed: boolean): Price | null {
+  try {
+    // Asked with no tokens: only the matched entry and its price for this date and hour are wanted.
+    const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, options);
+    return found && toCataloguePrice(found, guessed);
+  } catch {
+    // The catalogue throws on names and addresses it cannot make sense of; unknown is the honest answer.
+    return null;
+  }
+}
+
+const catalogueNames: Readonly<Record<TokenClass, string>> = {
+  input: 'input_mtok',
+  cachedInput: 'cache_read_mtok',
+  cacheWrite: 'cache_write_mtok',
+  cacheWrite1h: 'cache_write_1h_mtok',
+  audioInput: 'input_audio_mtok',
+  cachedAudioInput: 'cache_audio_read_mtok',
+  imageInput: 'input_image_mtok',
+  output: 'output_mtok',
+  reasoning: 'output_reasoning_mtok',
+  audioOutput: 'output_audio_mtok',
+  imageOutput: 'output_image_mtok',
+};
+
+function toCataloguePrice(found: PriceCalculation, guessed: boolean): Price | null {
+  const price = found.model_price;
+  const rates: Price['rates'] = {};
+  for (const name of tokenClasses) {
+    const rate = toRate(price[catalogueNames[name]]);
+    if (rate) rates[name] = rate;
+  }
+  if (!rates.input && !rates.output) return null;
+  return {
+    source: `${CATALOGUE}: ${found.provider.id}/${found.model.id}`,
+    guessed,
+    rates,
+    webSearches: perThousand(price['web_searches_kcount']),
+    requests: perThousand(price['requests_kcount']),
+  };
+}
+
+function toRate(value: ModelPrice[string]): Rate | null {
+  if (value === undefined) return null;
+  if (typeof value === 'number') return { base: toNano(value), steps: [] };
+  return {
+    base: toNano(value.base),
+    steps: value.tiers.map(({ start, price }) => ({ above: start, rate: toNano(price) })).sort((a, b) => a.above - b.above),
+  };
+}
+
+function perThousand(value: ModelPrice[string]): Nano | null {
+  return typeof value === 'number' ? toNano(value) : null;
+}
+
+function toNano(dollars: number | string): Nano {
+  const nano = decimalToNano(dollars);
+  if (nano === null) throw new RangeError(`not a price: ${dollars}`);
+  return assertNano(Number(nano));
+}
+
+function toPrice(input: PriceInput): Price {
+  const rates: Price['rates'] = {};
+  for (const name of ['input', 'output', 'cachedInput', 'cacheWrite', 'cacheWrite1h'] as const) {
+    const value = input[name];
+    if (value !== undefined) rates[name] = { base: toNano(value), steps: [] };
+  }
+  return {
+    source: 'own',
+    guessed: false,
+    rates,
+    webSearches: input.webSearch === undefined ? null : toNano(input.webSearch),
+    // The person states a price per request; the shape holds it per thousand.
+    requests: input.perRequest === undefined ? null : assertNano(toNano(input.perRequest) * 1000),
+  };
+}

@@ -1,0 +1,287 @@
+/**
+ * One request's way, top to bottom: read what it may cost, choose the provider, set the money aside, forward, meter,
+ * settle. The file to read first.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { Refusal } from '#shared/errors.ts';
+import { boundOf, type Admission, type Admitted, type Bound } from './admission.ts';
+import { dialects } from './dialects/index.ts';
+import type { AnswerFacts, Dialect, RequestFacts } from './dialects/dialect.ts';
+import { applyEdits, scanObject, type JsonEdit } from './json.ts';
+import type { Key } from './keys.ts';
+import type { HoldDraft, Ledger } from './ledger.ts';
+import { freePrice, type Price, type Prices } from './prices.ts';
+import { providerKindFacts, type Provider, type Providers } from './providers.ts';
+import { createRelay, Stopped, type Relay } from './relay.ts';
+import type { UpstreamRoute } from './routes.ts';
+import { chooseProvider, type Target } from './routing.ts';
+import { outcomeOf, type Asked, type Ending } from './settlement.ts';
+import { NotSent, requestHeaders, unreachable, upstreamAddress } from './upstream.ts';
+
+export interface ProxyDependencies {
+  ledger: Ledger;
+  admission: Admission;
+  providers: Providers;
+  prices: Prices;
+  agent: Dispatcher;
+  now: () => number;
+  onInternalError(error: unknown): void;
+}
+
+/** An authenticated request whose body has been read. */
+export interface Call {
+  route: UpstreamRoute;
+  key: Key;
+  request: IncomingMessage;
+  response: ServerResponse;
+  query: string;
+  body: Buffer;
+  /** Aborted when the client closes the connection. */
+  signal: AbortSignal;
+}
+
+export interface Proxy {
+  /** Resolves when the request is over and settled. @throws Refusal before anything was sent to the client. */
+  forward(call: Call): Promise<void>;
+  /** Ends the running requests of a key at once, with a sentence for the person; the true cost so far is settled. */
+  stopKey(keyId: string, message: string): void;
+  stopAll(message: string): void;
+  /** Resolves when nothing runs any more. */
+  idle(): Promise<void>;
+}
+
+const GRACE_MS = 2_000;
+
+export function createProxy(dependencies: ProxyDependencies): Proxy {
+  const { ledger, admission, prices, agent, now } = dependencies;
+  const running = new Map<Relay, string>();
+  let idleWaiters: (() => void)[] = [];
+
+  async function forward(call: Call): Promise<void> {
+    const dialect = dialects[call.route.dialect];
+    const read = readRequest(call, dialect);
+    const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
+    requireCredential(target.provider);
+    if (call.route.kind === 'free') return relay(call, { ...read, target, dialect });
+
+    if (read.facts.notMetered !== null) throw new Refusal('not_metered', read.facts.notMetered);
+    const price = prices.find(target.provider, target.model, now());
+    requirePrice(call.key, target, price);
+    const admitted = await admit(call, read, target, price);
+    const money: Money = { admitted, asked: askedOf(call, target, price, admitted) };
+    // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
+    if (call.signal.aborted) return giveBack(money, 0);
+    try {
+      return await relay(call, { ...read, target, dialect, money });
+    } catch (error) {
+      giveBack(money, 0);
+      throw error;
+    }
+  }
+
+  function askedOf(call: Call, { provider, model }: Target, price: Price | null, { hold, clampTo }: Admitted): Asked {
+    return {
+      model,
+      bodyBytes: call.body.length,
+      heldNano: hold.amountNano,
+      clamped: clampTo !== null,
+      price,
+      priceOf: (name) => prices.find(provider, name, hold.at),
+    };
+  }
+
+  /** Ends a hold whose request never got to the provider; does nothing where it is settled already. */
+  function giveBack({ admitted: { hold }, asked }: Money, status: number): void {
+    const ending = { status, how: 'upstream-gone', neverArrived: true, firstByteMs: null, durationMs: now() - hold.at } as const;
+    ledger.settle(hold, outcomeOf(asked, nothingSeen, ending));
+  }
+
+  /** Law 5: a model without a price is a decision of the person's, never a silent zero. */
+  function requirePrice(key: Key, { provider, model }: Target, price: Price | null): void {
+    const account = ledger.account(key.id);
+    const limited = account !== undefined && (account.limitNano !== null || account.recurring !== null);
+    if (price !== null || !limited) return;
+    throw new Refusal(
+      'unpriced_model',
+      `The model "${model}" of ${provider.name} has no price, and key "${key.name}" has a usage limit. Set a price in Faregate, Prices, or use a key without a limit.`,
+    );
+  }
+
+  function admit(call: Call, { facts }: ReadRequest, { provider, model }: Target, price: Price | null): Promise<Admitted> {
+    const draft: HoldDraft = {
+      keyId: call.key.id,
+      provider: provider.slug,
+      billing: provider.billing,
+      dialect: call.route.dialect,
+      model,
+      stream: facts.stream,
+      price: price && JSON.stringify(price),
+    };
+    const embeds = call.route.dialect === 'openai-embeddings' || call.route.dialect === 'gemini-embeddings';
+    const bound: Bound = boundOf(price ?? freePrice, facts, call.body.length, embeds);
+    return admission.admit(call.key, draft, bound, call.signal);
+  }
+
+  function relay(call: Call, way: Way): Promise<void> {
+    const { target, dialect, money } = way;
+    const { provider } = target;
+    const change = bodyEdits(call, way);
+    const body = change.edits.length > 0 && way.fields ? applyEdits(call.body, change.edits) : call.body;
+    const reader = money
+      ? dialect.reader({ hideUsage: change.hideUsage, vendor: provider.kind, jsonArray: way.jsonArray })
+      : null;
+    return new Promise<void>((resolve, reject) => {
+      const relayed: Relay = createRelay({
+        response: call.response,
+        reader,
+        hideUsage: change.hideUsage,
+        stream: way.facts.stream,
+        jsonArray: way.jsonArray,
+        extraHeaders: money?.admitted.clampTo == null ? [] : ['x-faregate-clamped', String(money.admitted.clampTo)],
+        graceMs: GRACE_MS,
+        now,
+        settle(ending) {
+          if (money && reader) settle(money, reader.facts, ending);
+        },
+        fail: (error) => reject(error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error)),
+        done() {
+          running.delete(relayed);
+          if (running.size === 0) {
+            for (const tell of idleWaiters) tell();
+            idleWaiters = [];
+          }
+          resolve();
+        },
+      });
+      running.set(relayed, call.key.id);
+      const address = upstreamAddress(provider, call.route.path.replace('{model}', () => encodeModel(target.model)), call.query);
+      const hasBody = call.request.method === 'POST';
+      try {
+        agent.dispatch(
+          {
+            ...address,
+            method: call.request.method === 'DELETE' ? 'DELETE' : hasBody ? 'POST' : 'GET',
+            headers: requestHeaders(call.request.rawHeaders, call.request.headers, provider),
+            body: hasBody ? body : null,
+          },
+          relayed,
+        );
+      } catch (error) {
+        // undici refuses what it cannot send (a header with a line break) before anything has left.
+        relayed.fail(new NotSent(error));
+      }
+    });
+  }
+
+  /** Whatever goes wrong between the answer and the ledger, the hold is not left behind: then it is taken as the cost. */
+  function settle({ admitted: { hold }, asked }: Money, seen: AnswerFacts, ending: Ending): void {
+    try {
+      ledger.settle(hold, outcomeOf(asked, seen, ending));
+    } catch (error) {
+      dependencies.onInternalError(error);
+      const cost = { ...outcomeOf(asked, nothingSeen, { ...ending, neverArrived: true, status: 0 }), status: ending.status };
+      ledger.settle(hold, { ...cost, costNano: hold.amountNano, flags: [...cost.flags, 'estimated'] });
+    }
+  }
+
+  return {
+    forward,
+    stopKey(keyId, message) {
+      for (const [relayed, owner] of [...running]) if (owner === keyId) relayed.stop(message);
+    },
+    stopAll(message) {
+      for (const relayed of [...running.keys()]) relayed.stop(message);
+    },
+    idle: () => (running.size === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve))),
+  };
+}
+
+interface ReadRequest {
+  fields: ReturnType<typeof scanObject>;
+  facts: RequestFacts;
+  model: string;
+  jsonArray: boolean;
+}
+
+interface Way extends ReadRequest {
+  target: Target;
+  dialect: Dialect;
+  /** Absent for a free call. */
+  money?: Money;
+}
+
+interface Money {
+  admitted: Admitted;
+  asked: Asked;
+}
+
+/** A call without a body that names no model (a stored response): the provider is chosen by the dialect alone. */
+const nothingAsked: RequestFacts = {
+  model: null,
+  stream: false,
+  maxOutputTokens: null,
+  choices: 1,
+  serviceTier: null,
+  cacheWrites: 'none',
+  extraInputTokens: 0,
+  webSearches: 0,
+  notMetered: null,
+};
+
+const nothingSeen: AnswerFacts = {
+  model: null,
+  serviceTier: null,
+  usage: null,
+  usageIsFinal: false,
+  extraPasses: [],
+  reportedCostNano: null,
+  reportedOwnKeyNano: 0,
+  outputChars: 0,
+  failed: false,
+};
+
+/** Fields on which the price hangs: given twice, providers differ in which one they take. */
+const DECISIVE = new Set(['model', 'stream', 'max_tokens', 'max_completion_tokens', 'max_output_tokens', 'generationConfig', 'n', 'service_tier']);
+
+function readRequest({ route, body, request, query }: Call, dialect: Dialect): ReadRequest {
+  const jsonArray = route.dialect === 'gemini' && route.stream && !/(^|&)alt=sse(&|$)/.test(query);
+  if (request.method !== 'POST' || (route.kind === 'free' && body.length === 0)) {
+    return { fields: null, facts: nothingAsked, model: route.model ?? '', jsonArray };
+  }
+  const fields = scanObject(body);
+  if (fields === null) throw new Refusal('bad_request', 'The body is not a JSON object. Send the request as JSON.');
+  const twice = fields.duplicates.find((name) => DECISIVE.has(name));
+  if (twice !== undefined) throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
+  const facts = dialect.read(fields, { model: route.model, stream: route.stream });
+  if (facts.model === null && route.kind === 'metered') {
+    throw new Refusal('bad_request', 'The request names no model. Set the field "model".');
+  }
+  return { fields, facts, model: facts.model ?? '', jsonArray };
+}
+
+function requireCredential(provider: Provider): void {
+  if (provider.credential !== null || !providerKindFacts[provider.kind].needsCredential) return;
+  const why = provider.credentialState === 'unreadable' ? 'cannot be decrypted on this machine' : 'is missing';
+  throw new Refusal('credential_missing', `The credential of ${provider.name} ${why}. Enter it in Faregate, Providers.`);
+}
+
+/** The whole list of edits to a body; nothing else of a request changes. */
+function bodyEdits(call: Call, way: Way): { edits: JsonEdit[]; hideUsage: boolean } {
+  const { fields, facts, target, dialect, money } = way;
+  if (fields === null) return { edits: [], hideUsage: false };
+  const edits: JsonEdit[] = [];
+  if (call.route.model === null && target.model !== way.model) edits.push(...dialect.edits(fields, { model: target.model }));
+  if (!money) return { edits, hideUsage: false };
+  // A dialect that always reports usage, or a client that asked for it, has no edit to make.
+  const usageEdits = facts.stream ? dialect.edits(fields, { includeUsage: true }) : [];
+  edits.push(...usageEdits);
+  const { clampTo } = money.admitted;
+  if (clampTo !== null) edits.push(...dialect.edits(fields, { maxOutputTokens: clampTo }));
+  return { edits, hideUsage: usageEdits.length > 0 };
+}
+
+/** A model's slashes are part of the path (`models/vendor/name`), everything else is one segment's text. */
+function encodeModel(model: string): string {
+  return model.split('/').map(encodeURIComponent).join('/');
+}

@@ -1,0 +1,225 @@
+/**
+ * The pass-through of one answer: bytes from the provider to the client as they came, with back-pressure both ways,
+ * through the meter, to exactly one settlement however it ends.
+ */
+import type { ServerResponse } from 'node:http';
+import type { Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import type { Dispatcher } from 'undici';
+import type { AnswerReader } from './dialects/dialect.ts';
+import { createMeter, type Meter } from './meter.ts';
+import type { Ending } from './settlement.ts';
+import { neverArrived, responseHeaders } from './upstream.ts';
+
+export interface RelayOptions {
+  response: ServerResponse;
+  /** null for a free call: passed through, not metered. */
+  reader: AnswerReader | null;
+  hideUsage: boolean;
+  /** The client asked for a stream; decides whether an answer nobody waits for is read to its end. */
+  stream: boolean;
+  /** Gemini streams a JSON array unless asked for events. */
+  jsonArray: boolean;
+  /** Headers the gateway adds to the answer. */
+  extraHeaders: readonly string[];
+  /** How long a stream is read on after its client has gone: clients close right after the last event. */
+  graceMs: number;
+  now: () => number;
+  /** Called exactly once, before the client can have seen the end of a complete answer. */
+  settle(ending: Ending): void;
+  /** No answer to pass on: the provider failed before its headers. */
+  fail(error: Error): void;
+  /** Called once everything is over. */
+  done(): void;
+}
+
+export interface Relay extends Dispatcher.DispatchHandler {
+  /** Ends the request now, with the dialect's own ending where the client already has a part of the answer. */
+  stop(message: string): void;
+  /** The provider's side broke. */
+  fail(error: Error): void;
+}
+
+/** Thrown into the upstream request to end it; never shown. */
+class Ended extends Error {}
+
+export function createRelay(options: RelayOptions): Relay {
+  const { response, reader } = options;
+  const startedAt = options.now();
+  let controller: Dispatcher.DispatchController | undefined;
+  let meter: Meter | undefined;
+  let decoder: Transform | undefined;
+  let status = 0;
+  let firstByteAt: number | null = null;
+  let settled = false;
+  let finished = false;
+  let clientGone = false;
+  let streaming = false;
+  let grace: NodeJS.Timeout | undefined;
+
+  const settle = (how: Ending['how'], error?: Error) => {
+    if (settled) return;
+    settled = true;
+    options.settle({
+      status,
+      how,
+      neverArrived: error !== undefined && neverArrived(error),
+      firstByteMs: firstByteAt === null ? null : firstByteAt - startedAt,
+      durationMs: options.now() - startedAt,
+    });
+  };
+
+  const finish = () => {
+    if (finished) return;
+    finished = true;
+    clearTimeout(grace);
+    response.off('close', onClientClose);
+    response.off('drain', onDrain);
+    options.done();
+  };
+
+  const send = (bytes: Buffer) => {
+    if (clientGone || bytes.length === 0) return;
+    if (!response.write(bytes)) controller?.pause();
+  };
+  const onDrain = () => controller?.resume();
+
+  // The response's close, not the request's: that one fires as soon as the body is read.
+  const onClientClose = () => {
+    if (finished || response.writableFinished) return;
+    clientGone = true;
+    // Nobody takes the bytes any more, so nothing may hold the provider back.
+    controller?.resume();
+    if (reader !== null && !settled && !options.stream) return;
+    grace = setTimeout(() => {
+      settle('client-gone');
+      finish();
+      controller?.abort(new Ended('the client has gone'));
+    }, reader === null || settled ? 0 : options.graceMs);
+  };
+  response.on('close', onClientClose);
+  response.on('drain', onDrain);
+
+  const deliver = (chunk: Buffer) => {
+    if (meter === undefined) return send(chunk);
+    const bytes = meter.push(chunk);
+    // The cost is on record before the client has the end of the answer.
+    if (meter.complete) settle('complete');
+    send(bytes);
+  };
+
+  const complete = () => {
+    if (finished) return;
+    const rest = meter?.end() ?? Buffer.alloc(0);
+    settle('complete');
+    if (!clientGone) response.end(rest);
+    finish();
+  };
+
+  const fail = (error: Error) => {
+    if (finished) return;
+    settle('upstream-gone', error);
+    if (!clientGone) {
+      if (!response.headersSent) options.fail(error);
+      else endEarly('The provider ended the answer before it was complete.', 'upstream');
+    }
+    finish();
+  };
+
+  /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */
+  const endEarly = (message: string, code: 'stopped' | 'upstream') => {
+    const ending = streaming && reader !== null ? reader.ending(message, code) : '';
+    if (ending === '') response.destroy();
+    else response.end(ending);
+  };
+
+  return {
+    onRequestStart(started) {
+      controller = started;
+      if (finished) started.abort(new Ended('stopped before it was sent'));
+    },
+
+    onResponseStart(started, statusCode, headers) {
+      // 1xx are not the answer.
+      if (statusCode < 200 || finished) return;
+      status = statusCode;
+      const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
+      decoder = decoderFor(encoding);
+      if (reader !== null && statusCode < 300) {
+        const contentType = String(headers['content-type'] ?? '').toLowerCase();
+        // An encoding that cannot be read is passed on unread; the cost is then an estimate, and says so.
+        const readable = encoding === 'identity' || decoder !== undefined;
+        const framing = readable ? framingOf(contentType, options.jsonArray) : 'opaque';
+        streaming = framing === 'sse' || framing === 'json-array';
+        meter = createMeter({ reader, framing, hideUsage: options.hideUsage });
+      }
+      if (decoder) {
+        decoder.on('data', deliver);
+        decoder.on('end', complete);
+        decoder.on('error', (error) => {
+          fail(error);
+          controller?.abort(new Ended('the answer cannot be decoded'));
+        });
+        decoder.on('drain', onDrain);
+      }
+      if (clientGone) return;
+      const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
+      response.writeHead(statusCode, [...responseHeaders(raw, options.hideUsage || decoder !== undefined), ...options.extraHeaders]);
+      response.flushHeaders();
+    },
+
+    onResponseData(_controller, chunk) {
+      firstByteAt ??= options.now();
+      if (finished) return;
+      if (decoder === undefined) deliver(chunk);
+      else if (!decoder.write(chunk)) controller?.pause();
+    },
+
+    onResponseEnd() {
+      if (decoder === undefined) complete();
+      else decoder.end();
+    },
+
+    onResponseError(_controller, error) {
+      fail(error);
+    },
+
+    fail,
+
+    stop(message) {
+      if (finished) return;
+      settle('stopped');
+      if (!clientGone) {
+        if (response.headersSent) endEarly(message, 'stopped');
+        else options.fail(new Stopped(message));
+      }
+      finish();
+      controller?.abort(new Ended(message));
+    },
+  };
+}
+
+/** The request was ended on purpose, with a sentence for the person. */
+export class Stopped extends Error {}
+
+function framingOf(contentType: string, jsonArray: boolean): 'sse' | 'json-array' | 'json' | 'opaque' {
+  if (contentType.includes('text/event-stream')) return 'sse';
+  if (contentType.includes('json')) return jsonArray ? 'json-array' : 'json';
+  return 'opaque';
+}
+
+function decoderFor(encoding: string): Transform | undefined {
+  switch (encoding) {
+    case 'gzip':
+    case 'x-gzip':
+      return createGunzip();
+    case 'br':
+      return createBrotliDecompress();
+    case 'deflate':
+      return createInflate();
+    case 'zstd':
+      return createZstdDecompress();
+    default:
+      return undefined;
+  }
+}

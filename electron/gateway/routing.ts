@@ -1,0 +1,64 @@
+/** Which provider serves a request, by the dialect it speaks and the model it names. */
+import { Refusal } from '#shared/errors.ts';
+import type { DialectId } from '#shared/model.ts';
+import type { Provider, Providers } from './providers.ts';
+import { isVendor, vendorOf, type Prices } from './prices.ts';
+
+export interface Target {
+  provider: Provider;
+  /** The model's name without the slug: what the provider is asked for. */
+  model: string;
+}
+
+/**
+ * An explicit provider wins (`slug/model`, or the slug in the path); else the one that has a price of the person's own
+ * for the model; else the vendor that the catalogue knows the bare name by; else the only one that speaks the dialect.
+ * @throws Refusal `no_provider` that names what to do.
+ */
+export function chooseProvider(
+  { providers, prices }: { providers: Providers; prices: Prices },
+  dialect: DialectId,
+  asked: string,
+  forcedSlug: string | null,
+): Target {
+  const speaking = providers.speaking(dialect);
+  if (forcedSlug !== null) {
+    const provider = speaking.find(({ slug }) => slug === forcedSlug);
+    if (!provider) throw refuse(providers, dialect, forcedSlug);
+    return { provider, model: asked.startsWith(`${forcedSlug}/`) ? asked.slice(forcedSlug.length + 1) : asked };
+  }
+  const slash = asked.indexOf('/');
+  if (slash > 0) {
+    const provider = speaking.find(({ slug }) => slug === asked.slice(0, slash));
+    if (provider) return { provider, model: asked.slice(slash + 1) };
+  }
+  if (speaking.length === 1 && speaking[0]) return { provider: speaking[0], model: asked };
+  if (speaking.length === 0) throw refuse(providers, dialect, null);
+
+  const pricedBy = new Set(prices.providersPricing(asked));
+  const priced = speaking.filter(({ id }) => pricedBy.has(id));
+  if (priced.length === 1 && priced[0]) return { provider: priced[0], model: asked };
+
+  const vendor = vendorOf(asked);
+  const ofVendor = vendor === null ? undefined : speaking.find((provider) => isVendor(provider, vendor));
+  if (ofVendor) return { provider: ofVendor, model: asked };
+  const choices = speaking.map(({ slug }) => `${slug}/${asked}`).join(', ');
+  throw new Refusal('no_provider', `Several providers could serve the model "${asked}". Name one of them: ${choices}.`);
+}
+
+function refuse(providers: Providers, dialect: DialectId, slug: string | null): Refusal {
+  const known = slug === null ? undefined : providers.list().find((provider) => provider.slug === slug);
+  if (known && !known.enabled) return new Refusal('no_provider', `The provider ${known.name} is disabled. Enable it in Faregate, Providers.`);
+  if (known) return new Refusal('no_provider', `The provider ${known.name} does not speak ${wordsFor[dialect]}. Use another provider for it.`);
+  return new Refusal('no_provider', `No enabled provider speaks ${wordsFor[dialect]}. Add one in Faregate, Providers.`);
+}
+
+const wordsFor: Readonly<Record<DialectId, string>> = {
+  'openai-chat': 'the OpenAI chat completions protocol',
+  'openai-completions': 'the OpenAI completions protocol',
+  'openai-responses': 'the OpenAI Responses protocol',
+  'openai-embeddings': 'the OpenAI embeddings protocol',
+  'anthropic-messages': 'the Anthropic Messages protocol',
+  gemini: 'the Gemini protocol',
+  'gemini-embeddings': 'the Gemini embeddings protocol',
+};

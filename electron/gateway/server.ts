@@ -1,0 +1,220 @@
+/**
+ * The listener: guards against the browser, the route table, authentication, and the one place where an error becomes
+ * an answer in the caller's own dialect.
+ */
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { LOOPBACK } from '#shared/defaults.ts';
+import { Refusal } from '#shared/errors.ts';
+import { nanoToUsd } from '#shared/money.ts';
+import { dialects } from './dialects/index.ts';
+import { keyStatus, type Key, type Keys } from './keys.ts';
+import type { Ledger } from './ledger.ts';
+import { tightestLimit } from './limits.ts';
+import type { ModelLists } from './models.ts';
+import type { Proxy } from './proxy.ts';
+import { dialectOf, matchRoute, SERVED, type Route } from './routes.ts';
+import type { Providers } from './providers.ts';
+
+export interface ServerDependencies {
+  keys: Keys;
+  providers: Providers;
+  ledger: Ledger;
+  proxy: Proxy;
+  models: ModelLists;
+  now: () => number;
+  onInternalError(error: unknown): void;
+}
+
+/** As large as the largest request a provider takes (Gemini: 100 MB with inline data), and no larger. */
+const MAX_BODY_BYTES = 128 * 1024 * 1024;
+
+export function createGatewayServer(dependencies: ServerDependencies): Server {
+  const server = createServer(
+    {
+      // A model may think for half an hour: only the time to send the headers is limited.
+      requestTimeout: 0,
+      headersTimeout: 60_000,
+      keepAliveTimeout: 75_000,
+      maxHeaderSize: 64 * 1024,
+      insecureHTTPParser: false,
+    },
+    (request, response) => void serve(dependencies, request, response),
+  );
+  server.on('upgrade', (request, socket) => refuseUpgrade(request, socket));
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    else socket.destroy();
+  });
+  return server;
+}
+
+async function serve(dependencies: ServerDependencies, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const id = `fg_${randomUUID()}`;
+  const { pathname, query } = splitTarget(request.url ?? '/');
+  let route: Route = { kind: 'unknown' };
+  try {
+    guard(request);
+    route = matchRoute(request.method ?? '', pathname, new Set(dependencies.providers.list().map(({ slug }) => slug)));
+    await answer(dependencies, { request, response, route, query });
+  } catch (error) {
+    if (!(error instanceof Refusal)) dependencies.onInternalError(error);
+    const refusal = error instanceof Refusal ? error : new Refusal('internal', 'Faregate met an unexpected fault. Its log has the details.', { cause: error });
+    refuse(response, refusal, { id, route, pathname, headers: request.headers });
+  }
+}
+
+interface Arrived {
+  request: IncomingMessage;
+  response: ServerResponse;
+  route: Route;
+  query: string;
+}
+
+async function answer(dependencies: ServerDependencies, { request, response, route, query }: Arrived): Promise<void> {
+  switch (route.kind) {
+    case 'alive':
+      return sendJson(response, { name: 'Faregate', status: 'ok' });
+    case 'wrong-method':
+      response.setHeader('allow', route.allow);
+      throw new Refusal('method_not_allowed', `This address takes ${route.allow}.`);
+    case 'not-metered':
+      throw new Refusal('not_metered', `${route.what} cannot be metered on this connection, so it is not passed on. Call the provider directly for it.`);
+    case 'unknown':
+      throw new Refusal('unknown_route', `Nothing is served at this address. Served: ${SERVED}.`);
+  }
+  const key = authenticate(dependencies, request, query);
+  if (route.kind === 'own-key') return sendJson(response, describeKey(dependencies.ledger, key));
+  if (route.kind === 'models') {
+    const list = await dependencies.models.list(dialectOf(route, request.url ?? '', request.headers), route);
+    return sendJson(response, list);
+  }
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const body = await readBody(request);
+  await dependencies.proxy.forward({ route, key, request, response, query, body, signal: gone.signal });
+}
+
+/**
+ * A web page can make a browser on this machine send requests here. Its address is not in the allow-list (so a name
+ * that was rebound to 127.0.0.1 does not get in), and it cannot hide where it comes from. No tool sends these headers.
+ */
+function guard(request: IncomingMessage): void {
+  const host = (request.headers.host ?? '').toLowerCase();
+  if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/.test(host)) {
+    throw new Refusal('forbidden_host', `Faregate answers on ${LOOPBACK} and localhost only. Use that address.`);
+  }
+  const site = request.headers['sec-fetch-site'];
+  if (request.headers.origin !== undefined || (site !== undefined && site !== 'none')) {
+    throw new Refusal('cross_site', 'Faregate does not take requests from web pages. Call it from a program on this machine.');
+  }
+}
+
+/** Any of the credentials the clients use, on any route; the first that is a key counts. None is passed on. */
+function authenticate({ keys, now }: ServerDependencies, request: IncomingMessage, query: string): Key {
+  const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleKey } = request.headers;
+  const given = [/^Bearer\s+(.+)$/i.exec(authorization ?? '')?.[1], apiKey, googleKey, new URLSearchParams(query).get('key')]
+    .filter((value): value is string => typeof value === 'string' && value !== '')
+    .map((value) => value.trim());
+  if (given.length === 0) {
+    throw new Refusal('invalid_key', 'No gateway key was sent. Use a key from Faregate, API Keys, as the API key of this tool.');
+  }
+  const found = given.map((secret) => keys.find(secret)).filter((key) => key !== undefined);
+  const usable = found.find((key) => keyStatus(key, now()) === 'active');
+  if (usable) return usable;
+  const [key] = found;
+  if (!key) {
+    throw new Refusal('invalid_key', 'This is not a gateway key of Faregate. Use one from Faregate, API Keys; they start with sk-fg-.');
+  }
+  const mend = keyStatus(key, now()) === 'disabled' ? 'is disabled. Enable it' : 'has expired. Change its expiry';
+  throw new Refusal('invalid_key', `The key "${key.name}" ${mend} in Faregate, API Keys.`);
+}
+
+/** The calling key's own account, in dollars. */
+function describeKey(ledger: Ledger, key: Key): Record<string, unknown> {
+  const account = ledger.account(key.id);
+  if (!account) throw new Refusal('invalid_key', 'This key was deleted. Create another one in Faregate, API Keys.');
+  const tightest = tightestLimit(account);
+  const { recurring, window } = account;
+  return {
+    name: key.name,
+    usage: nanoToUsd(account.usageNano),
+    held: nanoToUsd(account.heldNano),
+    limit: account.limitNano === null ? null : nanoToUsd(account.limitNano),
+    remaining: tightest === null ? null : nanoToUsd(Math.max(0, tightest.roomNano)),
+    recurring:
+      recurring === null || window === null
+        ? null
+        : { amount: nanoToUsd(recurring.amountNano), every: recurring.every, used: nanoToUsd(window.usedNano) },
+    resets_at: window === null ? null : new Date(window.end).toISOString(),
+  };
+}
+
+const decoders: Readonly<Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = {
+  gzip: promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
+  'x-gzip': promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
+  deflate: promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate),
+  br: promisify<Buffer, { maxOutputLength: number }, Buffer>(brotliDecompress),
+  zstd: promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress),
+};
+
+/** The whole body, unpacked: what is metered must be what is sent. */
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const tooLarge = () => new Refusal('body_too_large', `The request is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB. Send less in one request.`);
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length);
+  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  if (encoding === 'identity' || encoding === '') return body;
+  const decode = decoders[encoding];
+  if (!decode) throw new Refusal('bad_request', `The content encoding "${encoding}" is not understood. Send gzip, deflate, br, zstd or none.`);
+  try {
+    return await decode(body, { maxOutputLength: MAX_BODY_BYTES });
+  } catch (cause) {
+    throw new Refusal('bad_request', `The body is not valid ${encoding}.`, { cause });
+  }
+}
+
+function splitTarget(url: string): { pathname: string; query: string } {
+  const mark = url.indexOf('?');
+  return mark === -1 ? { pathname: url, query: '' } : { pathname: url.slice(0, mark), query: url.slice(mark + 1) };
+}
+
+function sendJson(response: ServerResponse, value: unknown): void {
+  const body = JSON.stringify(value);
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+function refuse(
+  response: ServerResponse,
+  refusal: Refusal,
+  { id, route, pathname, headers }: { id: string; route: Route; pathname: string; headers: IncomingMessage['headers'] },
+): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const shaped = dialects[dialectOf(route, pathname, headers)].refusal(refusal, { id, headers });
+  response.writeHead(shaped.status, { ...shaped.headers, 'content-length': Buffer.byteLength(shaped.body) });
+  response.end(response.req.method === 'HEAD' ? undefined : shaped.body);
+}
+
+/** Codex goes on over plain HTTP at once after a 426; any other status makes it try seven times. */
+function refuseUpgrade(request: IncomingMessage, socket: Duplex): void {
+  const refusal = new Refusal('websocket_not_served', 'Faregate does not serve WebSockets. Use plain HTTP requests.');
+  const { body } = dialects['openai-responses'].refusal(refusal, { id: `fg_${randomUUID()}`, headers: request.headers });
+  socket.on('error', () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 426 Upgrade Required\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
