@@ -58,7 +58,9 @@ export function scanObject(bytes: Buffer): JsonObject | null {
     has: (name) => spans.has(name),
     get(name) {
       const span = spans.get(name);
-      return span === undefined ? undefined : parseOr(bytes.toString('utf8', span.start, span.end), undefined);
+      return span === undefined
+        ? undefined
+        : parseOr(bytes.toString('utf8', span.start, span.end), undefined);
     },
     contains: (text) => bytes.includes(text) || withoutEscapes(bytes)?.includes(text) === true,
   };
@@ -131,7 +133,8 @@ function planChanges(bytes: Buffer, open: number, edits: EditTree, changes: Chan
     const edit = edits.get(name);
     if (edit === undefined) return;
     missing.delete(name);
-    if (edit instanceof Map && bytes[value.start] === OPEN_BRACE) planChanges(bytes, value.start, edit, changes);
+    if (edit instanceof Map && bytes[value.start] === OPEN_BRACE)
+      planChanges(bytes, value.start, edit, changes);
     else changes.push({ ...value, text: editText(edit) });
   });
   if (end === NONE || missing.size === 0) return end;
@@ -248,7 +251,9 @@ const unescaped = new WeakMap<Buffer, Buffer | null>();
 function unescapeAscii(bytes: Buffer): Buffer {
   const plain = bytes
     .toString('latin1')
-    .replace(/\\u00([2-7][0-9a-f])/gi, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+    .replace(/\\u00([2-7][0-9a-f])/gi, (_escape, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    );
   return Buffer.from(plain, 'latin1');
 }
 

@@ -100,7 +100,8 @@ class SentTail {
   #tail = '';
 
   add(bytes: Buffer): Buffer {
-    if (bytes.length > 0) this.#tail = (this.#tail + bytes.toString('latin1', Math.max(0, bytes.length - 4))).slice(-4);
+    if (bytes.length > 0)
+      this.#tail = (this.#tail + bytes.toString('latin1', Math.max(0, bytes.length - 4))).slice(-4);
     return bytes;
   }
 
@@ -281,7 +282,8 @@ class ArrayMeter implements Meter {
       } else if (this.#depth > 0) {
         if (byte === 0x22) this.#inString = true;
         else if (byte === 0x7b || byte === 0x5b) this.#depth++;
-        else if ((byte === 0x7d || byte === 0x5d) && --this.#depth === 0) this.#close(chunk.subarray(start, at + 1));
+        else if ((byte === 0x7d || byte === 0x5d) && --this.#depth === 0)
+          this.#close(chunk.subarray(start, at + 1));
       } else if (byte === 0x7b) {
         this.#depth = 1;
         start = at;

@@ -75,7 +75,9 @@ function read(body: JsonFields): RequestFacts {
 
 /** Tokens of what the body only points at, or shows in fewer bytes than tokens: a page of a PDF is also an image. */
 function attachmentTokens(body: JsonFields): number {
-  const unbounded = ['"application/pdf"', '"file_id"', '"container_upload"'].some((sign) => body.contains(sign));
+  const unbounded = ['"application/pdf"', '"file_id"', '"container_upload"'].some((sign) =>
+    body.contains(sign),
+  );
   const linked = body.contains('"document"') && body.contains('"url"');
   return unbounded || linked ? CONTEXT_TOKENS : countText(body, '"image"') * IMAGE_TOKENS;
 }
@@ -86,8 +88,10 @@ function toolTokens(tools: readonly JsonRecord[], body: JsonFields): number {
   if (records(body.get('mcp_servers')).length > 0) tokens += SERVER_TOOL_ROUNDS * OTHER_TOOL_TOKENS;
   for (const tool of tools) {
     if (toolType(tool, 'web_search')) tokens += uses(tool) * SEARCH_TOKENS;
-    else if (toolType(tool, 'web_fetch')) tokens += uses(tool) * (count(tool['max_content_tokens']) ?? FETCH_TOKENS);
-    else if (toolType(tool, 'code_execution') || toolType(tool, 'advisor')) tokens += uses(tool) * OTHER_TOOL_TOKENS;
+    else if (toolType(tool, 'web_fetch'))
+      tokens += uses(tool) * (count(tool['max_content_tokens']) ?? FETCH_TOKENS);
+    else if (toolType(tool, 'code_execution') || toolType(tool, 'advisor'))
+      tokens += uses(tool) * OTHER_TOOL_TOKENS;
   }
   return tokens;
 }
@@ -172,7 +176,8 @@ class MessagesReader implements AnswerReader {
   ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
     // Claude Code sends the whole request again, and is billed again, when an error finds a block open.
     const closed = [...this.#openBlocks].map(
-      (index) => `event: content_block_stop\ndata: ${JSON.stringify({ type: 'content_block_stop', index })}\n\n`,
+      (index) =>
+        `event: content_block_stop\ndata: ${JSON.stringify({ type: 'content_block_stop', index })}\n\n`,
     );
     const error = { type: code === 'upstream' ? 'api_error' : 'billing_error', message };
     return `${closed.join('')}event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`;
@@ -191,13 +196,17 @@ class MessagesReader implements AnswerReader {
   #openBlock(event: JsonRecord): void {
     this.#openBlocks.add(count(event['index']) ?? 0);
     const block = record(event['content_block']);
-    if (block['type'] === 'fallback') this.facts.model = text(record(block['to'])['model']) ?? this.facts.model;
+    if (block['type'] === 'fallback')
+      this.facts.model = text(record(block['to'])['model']) ?? this.facts.model;
     this.facts.outputChars += chars(block['text']) + chars(block['thinking']);
   }
 
   #delta(delta: JsonRecord): void {
     this.facts.outputChars +=
-      chars(delta['text']) + chars(delta['thinking']) + chars(delta['partial_json']) + chars(delta['content']);
+      chars(delta['text']) +
+      chars(delta['thinking']) +
+      chars(delta['partial_json']) +
+      chars(delta['content']);
   }
 
   #merge(reported: unknown): void {
@@ -233,7 +242,8 @@ function messagesUsage(usage: JsonRecord): TokenUsage {
   const split = record(usage['cache_creation']);
   const written1h = count(split['ephemeral_1h_input_tokens']) ?? 0;
   const written =
-    count(usage['cache_creation_input_tokens']) ?? (count(split['ephemeral_5m_input_tokens']) ?? 0) + written1h;
+    count(usage['cache_creation_input_tokens']) ??
+    (count(split['ephemeral_5m_input_tokens']) ?? 0) + written1h;
   const cached = count(usage['cache_read_input_tokens']) ?? 0;
   return tokenUsage({
     inputTokens: (count(usage['input_tokens']) ?? 0) + cached + written,

@@ -121,7 +121,10 @@ export interface Dialect {
   /** The edits that make the request say so; an empty list where it says so already. */
   edits(body: JsonFields, change: RequestChange): JsonEdit[];
   reader(options: ReaderOptions): AnswerReader;
-  refusal(refusal: Refusal, request: { id: string; headers: Readonly<Record<string, string | string[] | undefined>> }): RefusalAnswer;
+  refusal(
+    refusal: Refusal,
+    request: { id: string; headers: Readonly<Record<string, string | string[] | undefined>> },
+  ): RefusalAnswer;
 }
 
 export interface RefusalAnswer {

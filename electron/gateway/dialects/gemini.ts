@@ -100,7 +100,9 @@ function attachmentTokens(body: JsonFields): number {
 }
 
 function toolTokens(tools: readonly JsonRecord[]): number {
-  const names = tools.flatMap((tool) => Object.keys(tool)).filter((name) => !/^function_?declarations$/i.test(name));
+  const names = tools
+    .flatMap((tool) => Object.keys(tool))
+    .filter((name) => !/^function_?declarations$/i.test(name));
   // A page that the URL tool fetches can be as long as the model takes.
   if (names.some((name) => /^url_?context$/i.test(name))) return CONTEXT_TOKENS;
   return names.length * TOOL_TOKENS;
@@ -122,7 +124,8 @@ function billsEachQuery(model: string | null): boolean {
 function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   const bound = change.maxOutputTokens;
   if (bound === undefined) return [];
-  const parent = body.has('generation_config') && !body.has('generationConfig') ? 'generation_config' : 'generationConfig';
+  const parent =
+    body.has('generation_config') && !body.has('generationConfig') ? 'generation_config' : 'generationConfig';
   const config = record(body.get(parent));
   const used = ['maxOutputTokens', 'max_output_tokens'].filter((name) => (config[name] ?? null) !== null);
   if (used.length === 0) used.push('maxOutputTokens');
@@ -161,7 +164,11 @@ class GeminiReader implements AnswerReader {
 
   ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
     const status = code === 'upstream' ? 502 : 402;
-    const reason = { limit_reached: 'KEY_SPEND_LIMIT_REACHED', stopped: 'STOPPED', upstream: 'UPSTREAM_GONE' }[code];
+    const reason = {
+      limit_reached: 'KEY_SPEND_LIMIT_REACHED',
+      stopped: 'STOPPED',
+      upstream: 'UPSTREAM_GONE',
+    }[code];
     const error = JSON.stringify(geminiError(status, message, reason));
     if (this.#jsonArray) return `${this.#elements === 0 ? '[' : ','}${error}]`;
     // Gemini CLI reads an error only where it is no event; other clients read either form.
@@ -194,7 +201,8 @@ class GeminiReader implements AnswerReader {
     if (text(candidate['finishReason']) !== null) this.finished = true;
     for (const part of records(record(candidate['content'])['parts'])) {
       this.facts.outputChars += chars(part['text']) + chars(record(part['executableCode'])['code']);
-      if (isRecord(part['functionCall'])) this.facts.outputChars += JSON.stringify(part['functionCall']).length;
+      if (isRecord(part['functionCall']))
+        this.facts.outputChars += JSON.stringify(part['functionCall']).length;
     }
     const grounding = record(candidate['groundingMetadata']);
     const queries: unknown = grounding['webSearchQueries'];
@@ -218,10 +226,12 @@ function geminiUsage(metadata: JsonRecord): TokenUsage {
   const toolPrompt = count(metadata['toolUsePromptTokenCount']) ?? 0;
   const thoughts = count(metadata['thoughtsTokenCount']) ?? 0;
   const total = count(metadata['totalTokenCount']) ?? 0;
-  const candidates = count(metadata['candidatesTokenCount']) ?? Math.max(0, total - prompt - toolPrompt - thoughts);
+  const candidates =
+    count(metadata['candidatesTokenCount']) ?? Math.max(0, total - prompt - toolPrompt - thoughts);
   // `promptTokenDetails`: embeddings spell it so.
   const inputs = ['promptTokensDetails', 'promptTokenDetails', 'toolUsePromptTokensDetails'];
-  const input = (modality: string) => inputs.reduce((sum, name) => sum + ofModality(metadata[name], modality), 0);
+  const input = (modality: string) =>
+    inputs.reduce((sum, name) => sum + ofModality(metadata[name], modality), 0);
   return tokenUsage({
     inputTokens: prompt + toolPrompt,
     cachedInputTokens: count(metadata['cachedContentTokenCount']) ?? 0,

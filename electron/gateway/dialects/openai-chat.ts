@@ -49,7 +49,11 @@ function readChat(body: JsonFields): RequestFacts {
     ...facts,
     maxOutputTokens: largest(body.get('max_completion_tokens'), body.get('max_tokens')),
     choices: positive(body.get('n')),
-    webSearches: Math.max(tools.webSearches, searchesUncounted(facts.model), routerSearches(body, facts.model)),
+    webSearches: Math.max(
+      tools.webSearches,
+      searchesUncounted(facts.model),
+      routerSearches(body, facts.model),
+    ),
     extraInputTokens: attachmentTokens(body, facts.model) + tools.inputTokens,
     notMetered:
       // xAI, deferred chat completions: the answer, and its usage, are fetched later by another call.
@@ -95,7 +99,8 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
       result.push({ path: ['stream_options', 'include_usage'], json: 'true' });
     }
   }
-  if (change.maxOutputTokens !== undefined) result.push(...boundEdits(body, change.maxOutputTokens, change.vendor));
+  if (change.maxOutputTokens !== undefined)
+    result.push(...boundEdits(body, change.maxOutputTokens, change.vendor));
   return result;
 }
 
@@ -149,7 +154,11 @@ class ChatReader implements AnswerReader {
   }
 
   answer(fields: JsonFields): void {
-    this.#head({ model: fields.get('model'), service_tier: fields.get('service_tier'), error: fields.get('error') });
+    this.#head({
+      model: fields.get('model'),
+      service_tier: fields.get('service_tier'),
+      error: fields.get('error'),
+    });
     const usage = fields.get('usage');
     if (isRecord(usage)) {
       this.#usage(usage);
@@ -211,7 +220,8 @@ export function chatUsage(usage: JsonRecord, vendor: string, model: string | nul
   const audio = count(input['audio_tokens']) ?? 0;
 
   let missing = total === undefined ? 0 : total - prompt - completion;
-  const reasoningLeftOut = reasoning > 0 && (missing >= reasoning || (vendor === 'xai' && total === undefined));
+  const reasoningLeftOut =
+    reasoning > 0 && (missing >= reasoning || (vendor === 'xai' && total === undefined));
   if (reasoningLeftOut) {
     completion += reasoning;
     missing -= reasoning;

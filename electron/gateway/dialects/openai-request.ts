@@ -47,7 +47,8 @@ export function commonFacts(body: JsonFields): RequestFacts {
 
 /** Tokens of what the body only points at, or shows in fewer bytes than tokens; never more than a context window. */
 export function attachmentTokens(body: JsonFields, model: string | null): number {
-  if (body.contains('"file_id"') || body.contains('"file_url"') || body.contains('"file_data"')) return CONTEXT_TOKENS;
+  if (body.contains('"file_id"') || body.contains('"file_url"') || body.contains('"file_data"'))
+    return CONTEXT_TOKENS;
   const images = countText(body, '"image_url"') + countText(body, '"input_image"');
   const each = model?.includes('gpt-4o-mini') === true ? IMAGE_TOKENS_4O_MINI : IMAGE_TOKENS;
   return Math.min(images * each, CONTEXT_TOKENS);
@@ -56,8 +57,11 @@ export function attachmentTokens(body: JsonFields, model: string | null): number
 /** Searches that the hosted tools of a request allow, and the input they and the other hosted tools can add. */
 export function hostedTools(body: JsonFields): { webSearches: number; inputTokens: number } {
   const tools: unknown = body.get('tools');
-  const types = (Array.isArray(tools) ? tools : []).map((tool) => (isRecord(tool) ? (text(tool['type']) ?? '') : ''));
-  const searching = types.some((type) => type.includes('web_search')) || isRecord(body.get('web_search_options'));
+  const types = (Array.isArray(tools) ? tools : []).map((tool) =>
+    isRecord(tool) ? (text(tool['type']) ?? '') : '',
+  );
+  const searching =
+    types.some((type) => type.includes('web_search')) || isRecord(body.get('web_search_options'));
   const webSearches = searching ? Math.min(SEARCHES, count(body.get('max_tool_calls')) ?? SEARCHES) : 0;
   const inputTokens = webSearches * SEARCH_TOKENS + types.reduce((sum, type) => sum + toolTokens(type), 0);
   return { webSearches, inputTokens: Math.min(inputTokens, CONTEXT_TOKENS) };

@@ -115,7 +115,8 @@ class ResponsesReader implements AnswerReader {
     const names = ['model', 'service_tier', 'usage', 'tool_usage', 'tools', 'status', 'error'];
     const response: JsonRecord = Object.fromEntries(names.map((name) => [name, fields.get(name)]));
     // The output can be megabytes of images; it is looked into only where it has something to count.
-    if (fields.contains('web_search_call') || !isRecord(response['usage'])) response['output'] = fields.get('output');
+    if (fields.contains('web_search_call') || !isRecord(response['usage']))
+      response['output'] = fields.get('output');
     this.#read(response);
     const status = response['status'];
     this.facts.failed = status === 'failed' || isRecord(response['error']);

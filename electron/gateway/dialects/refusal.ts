@@ -31,9 +31,16 @@ function openaiCode({ code }: Refusal): string {
  * best as a 400, whose body it prints.
  */
 function codexRefusal(refusal: Refusal, request: RefusedRequest): RefusalAnswer {
-  const error = { message: refusal.message, type: 'invalid_request_error', param: null, code: openaiCode(refusal) };
+  const error = {
+    message: refusal.message,
+    type: 'invalid_request_error',
+    param: null,
+    code: openaiCode(refusal),
+  };
   if (!outOfMoney.has(refusal.code)) return answer(refusal, 'x-request-id', request, 400, { error });
-  const refused = answer(refusal, 'x-request-id', request, 429, { error: { ...error, type: 'usage_limit_reached' } });
+  const refused = answer(refusal, 'x-request-id', request, 429, {
+    error: { ...error, type: 'usage_limit_reached' },
+  });
   // Codex goes on with ", or try again later." behind the sentence.
   refused.headers['x-codex-promo-message'] = headerText(refusal.message.replace(/\.\s*$/, ''));
   return refused;
@@ -106,11 +113,15 @@ function answer(
   status: number,
   body: object,
 ): RefusalAnswer {
-  const headers: Record<string, string> = { 'content-type': 'application/json', [idHeader]: headerText(request.id) };
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    [idHeader]: headerText(request.id),
+  };
   // The SDKs of OpenAI and Anthropic, and Claude Code, obey it; a `retry-after` on a refusal that stays one would make
   // others wait for it in silence.
   if (!refusals[refusal.code].retry) headers['x-should-retry'] = 'false';
-  else if (refusal.retryAfter !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(refusal.retryAfter)));
+  else if (refusal.retryAfter !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(refusal.retryAfter)));
   return { status, headers, body: JSON.stringify(body) };
 }
 

@@ -86,7 +86,8 @@ export function readReportedCost(facts: AnswerFacts, usage: JsonRecord): void {
   if (charged === null) return;
   // OpenRouter, usage accounting: for a person's own key `cost` is OpenRouter's fee alone, and the provider bills
   // `upstream_inference_cost` to that key. Without `is_byok` the second is the first in other words.
-  const ownKey = usage['is_byok'] === true ? usdToNano(record(usage['cost_details'])['upstream_inference_cost']) : null;
+  const ownKey =
+    usage['is_byok'] === true ? usdToNano(record(usage['cost_details'])['upstream_inference_cost']) : null;
   facts.reportedOwnKeyNano = ownKey ?? 0;
   facts.reportedCostNano = charged + facts.reportedOwnKeyNano;
 }
