@@ -1,0 +1,208 @@
+/** The window's frame: navigation, the line with the gateway's state and spend, banners, the page, the open dialog. */
+import { useMantineColorScheme, VisuallyHidden } from '@mantine/core';
+import {
+  IconActivity,
+  IconAlertTriangle,
+  IconKey,
+  IconPlugConnected,
+  IconSettings,
+  IconTags,
+  IconWifiOff,
+} from '@tabler/icons-react';
+import { useEffect, useSyncExternalStore, type ReactNode } from 'react';
+import { formatUsd } from '#shared/money.ts';
+import { ActivityPage } from './activity/ActivityPage.tsx';
+import { Dialogs } from './Dialogs.tsx';
+import { KeysPage } from './keys/KeysPage.tsx';
+import { PricesPage } from './prices/PricesPage.tsx';
+import { ProvidersPage } from './providers/ProvidersPage.tsx';
+import { SettingsPage } from './settings/SettingsPage.tsx';
+import { useApp } from './store.ts';
+import { strings } from './strings.ts';
+import { CopyIcon } from './ui/page.tsx';
+
+const pages = {
+  keys: { icon: IconKey, render: () => <KeysPage /> },
+  activity: { icon: IconActivity, render: () => <ActivityPage /> },
+  providers: { icon: IconPlugConnected, render: () => <ProvidersPage /> },
+  prices: { icon: IconTags, render: () => <PricesPage /> },
+  settings: { icon: IconSettings, render: () => <SettingsPage /> },
+} as const;
+
+type PageName = keyof typeof pages;
+const pageNames: readonly PageName[] = ['keys', 'activity', 'providers', 'prices', 'settings'];
+
+function currentPage(): PageName {
+  const path = location.hash.replace(/^#\/?/, '');
+  return pageNames.find((name) => name === path) ?? 'keys';
+}
+
+function onNavigation(tell: () => void): () => void {
+  window.addEventListener('hashchange', tell);
+  return () => window.removeEventListener('hashchange', tell);
+}
+
+export function App() {
+  const page = useSyncExternalStore(onNavigation, currentPage);
+  useTheme();
+  useEffect(() => {
+    document.title = `${strings.pages[page]} · ${strings.app.name}`;
+  }, [page]);
+  return (
+    <div className="shell">
+      <a className="skip" href="#main" onClick={toMain}>
+        {strings.app.skip}
+      </a>
+      <Navigation current={page} />
+      <div className="body">
+        <Header />
+        <Banners />
+        <main id="main" tabIndex={-1} key={page}>
+          {pages[page].render()}
+        </main>
+      </div>
+      <Dialogs />
+      <LiveRegion />
+    </div>
+  );
+}
+
+/** A plain `#main` would be taken for a page. */
+function toMain(event: React.MouseEvent): void {
+  event.preventDefault();
+  document.querySelector<HTMLElement>('main')?.focus();
+}
+
+function Navigation({ current }: { current: PageName }) {
+  return (
+    <nav className="nav" aria-label={strings.app.navigation}>
+      <div className="brand">
+        <Mark />
+        <span className="nav-text">{strings.app.name}</span>
+      </div>
+      <ul>
+        {pageNames.map((name) => {
+          const Icon = pages[name].icon;
+          return (
+            <li key={name}>
+              <a
+                href={`#/${name}`}
+                aria-current={name === current ? 'page' : undefined}
+                title={strings.pages[name]}
+              >
+                <Icon size={17} stroke={1.7} />
+                <span className="nav-text">{strings.pages[name]}</span>
+              </a>
+            </li>
+          );
+        })}
+      </ul>
+    </nav>
+  );
+}
+
+function Mark() {
+  return (
+    <svg className="mark" viewBox="0 0 32 32" width="22" height="22" aria-hidden="true">
+      <rect width="32" height="32" rx="7" />
+      <path d="M9 6v20M23 6v20M9 16h9" />
+    </svg>
+  );
+}
+
+function Header() {
+  const gatewayUrl = useApp((state) => state.status?.gatewayUrl);
+  const totals = useApp((state) => state.status?.totals);
+  return (
+    <header className="header">
+      <RunState />
+      {gatewayUrl !== undefined && (
+        <span className="address">
+          <VisuallyHidden>{strings.header.address}: </VisuallyHidden>
+          <code>{gatewayUrl}</code>
+          <CopyIcon text={gatewayUrl} label={strings.header.copyAddress} />
+        </span>
+      )}
+      {totals && (
+        <dl className="totals">
+          {totals.running > 0 && <div className="dim amount">{strings.header.running(totals.running)}</div>}
+          {totals.heldNano > 0 && (
+            <div className="dim amount held">{strings.header.held(formatUsd(totals.heldNano))}</div>
+          )}
+          <Total label={strings.header.today} amount={formatUsd(totals.todayNano)} />
+          <Total label={strings.header.month} amount={formatUsd(totals.monthNano)} />
+        </dl>
+      )}
+    </header>
+  );
+}
+
+function Total({ label, amount }: { label: string; amount: string }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd className="amount">{amount}</dd>
+    </div>
+  );
+}
+
+function RunState() {
+  const connection = useApp((state) => state.connection);
+  const paused = useApp((state) => state.status?.paused ?? false);
+  const state =
+    connection === 'online' && paused ? 'paused' : connection === 'refused' ? 'offline' : connection;
+  return <span className={`run-state run-${state}`}>{strings.connection[state]}</span>;
+}
+
+function Banners() {
+  const connection = useApp((state) => state.connection);
+  const problem = useApp((state) => state.status?.problem ?? null);
+  return (
+    <>
+      {connection === 'offline' && (
+        <Banner kind="warn" icon={<IconWifiOff size={17} />}>
+          {strings.connection.offlineBanner}
+        </Banner>
+      )}
+      {connection === 'refused' && (
+        <Banner kind="bad" icon={<IconAlertTriangle size={17} />}>
+          {strings.connection.refusedBanner}
+        </Banner>
+      )}
+      {problem !== null && (
+        <Banner kind="bad" icon={<IconAlertTriangle size={17} />}>
+          {problem}
+        </Banner>
+      )}
+    </>
+  );
+}
+
+function Banner({ kind, icon, children }: { kind: 'warn' | 'bad'; icon: ReactNode; children: ReactNode }) {
+  return (
+    <div className={`banner banner-${kind}`} role="alert">
+      {icon}
+      <span>{children}</span>
+    </div>
+  );
+}
+
+function LiveRegion() {
+  const announcement = useApp((state) => state.announcement);
+  return (
+    <VisuallyHidden>
+      <div role="status" aria-live="polite">
+        {announcement}
+      </div>
+    </VisuallyHidden>
+  );
+}
+
+/** The setting decides; Mantine keeps a copy in this browser, so that the next start does not flash. */
+function useTheme(): void {
+  const theme = useApp((state) => state.settings?.theme);
+  const { setColorScheme } = useMantineColorScheme();
+  useEffect(() => {
+    if (theme !== undefined) setColorScheme(theme === 'system' ? 'auto' : theme);
+  }, [theme, setColorScheme]);
+}

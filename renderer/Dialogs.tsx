@@ -1,0 +1,49 @@
+import { CorrectDialog } from './activity/CorrectDialog.tsx';
+import { CreateKeyDialog, DeleteKeyDialog, RenameDialog, RotateDialog } from './keys/KeyDialogs.tsx';
+import { LimitDialog } from './keys/LimitDialog.tsx';
+import { ConnectDialog } from './keys/SecretView.tsx';
+import { PriceDialog } from './prices/PriceDialog.tsx';
+import { RemovePriceDialog } from './prices/PricesPage.tsx';
+import { ProviderDialog } from './providers/ProviderDialog.tsx';
+import { DeleteProviderDialog } from './providers/ProvidersPage.tsx';
+import { useApp } from './store.ts';
+
+/** The one dialog that is open, if any. Each instance starts fresh, with the row as it was when it was opened. */
+export function Dialogs() {
+  const dialog = useApp((state) => state.dialog);
+  const { keys, providers } = useApp.getState();
+  if (!dialog) return null;
+  switch (dialog.kind) {
+    case 'create-key':
+      return <CreateKeyDialog />;
+    case 'edit-limit':
+      return <LimitDialog id={dialog.id} />;
+    case 'connect-key':
+      return <ConnectDialog id={dialog.id} />;
+    case 'rename-key':
+    case 'rotate-key':
+    case 'delete-key': {
+      const row = keys[dialog.id];
+      if (!row) return null;
+      if (dialog.kind === 'rename-key') return <RenameDialog row={row} />;
+      return dialog.kind === 'rotate-key' ? <RotateDialog row={row} /> : <DeleteKeyDialog row={row} />;
+    }
+    case 'provider':
+      return (
+        <ProviderDialog
+          row={providers.find((each) => each.id === dialog.id) ?? null}
+          preset={dialog.preset}
+        />
+      );
+    case 'delete-provider': {
+      const row = providers.find((each) => each.id === dialog.id);
+      return row ? <DeleteProviderDialog row={row} /> : null;
+    }
+    case 'price':
+      return <PriceDialog row={dialog.row} providerId={dialog.providerId} model={dialog.model} />;
+    case 'remove-price':
+      return <RemovePriceDialog row={dialog.row} />;
+    case 'correct-cost':
+      return <CorrectDialog row={dialog.row} />;
+  }
+}

@@ -1,0 +1,89 @@
+/** Numbers and times as the window shows them. Money is formatted by #shared/money.ts. */
+import type { KeyRow } from '#shared/model.ts';
+
+const whole = new Intl.NumberFormat('en-US');
+const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
+
+export const formatCount = (count: number) => whole.format(count);
+
+/** Counts that matter by size: `842`, `12.4K`, `1.3M`. */
+export const formatCompact = (count: number) =>
+  count < 10_000 ? whole.format(count) : compact.format(count);
+
+const dateTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
+const date = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
+const shortClock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
+const dayAndClock = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+});
+
+/** Local date and time to the second. */
+export const formatExact = (iso: string) => dateTime.format(new Date(iso));
+export const formatDate = (iso: string) => date.format(new Date(iso));
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** `just now`, `5 min ago`, `3 h ago`, `2 d ago`, then the date. A time ahead of this clock counts as now. */
+export function formatAgo(iso: string, now: number): string {
+  const past = now - Date.parse(iso);
+  if (past < MINUTE) return 'just now';
+  if (past < HOUR) return `${Math.floor(past / MINUTE)} min ago`;
+  if (past < DAY) return `${Math.floor(past / HOUR)} h ago`;
+  if (past < 30 * DAY) return `${Math.floor(past / DAY)} d ago`;
+  return formatDate(iso);
+}
+
+/** A moment near today: the clock alone where it is today, with the day before it otherwise. */
+export function formatWhen(iso: string, now: number, withSeconds = false): string {
+  const moment = new Date(iso);
+  const today = moment.toDateString() === new Date(now).toDateString();
+  if (today) return (withSeconds ? clock : shortClock).format(moment);
+  return dayAndClock.format(moment);
+}
+
+export function formatDuration(ms: number): string {
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < MINUTE) return `${(ms / SECOND).toFixed(1)} s`;
+  return `${Math.floor(ms / MINUTE)} min ${Math.floor((ms % MINUTE) / SECOND)} s`;
+}
+
+export interface LimitProgress {
+  /** 0 to 1, for the width of the bar. */
+  used: number;
+  /** The part beyond `used` that is held for running requests; `used + held` is at most 1. */
+  held: number;
+  percent: string;
+  /** Which of the key's limits is nearest to its end. */
+  of: 'all-time' | 'recurring';
+}
+
+/** How far a key is toward the limit it will meet first; null without a limit. For the bar only, never for deciding. */
+export function limitProgress(
+  row: Pick<KeyRow, 'usageNano' | 'heldNano' | 'limitNano' | 'recurring'>,
+): LimitProgress | null {
+  const allTime = row.limitNano === null ? null : share(row.usageNano, row.limitNano);
+  const recurring = row.recurring === null ? null : share(row.recurring.usedNano, row.recurring.amountNano);
+  if (allTime === null && recurring === null) return null;
+  const of = (allTime ?? -1) >= (recurring ?? -1) ? 'all-time' : 'recurring';
+  const limit = of === 'all-time' ? row.limitNano : row.recurring?.amountNano;
+  const exact = (of === 'all-time' ? allTime : recurring) ?? 0;
+  const used = Math.min(exact, 1);
+  const held = Math.min(limit ? row.heldNano / limit : 0, 1 - used);
+  return { used, held, percent: formatPercent(exact), of };
+}
+
+/** A limit of zero is used up from the start. */
+const share = (used: number, limit: number) => (limit === 0 ? 1 : used / limit);
+
+/** Rounded down, so that 100 % is shown only where it is reached. */
+function formatPercent(value: number): string {
+  if (value > 0 && value < 0.01) return '<1%';
+  return `${whole.format(Math.floor(value * 100))}%`;
+}

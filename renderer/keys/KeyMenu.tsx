@@ -1,0 +1,87 @@
+import { notifications } from '@mantine/notifications';
+import {
+  IconActivity,
+  IconPencil,
+  IconPlayerPause,
+  IconPlayerPlay,
+  IconPlugConnected,
+  IconRefresh,
+  IconTrash,
+} from '@tabler/icons-react';
+import type { KeyRow } from '#shared/model.ts';
+import { changeKey, openDialog, setRequestFilter } from '../actions.ts';
+import { useApp } from '../store.ts';
+import { strings } from '../strings.ts';
+import { FloatingMenu, type MenuAction } from '../ui/floating.tsx';
+import type { Anchor } from './KeyTable.tsx';
+
+const words = strings.keys.menu;
+const ICON = 15;
+
+/** The actions of one key, at the button that asked for them. */
+export function KeyMenu({ anchor, onClose }: { anchor: Anchor; onClose: () => void }) {
+  const row = useApp((state) => state.keys[anchor.id]);
+  if (!row) return null;
+  return (
+    <FloatingMenu
+      anchor={anchor.element}
+      label={strings.keys.actionsOf(row.name)}
+      actions={actionsFor(row, anchor.element)}
+      onClose={(focusBack) => {
+        onClose();
+        if (focusBack) anchor.element.focus();
+      }}
+    />
+  );
+}
+
+function actionsFor(row: KeyRow, from: HTMLElement): MenuAction[] {
+  const { id } = row;
+  const enabled = row.status !== 'disabled';
+  return [
+    {
+      label: words.connect,
+      icon: <IconPlugConnected size={ICON} />,
+      run: () => openDialog({ kind: 'connect-key', id }, from),
+    },
+    {
+      label: words.activity,
+      icon: <IconActivity size={ICON} />,
+      run: () => {
+        setRequestFilter({ keyId: id, status: null });
+        location.hash = '#/activity';
+      },
+    },
+    {
+      label: words.rename,
+      icon: <IconPencil size={ICON} />,
+      run: () => openDialog({ kind: 'rename-key', id }, from),
+    },
+    {
+      label: enabled ? words.disable : words.enable,
+      icon: enabled ? <IconPlayerPause size={ICON} /> : <IconPlayerPlay size={ICON} />,
+      run: () => void setEnabled(row, !enabled),
+    },
+    {
+      label: words.rotate,
+      icon: <IconRefresh size={ICON} />,
+      run: () => openDialog({ kind: 'rotate-key', id }, from),
+    },
+    {
+      label: words.delete,
+      icon: <IconTrash size={ICON} />,
+      danger: true,
+      run: () => openDialog({ kind: 'delete-key', id }, from),
+    },
+  ];
+}
+
+async function setEnabled(row: KeyRow, enabled: boolean): Promise<void> {
+  const answer = await changeKey('keys.update', { id: row.id, enabled });
+  if (answer.ok) return;
+  notifications.show({
+    color: 'red',
+    title: strings.keys.changeFailed(row.name),
+    message: answer.error.message,
+  });
+}

@@ -1,0 +1,202 @@
+/**
+ * The API keys table. Rows are plain elements that each follow their own key in the store, so a thousand keys cost a
+ * thousand cheap rows and a pushed number draws one of them; the menu and the usage card exist once for the whole table.
+ */
+import { VisuallyHidden } from '@mantine/core';
+import { IconAlertTriangle, IconBan, IconDots, IconPencil } from '@tabler/icons-react';
+import { memo, useCallback, useRef, useState } from 'react';
+import type { KeyRow } from '#shared/model.ts';
+import { formatLimit, formatUsd } from '#shared/money.ts';
+import { openDialog } from '../actions.ts';
+import { limitProgress } from '../format.ts';
+import { useApp } from '../store.ts';
+import { strings } from '../strings.ts';
+import { Ago, Day, When } from '../ui/time.tsx';
+import { KeyMenu } from './KeyMenu.tsx';
+import { UsageCard } from './UsageCard.tsx';
+
+/** A row's control that something floats at. */
+export interface Anchor {
+  id: string;
+  element: HTMLElement;
+}
+
+interface RowHandlers {
+  onMenu: (anchor: Anchor) => void;
+  onDetails: (anchor: Anchor | null) => void;
+}
+
+const words = strings.keys;
+
+export function KeyTable({ ids }: { ids: readonly string[] }) {
+  const [menu, setMenu] = useState<Anchor | null>(null);
+  const [details, setDetails] = useState<Anchor | null>(null);
+  const onMenu = useCallback((anchor: Anchor) => setMenu(anchor), []);
+  const onDetails = useCallback((anchor: Anchor | null) => setDetails(anchor), []);
+  const closeDetails = useCallback(() => setDetails(null), []);
+  return (
+    <>
+      <div className="table-frame">
+        <table className="table keys">
+          <colgroup>
+            {Object.keys(words.columns).map((column) => (
+              <col key={column} className={`col-${column}`} />
+            ))}
+          </colgroup>
+          <thead>
+            <tr>
+              <th scope="col">{words.columns.name}</th>
+              <th scope="col">{words.columns.key}</th>
+              <th scope="col">{words.columns.status}</th>
+              <th scope="col" className="col-created">
+                {words.columns.created}
+              </th>
+              <th scope="col">{words.columns.lastUsed}</th>
+              <th scope="col">{words.columns.usage}</th>
+              <th scope="col">{words.columns.limit}</th>
+              <th scope="col" className="end">
+                {words.columns.actions}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {ids.map((id) => (
+              <Row key={id} id={id} menuOpen={menu?.id === id} onMenu={onMenu} onDetails={onDetails} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {menu && <KeyMenu anchor={menu} onClose={() => setMenu(null)} />}
+      {details && <UsageCard anchor={details} onClose={closeDetails} />}
+    </>
+  );
+}
+
+const Row = memo(function Row({
+  id,
+  menuOpen,
+  onMenu,
+  onDetails,
+}: { id: string; menuOpen: boolean } & RowHandlers) {
+  const row = useApp((state) => state.keys[id]);
+  if (!row) return null;
+  return (
+    <tr className={row.status === 'active' ? undefined : 'off'}>
+      <th scope="row" className="name" title={row.name}>
+        {row.name}
+      </th>
+      <td>
+        <code>{row.masked}</code>
+      </td>
+      <td>
+        <span className={`state state-${row.status}`}>{words.status[row.status]}</span>
+      </td>
+      <td className="col-created dim">
+        <Day iso={row.createdAt} />
+      </td>
+      <td className="dim">{row.lastUsedAt ? <Ago iso={row.lastUsedAt} /> : strings.common.never}</td>
+      <UsageCell row={row} onDetails={onDetails} />
+      <td>
+        <div className="limit-cell">
+          <LimitText row={row} />
+          <button
+            type="button"
+            className="icon-button"
+            aria-label={words.editLimit(row.name)}
+            title={strings.limit.title}
+            onClick={(event) => openDialog({ kind: 'edit-limit', id }, event.currentTarget)}
+          >
+            <IconPencil size={15} />
+          </button>
+        </div>
+      </td>
+      <td className="end">
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={words.actionsOf(row.name)}
+          aria-haspopup="menu"
+          aria-expanded={menuOpen}
+          onClick={(event) => onMenu({ id, element: event.currentTarget })}
+        >
+          <IconDots size={16} />
+        </button>
+      </td>
+    </tr>
+  );
+});
+
+function LimitText({ row }: { row: KeyRow }) {
+  if (row.limitNano === null && row.recurring === null)
+    return <span className="limit-text dim">{words.noLimit}</span>;
+  return (
+    <span className="limit-text amount">
+      {row.limitNano !== null && <span>{formatLimit(row.limitNano)}</span>}
+      {row.recurring && <span>{words.per(formatLimit(row.recurring.amountNano), row.recurring.every)}</span>}
+    </span>
+  );
+}
+
+function UsageCell({ row, onDetails }: { row: KeyRow; onDetails: RowHandlers['onDetails'] }) {
+  const button = useRef<HTMLButtonElement>(null);
+  const show = () => button.current && onDetails({ id: row.id, element: button.current });
+  const hide = () => onDetails(null);
+  const progress = limitProgress(row);
+  return (
+    <td>
+      <button
+        ref={button}
+        type="button"
+        className="usage"
+        aria-label={words.usageOf(row.name)}
+        aria-describedby={`usage-${row.id}`}
+        onMouseEnter={show}
+        onMouseLeave={hide}
+        onFocus={show}
+        onBlur={hide}
+        onClick={show}
+      >
+        <span id={`usage-${row.id}`} className="usage-body">
+          <span className="usage-line">
+            <span className="amount">{formatUsd(row.usageNano)}</span>
+            {row.heldNano > 0 && <span className="held amount">{words.held(formatUsd(row.heldNano))}</span>}
+          </span>
+          {progress && (
+            <>
+              <span className={`bar bar-${row.limitState}`} aria-hidden="true">
+                <span className="bar-used" style={{ width: `${progress.used * 100}%` }} />
+                <span className="bar-held" style={{ width: `${progress.held * 100}%` }} />
+              </span>
+              <LimitState row={row} percent={progress.percent} />
+            </>
+          )}
+        </span>
+      </button>
+    </td>
+  );
+}
+
+function LimitState({ row, percent }: { row: KeyRow; percent: string }) {
+  if (row.limitState === 'reached') {
+    return (
+      <span className="limit-state reached">
+        <IconBan size={13} />
+        {words.reached}
+        {row.recurring && row.recurring.usedNano >= row.recurring.amountNano && (
+          <VisuallyHidden>
+            . {words.details.resets} <When iso={row.recurring.resetsAt} />
+          </VisuallyHidden>
+        )}
+      </span>
+    );
+  }
+  if (row.limitState === 'near') {
+    return (
+      <span className="limit-state near">
+        <IconAlertTriangle size={13} />
+        {words.near(percent)}
+      </span>
+    );
+  }
+  return <span className="limit-state">{percent}</span>;
+}

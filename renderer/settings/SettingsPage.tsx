@@ -1,0 +1,152 @@
+import { Button, SegmentedControl, Switch, TextInput } from '@mantine/core';
+import { useState } from 'react';
+import { Settings } from '#shared/model.ts';
+import { isDesktop, saveSettings } from '../actions.ts';
+import { useApp } from '../store.ts';
+import { strings } from '../strings.ts';
+import { ListState, Page, submitting } from '../ui/page.tsx';
+
+const words = strings.settings;
+const themeOptions = Settings.shape.theme.options.map((theme) => ({
+  value: theme,
+  label: words.themes[theme],
+}));
+
+export function SettingsPage() {
+  const settings = useApp((state) => state.settings);
+  const version = useApp((state) => state.status?.version);
+  return (
+    <Page title={strings.pages.settings}>
+      <ListState
+        load={settings ? { state: 'ready' } : { state: 'loading' }}
+        empty={null}
+        onRetry={() => undefined}
+      >
+        {settings && (
+          <div className="settings">
+            <ThemeSetting settings={settings} />
+            <TextSetting
+              label={words.port}
+              hint={words.portHint}
+              saved={words.restart}
+              invalid={words.portInvalid}
+              field="port"
+              text={String(settings.port)}
+              read={readPort}
+            />
+            <TextSetting
+              label={words.thresholds}
+              hint={words.thresholdsHint}
+              saved={words.saved}
+              invalid={words.thresholdsInvalid}
+              field="thresholds"
+              text={settings.thresholds.join(', ')}
+              read={readThresholds}
+            />
+            {isDesktop && (
+              <Switch
+                label={words.launchAtLogin}
+                checked={settings.launchAtLogin}
+                onChange={(event) => void saveSettings({ launchAtLogin: event.currentTarget.checked })}
+              />
+            )}
+            {version !== undefined && (
+              <p className="dim">
+                {strings.app.name} · {strings.app.version(version)}
+              </p>
+            )}
+          </div>
+        )}
+      </ListState>
+    </Page>
+  );
+}
+
+function ThemeSetting({ settings }: { settings: Settings }) {
+  return (
+    <div role="group" aria-labelledby="theme-label">
+      <span id="theme-label" className="field-label">
+        {words.theme}
+      </span>
+      <SegmentedControl
+        size="xs"
+        aria-labelledby="theme-label"
+        data={themeOptions}
+        value={settings.theme}
+        onChange={(value) => void saveSettings({ theme: Settings.shape.theme.parse(value) })}
+      />
+    </div>
+  );
+}
+
+type Readable = Partial<Pick<Settings, 'port' | 'thresholds'>>;
+
+function TextSetting({
+  label,
+  hint,
+  saved,
+  invalid,
+  field,
+  text,
+  read,
+}: {
+  label: string;
+  hint: string;
+  saved: string;
+  invalid: string;
+  field: 'port' | 'thresholds';
+  text: string;
+  read: (typed: string) => Readable | null;
+}) {
+  /** null = as it is stored. */
+  const [typed, setTyped] = useState<string | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [done, setDone] = useState(false);
+
+  const save = async () => {
+    const change = read(typed ?? text);
+    if (!change) return setError(invalid);
+    const answer = await saveSettings(change);
+    if (!answer.ok) return setError(answer.error.message);
+    setTyped(null);
+    setDone(true);
+  };
+
+  return (
+    <form className="setting" onSubmit={submitting(save)} noValidate>
+      <TextInput
+        label={label}
+        description={hint}
+        inputWrapperOrder={['label', 'input', 'description', 'error']}
+        name={field}
+        autoComplete="off"
+        inputMode={field === 'port' ? 'numeric' : 'text'}
+        className="grow"
+        value={typed ?? text}
+        error={error}
+        onChange={(event) => {
+          setTyped(event.currentTarget.value);
+          setError(null);
+          setDone(false);
+        }}
+      />
+      <Button type="submit" variant="default" disabled={typed === null || typed === text}>
+        {strings.common.save}
+      </Button>
+      <p className="hint" role="status">
+        {done && saved}
+      </p>
+    </form>
+  );
+}
+
+function readPort(typed: string): Readable | null {
+  const port = /^\d{1,5}$/.test(typed.trim()) ? Number(typed) : Number.NaN;
+  return Settings.shape.port.safeParse(port).success ? { port } : null;
+}
+
+function readThresholds(typed: string): Readable | null {
+  const parts = typed.split(/[\s,]+/).filter((part) => part !== '');
+  const values = [...new Set(parts.map((part) => Number(part.replace(/%$/, ''))))].toSorted((a, b) => a - b);
+  return Settings.shape.thresholds.safeParse(values).success ? { thresholds: values } : null;
+}

@@ -1,0 +1,124 @@
+/** What floats at a row's control. One for a whole table, since a popover component a row is felt with a thousand rows. */
+import { Portal } from '@mantine/core';
+import {
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  type KeyboardEvent,
+  type ReactNode,
+  type RefObject,
+} from 'react';
+
+const GAP = 5;
+
+/** Places the element under `anchor`, or over it where there is no room, and closes it when the page moves away. */
+export function useFloating(
+  anchor: HTMLElement,
+  side: 'start' | 'end',
+  onClose: () => void,
+): RefObject<HTMLDivElement | null> {
+  const floating = useRef<HTMLDivElement>(null);
+
+  useLayoutEffect(() => {
+    if (!floating.current) return;
+    const at = anchor.getBoundingClientRect();
+    const { width, height } = floating.current.getBoundingClientRect();
+    const below = at.bottom + GAP + height <= window.innerHeight;
+    const left = side === 'start' ? at.left : at.right - width;
+    floating.current.style.top = `${below ? at.bottom + GAP : Math.max(GAP, at.top - GAP - height)}px`;
+    floating.current.style.left = `${Math.max(GAP, Math.min(left, window.innerWidth - width - GAP))}px`;
+  }, [anchor, side]);
+
+  useEffect(() => {
+    const ended = new AbortController();
+    const options = { capture: true, signal: ended.signal };
+    window.addEventListener('scroll', onClose, { ...options, passive: true });
+    window.addEventListener('resize', onClose, options);
+    return () => ended.abort();
+  }, [onClose]);
+
+  return floating;
+}
+
+export interface MenuAction {
+  label: string;
+  icon: ReactNode;
+  danger?: boolean;
+  run: () => void;
+}
+
+/** A menu button's menu, with the keys of the ARIA Authoring Practices: arrows, Home, End, Escape, first letters. */
+export function FloatingMenu({
+  anchor,
+  label,
+  actions,
+  onClose,
+}: {
+  anchor: HTMLElement;
+  label: string;
+  actions: readonly MenuAction[];
+  /** `focusBack`: whether the focus goes back to the button, or has gone elsewhere already. */
+  onClose: (focusBack: boolean) => void;
+}) {
+  const dismiss = useRef(onClose);
+  dismiss.current = onClose;
+  const closeQuietly = useRef(() => dismiss.current(false));
+  const menu = useFloating(anchor, 'end', closeQuietly.current);
+
+  useEffect(() => {
+    items(menu.current)[0]?.focus({ preventScroll: true });
+    const onPointer = (event: PointerEvent) => {
+      const inside =
+        event.target instanceof Node &&
+        (menu.current?.contains(event.target) || anchor.contains(event.target));
+      if (!inside) dismiss.current(false);
+    };
+    document.addEventListener('pointerdown', onPointer, true);
+    return () => document.removeEventListener('pointerdown', onPointer, true);
+  }, [anchor, menu]);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    const all = items(menu.current);
+    const current = all.findIndex((item) => item === document.activeElement);
+    const letter = event.key.length === 1 ? event.key.toLowerCase() : null;
+    const target: Record<string, number> = { ArrowDown: current + 1, ArrowUp: current - 1, Home: 0, End: -1 };
+    if (event.key === 'Escape' || event.key === 'Tab') {
+      event.preventDefault();
+      event.stopPropagation();
+      onClose(true);
+    } else if (event.key in target) {
+      event.preventDefault();
+      all.at((target[event.key] ?? 0) % all.length)?.focus();
+    } else if (letter !== null) {
+      const after = [...all.slice(current + 1), ...all.slice(0, current + 1)];
+      after.find((item) => item.textContent.trim().toLowerCase().startsWith(letter))?.focus();
+    }
+  };
+
+  return (
+    <Portal>
+      <div ref={menu} className="floating menu" role="menu" aria-label={label} onKeyDown={onKeyDown}>
+        {actions.map((action) => (
+          <button
+            key={action.label}
+            type="button"
+            role="menuitem"
+            tabIndex={-1}
+            className={action.danger ? 'danger' : undefined}
+            onClick={() => {
+              onClose(true);
+              action.run();
+            }}
+          >
+            {action.icon}
+            {action.label}
+          </button>
+        ))}
+      </div>
+    </Portal>
+  );
+}
+
+const items = (menu: HTMLElement | null): HTMLElement[] => [
+  ...(menu?.querySelectorAll<HTMLElement>('[role=menuitem]') ?? []),
+];
