@@ -1,0 +1,218 @@
+/** `webContents` over a page of a real Chromium, driven through the DevTools protocol. */
+import { EventEmitter } from 'node:events';
+import type { BrowserContext, CDPSession, Page, Route } from 'playwright-core';
+import { PRELOAD_IN_EVERY_FRAME, type FromApp } from './protocol.ts';
+import {
+  BINDING,
+  isolatedWorldScript,
+  mainWorldScript,
+  RECEIVER,
+  WORLD,
+  type FromPage,
+  type ToPage,
+} from './worlds.ts';
+
+export type ProtocolHandler = (request: Request) => Response | Promise<Response>;
+
+/** As much of `WebFrameMain` as an app looks at. */
+export interface Frame {
+  readonly id: string;
+  url: string;
+  origin: string;
+}
+
+export interface ContentsOptions {
+  context: Promise<BrowserContext>;
+  preload: string;
+  schemes: ReadonlyMap<string, ProtocolHandler>;
+  size: { width: number; height: number };
+  record: (entry: FromApp) => void;
+  invoke: (frame: Frame, channel: string, args: unknown[]) => Promise<unknown>;
+}
+
+/** Chromium without Electron knows no schemes of an app, so `scheme://host` is `https://host.scheme.test` in there. */
+const SUFFIX = '.test';
+export function toChromium(address: string): string {
+  const match = /^([a-z][a-z0-9-]*):\/\/([^/]+)(.*)$/.exec(address);
+  if (!match || match[1] === 'https' || match[1] === 'http') return address;
+  return `https://${match[2]}.${match[1]}${SUFFIX}${match[3]}`;
+}
+export function fromChromium(address: string): string {
+  const match = /^https:\/\/([^./]+)\.([a-z0-9-]+)\.test(.*)$/.exec(address);
+  return match ? `${match[2]}://${match[1]}${match[3]}` : address;
+}
+
+export class PageContents extends EventEmitter {
+  #options: ContentsOptions;
+  #opening: Promise<{ page: Page; devtools: CDPSession }>;
+  #frames = new Map<string, Frame>();
+  #frameOfWorld = new Map<number, string>();
+  #mainFrame: Frame = { id: '', url: '', origin: 'null' };
+  #openHandler: ((details: { url: string }) => { action: string }) | undefined;
+  /** Of the app's own making, which the guards are not asked about. */
+  #expected: string | null = null;
+  #closed = false;
+
+  constructor(options: ContentsOptions) {
+    super();
+    this.#options = options;
+    this.#opening = this.#open();
+  }
+
+  get mainFrame(): Frame {
+    return this.#mainFrame;
+  }
+  getURL = () => this.#mainFrame.url;
+  isDestroyed = () => this.#closed;
+  setWindowOpenHandler(handler: (details: { url: string }) => { action: string }): void {
+    this.#openHandler = handler;
+  }
+
+  async loadURL(url: string): Promise<void> {
+    const { page } = await this.#opening;
+    this.#expected = toChromium(url);
+    await page.goto(this.#expected).catch((error: unknown) => {
+      if (!this.#closed) throw error;
+    });
+  }
+  reload(): void {
+    this.#options.record({ what: 'reload' });
+    void this.loadURL(this.#mainFrame.url);
+  }
+  send(channel: string, ...args: unknown[]): void {
+    const world = [...this.#frameOfWorld].find(([, frame]) => frame === this.#mainFrame.id)?.[0];
+    if (world !== undefined) void this.#tell(world, { emit: channel, args });
+  }
+  close(): void {
+    this.#closed = true;
+    void this.#opening.then(({ page }) => page.close()).catch(() => undefined);
+  }
+
+  async #open() {
+    const context = await this.#options.context;
+    const page = await context.newPage();
+    await page.setViewportSize(this.#options.size);
+    await page.route('**/*', (route) => this.#answer(page, route));
+    page.on('popup', (popup) => void this.#decideOnPopup(popup));
+    page.on('domcontentloaded', () => this.emit('dom-ready'));
+
+    const devtools = await context.newCDPSession(page);
+    devtools.on('Page.frameNavigated', ({ frame }) => this.#keepFrame(frame));
+    devtools.on('Runtime.executionContextCreated', ({ context: world }) => {
+      if (world.name === WORLD) this.#frameOfWorld.set(world.id, String(world.auxData?.['frameId']));
+      // A frame without an address of its own has that of the page it is in, and is never "navigated" to.
+      const id = String(world.auxData?.['frameId']);
+      if (!this.#frames.has(id))
+        this.#keepFrame({ id, url: 'about:blank', securityOrigin: world.origin, parentId: 'unknown' });
+    });
+    devtools.on('Runtime.executionContextDestroyed', ({ executionContextId }) =>
+      this.#frameOfWorld.delete(executionContextId),
+    );
+    devtools.on('Runtime.bindingCalled', ({ name, payload, executionContextId }) => {
+      if (name === BINDING) void this.#invoke(executionContextId, JSON.parse(payload));
+    });
+    await devtools.send('Page.enable');
+    await devtools.send('Runtime.enable');
+    await devtools.send('Runtime.addBinding', { name: BINDING, executionContextName: WORLD });
+    await devtools.send('Page.addScriptToEvaluateOnNewDocument', { source: mainWorldScript() });
+    await devtools.send('Page.addScriptToEvaluateOnNewDocument', {
+      worldName: WORLD,
+      source: isolatedWorldScript(this.#options.preload, {
+        everyFrame: process.env[PRELOAD_IN_EVERY_FRAME] === '1',
+      }),
+    });
+    const { frameTree } = await devtools.send('Page.getFrameTree');
+    this.#keepFrame(frameTree.frame);
+    return { page, devtools };
+  }
+
+  #keepFrame(frame: { id: string; url: string; securityOrigin: string; parentId?: string }): void {
+    const known = this.#frames.get(frame.id) ?? { id: frame.id, url: '', origin: '' };
+    known.url = fromChromium(frame.url);
+    known.origin = fromChromium(frame.securityOrigin);
+    this.#frames.set(frame.id, known);
+    if (frame.parentId === undefined) this.#mainFrame = known;
+  }
+
+  async #invoke(world: number, { invoke, channel, args }: FromPage): Promise<void> {
+    const frame = this.#frames.get(this.#frameOfWorld.get(world) ?? '');
+    if (!frame) return;
+    try {
+      const value = await this.#options.invoke(frame, channel, args);
+      await this.#tell(world, { answer: invoke, ok: true, value });
+    } catch (error) {
+      await this.#tell(world, {
+        answer: invoke,
+        ok: false,
+        message: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+
+  /** The page may be gone by now, and nobody waits there any more. */
+  async #tell(world: number, message: ToPage): Promise<void> {
+    const { devtools } = await this.#opening;
+    const expression = `globalThis.${RECEIVER}(${JSON.stringify(JSON.stringify(message))})`;
+    await devtools.send('Runtime.evaluate', { contextId: world, expression }).catch(() => undefined);
+  }
+
+  async #answer(page: Page, route: Route): Promise<void> {
+    const request = route.request();
+    const address = request.url();
+    const url = fromChromium(address);
+    if (
+      request.isNavigationRequest() &&
+      !this.#mayNavigate(page, request.frame() === page.mainFrame(), address)
+    ) {
+      return route.abort('aborted');
+    }
+    const handler = this.#options.schemes.get(url.slice(0, url.indexOf(':')));
+    // There is no network here. What a page of another site would be does not matter, only that it is another site.
+    if (!handler)
+      return request.isNavigationRequest()
+        ? route.fulfill({ contentType: 'text/html', body: '<p>elsewhere' })
+        : route.abort();
+    const response = await handler(new Request(url, { method: request.method() }));
+    await route.fulfill({
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+      body: Buffer.from(await response.arrayBuffer()),
+    });
+  }
+
+  #mayNavigate(page: Page, isMain: boolean, address: string): boolean {
+    if (isMain && address === this.#expected) {
+      this.#expected = null;
+      return true;
+    }
+    const event = {
+      url: fromChromium(address),
+      isMainFrame: isMain,
+      defaultPrevented: false,
+      preventDefault() {
+        event.defaultPrevented = true;
+      },
+    };
+    this.emit('will-frame-navigate', event);
+    if (isMain) this.emit('will-navigate', event, event.url);
+    if (event.defaultPrevented && !page.isClosed()) {
+      this.#options.record({ what: 'navigation-refused', url: event.url, frame: isMain ? 'main' : 'sub' });
+    }
+    return !event.defaultPrevented;
+  }
+
+  async #decideOnPopup(popup: Page): Promise<void> {
+    // The address is known once Chromium has begun to load it.
+    const address =
+      popup.url() === 'about:blank' || popup.url() === '' ? await firstAddress(popup) : popup.url();
+    const url = fromChromium(address);
+    const { action } = this.#openHandler?.({ url }) ?? { action: 'allow' };
+    this.#options.record({ what: 'window-open', url, action });
+    if (action === 'deny') await popup.close();
+  }
+}
+
+async function firstAddress(popup: Page): Promise<string> {
+  const request = await popup.waitForEvent('request', { timeout: 2_000 }).catch(() => null);
+  return request?.url() ?? popup.url();
+}

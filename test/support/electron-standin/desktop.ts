@@ -1,0 +1,116 @@
+/** Starts the built desktop app against the stand-in, in a process of its own, and gives the test its hands and eyes. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import { chromiumArguments, ensureChromium } from '../chromium.ts';
+import { CDP_ENDPOINT, type Command, type FromApp } from './protocol.ts';
+
+const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
+
+export interface TestBrowser {
+  readonly context: BrowserContext;
+  readonly endpoint: string;
+  close(): Promise<void>;
+}
+
+/** One browser serves all apps of a test file: the app opens its pages in it, the test looks at them. */
+export async function openBrowser(): Promise<TestBrowser> {
+  const profile = mkdtempSync(path.join(tmpdir(), 'faregate-browser-'));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: ensureChromium(),
+    args: [...chromiumArguments, '--remote-debugging-port=0'],
+  });
+  // Chromium writes the port it chose, and the path of the browser's own endpoint, into its profile.
+  const [port, endpoint] = readFileSync(path.join(profile, 'DevToolsActivePort'), 'utf8').trim().split('\n');
+  return {
+    context,
+    endpoint: `ws://127.0.0.1:${port}${endpoint}`,
+    async close() {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+type What = FromApp['what'];
+type Entry<W extends What> = Extract<FromApp, { what: W }>;
+
+export interface Desktop {
+  readonly process: ChildProcess;
+  /** All that was recorded so far. */
+  readonly record: readonly FromApp[];
+  /** The entries of one kind. */
+  all<W extends What>(what: W): Entry<W>[];
+  /** Resolves with the entry number `index` of this kind, recorded already or to come. */
+  entry<W extends What>(what: W, index?: number): Promise<Entry<W>>;
+  /** The page of the window that is opened next, or is open already. */
+  page(): Promise<Page>;
+  send(command: Command): void;
+  /** Resolves with the exit code. */
+  ended(): Promise<number | null>;
+  output(): string;
+}
+
+export interface DesktopOptions {
+  browser: TestBrowser;
+  dataDir: string;
+  args?: string[];
+  env?: Record<string, string>;
+}
+
+export function startDesktop({ browser, dataDir, args = [], env = {} }: DesktopOptions): Desktop {
+  const program = path.join(projectRoot, 'dist', 'main.js');
+  if (!existsSync(program)) throw new Error('dist/main.js is missing: run `npm run build` first');
+  const pagesBefore = new Set(browser.context.pages());
+  const child = fork(program, ['--data-dir', dataDir, ...args], {
+    execArgv: ['--import', path.join(import.meta.dirname, 'register.ts')],
+    env: { ...process.env, ...env, [CDP_ENDPOINT]: browser.endpoint },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const exited = once(child, 'exit');
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk: Buffer) => (output += chunk.toString('utf8')));
+  }
+
+  const record: FromApp[] = [];
+  const waiting = new Set<() => void>();
+  child.on('message', (message) => {
+    record.push(message as FromApp);
+    for (const look of waiting) look();
+  });
+  const all = <W extends What>(what: W) => record.filter((one): one is Entry<W> => one.what === what);
+
+  return {
+    process: child,
+    record,
+    all,
+    entry: (what, index = 0) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const found = all(what)[index];
+          if (!found) return;
+          waiting.delete(look);
+          resolve(found);
+        };
+        waiting.add(look);
+        look();
+        void exited.then(() => reject(new Error(`the app ended before '${what}' was recorded:\n${output}`)));
+      }),
+    async page() {
+      const isNew = (page: Page) => !pagesBefore.has(page) && !page.isClosed();
+      return (
+        browser.context.pages().find(isNew) ?? browser.context.waitForEvent('page', { predicate: isNew })
+      );
+    },
+    send: (command) => void child.send(command),
+    async ended() {
+      await exited;
+      return child.exitCode;
+    },
+    output: () => output,
+  };
+}

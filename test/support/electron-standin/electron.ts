@@ -1,0 +1,342 @@
+/**
+ * Stands in for the `electron` module in the main process: windows are real Chromium pages, everything of the desktop
+ * around them is recorded and told to the test. Only what the app uses is here; see README.md for what it cannot show.
+ */
+import { EventEmitter } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createConnection, createServer } from 'node:net';
+import path from 'node:path';
+import { chromium, type BrowserContext } from 'playwright-core';
+import { CDP_ENDPOINT, KEYRING, type Command, type FromApp } from './protocol.ts';
+import { PageContents, type Frame, type ProtocolHandler } from './contents.ts';
+
+const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
+
+export function record(entry: FromApp): void {
+  process.send?.(entry);
+}
+
+/** A preventable event, as Electron passes it first to a listener. */
+function preventable<T extends object>(fields: T) {
+  const event = {
+    ...fields,
+    defaultPrevented: false,
+    preventDefault() {
+      event.defaultPrevented = true;
+    },
+  };
+  return event;
+}
+
+class App extends EventEmitter {
+  name = 'electron';
+  readonly isPackaged = false;
+  readonly commandLine = { appendSwitch: () => undefined };
+  #paths = new Map<string, string>();
+  #ready = Promise.withResolvers<void>();
+  #isReady = false;
+  /** Until the first instance has heard of this one. */
+  #handingOver: Promise<unknown> = Promise.resolve();
+
+  becomeReady(): void {
+    this.#isReady = true;
+    this.emit('ready');
+    this.#ready.resolve();
+    record({ what: 'ready' });
+  }
+  isReady = () => this.#isReady;
+  whenReady = () => this.#ready.promise;
+  setName(name: string): void {
+    this.name = name;
+  }
+  getVersion(): string {
+    return String(JSON.parse(readFileSync(path.join(projectRoot, 'package.json'), 'utf8')).version);
+  }
+  setPath(name: string, folder: string): void {
+    this.#paths.set(name, folder);
+  }
+  getPath(name: string): string {
+    return this.#paths.get(name) ?? '';
+  }
+  enableSandbox = () => undefined;
+  setAppUserModelId = () => undefined;
+  setLoginItemSettings = () => undefined;
+
+  /** As in Electron: true for the first app of a user data folder, which is told of the others. */
+  requestSingleInstanceLock(): boolean {
+    const lock = path.join(this.getPath('userData'), 'standin-instance');
+    const socket = path.join(lock, 'socket');
+    try {
+      mkdirSync(lock);
+    } catch {
+      this.#handingOver = new Promise((resolve) => {
+        createConnection(socket)
+          .once('close', resolve)
+          .on('error', resolve)
+          .end(JSON.stringify(process.argv));
+      });
+      return false;
+    }
+    createServer((connection) => {
+      connection.resume();
+      connection.once('end', () => this.emit('second-instance', {}, process.argv, process.cwd()));
+    })
+      .listen(socket)
+      .unref();
+    process.once('exit', () => rmSync(lock, { recursive: true, force: true }));
+    return true;
+  }
+
+  quit(): void {
+    const event = preventable({});
+    this.emit('before-quit', event);
+    if (event.defaultPrevented) return;
+    for (const window of BrowserWindow.getAllWindows()) window.destroy();
+    this.exit(0);
+  }
+  exit(code = 0): void {
+    this.emit('quit', {}, code);
+    // Both messages have to be out before the process is gone.
+    void this.#handingOver.then(() => {
+      if (process.send) process.send({ what: 'quit', code } satisfies FromApp, () => process.exit(code));
+      else process.exit(code);
+    });
+  }
+}
+export const app = new App();
+
+let connected: Promise<BrowserContext> | undefined;
+/** The browser belongs to the test, which outlives the app. */
+function browserContext(): Promise<BrowserContext> {
+  connected ??= (async () => {
+    const browser = await chromium.connectOverCDP(process.env[CDP_ENDPOINT] ?? '');
+    const [context] = browser.contexts();
+    if (!context) throw new Error('the browser of the test has no context');
+    return context;
+  })();
+  return connected;
+}
+
+const schemes = new Map<string, ProtocolHandler>();
+export const protocol = {
+  handle: (scheme: string, handler: ProtocolHandler) => void schemes.set(scheme, handler),
+  registerSchemesAsPrivileged(
+    list: { scheme: string; privileges: { standard?: boolean; secure?: boolean } }[],
+  ) {
+    if (app.isReady())
+      throw new Error('registerSchemesAsPrivileged has to be called before the app is ready');
+    // The pages get an https address in Chromium, which is right only for schemes registered like this.
+    for (const { scheme, privileges } of list) {
+      if (!privileges.standard || !privileges.secure) throw new Error(`${scheme} is not standard and secure`);
+    }
+  },
+};
+
+type PermissionRequest = (
+  contents: PageContents,
+  permission: string,
+  answer: (granted: boolean) => void,
+) => void;
+type PermissionCheck = (contents: PageContents | null, permission: string) => boolean;
+const permissions: { request?: PermissionRequest; check?: PermissionCheck } = {};
+export const session = {
+  defaultSession: {
+    protocol,
+    setPermissionRequestHandler: (handler: PermissionRequest) => void (permissions.request = handler),
+    setPermissionCheckHandler: (handler: PermissionCheck) => void (permissions.check = handler),
+    setDevicePermissionHandler: () => undefined,
+  },
+};
+
+type Handler = (event: { sender: PageContents; senderFrame: Frame | null }, ...args: unknown[]) => unknown;
+const handlers = new Map<string, Handler>();
+export const ipcMain = {
+  handle(channel: string, handler: Handler) {
+    if (handlers.has(channel)) throw new Error(`a second handler for ${channel}`);
+    handlers.set(channel, handler);
+  },
+  removeHandler: (channel: string) => void handlers.delete(channel),
+};
+
+interface WindowOptions {
+  width: number;
+  height: number;
+  webPreferences: { preload: string; sandbox: boolean; contextIsolation: boolean; nodeIntegration: boolean };
+  [name: string]: unknown;
+}
+
+export class BrowserWindow extends EventEmitter {
+  static #open = new Set<BrowserWindow>();
+  static getAllWindows = () => [...BrowserWindow.#open];
+
+  readonly webContents: PageContents;
+  #bounds: { x: number; y: number; width: number; height: number };
+  #destroyed = false;
+
+  constructor(options: WindowOptions) {
+    super();
+    const { sandbox, contextIsolation, nodeIntegration, preload } = options.webPreferences;
+    // The stand-in can run no other page than a sandboxed one.
+    if (!sandbox || !contextIsolation || nodeIntegration) throw new Error('the window is not sandboxed');
+    const { width, height } = options;
+    this.#bounds = { x: Number(options['x'] ?? 0), y: Number(options['y'] ?? 0), width, height };
+    record({ what: 'window', options: { ...options } });
+    BrowserWindow.#open.add(this);
+    this.webContents = new PageContents({
+      context: browserContext(),
+      preload: readFileSync(preload, 'utf8'),
+      schemes,
+      size: { width, height },
+      record,
+      invoke: async (frame, channel, args) => {
+        const handler = handlers.get(channel);
+        if (!handler) throw new Error(`No handler registered for '${channel}'`);
+        return handler({ sender: this.webContents, senderFrame: frame }, ...args);
+      },
+    });
+    this.webContents.once('dom-ready', () => this.emit('ready-to-show'));
+    app.emit('web-contents-created', {}, this.webContents);
+  }
+
+  loadURL = (url: string) => this.webContents.loadURL(url);
+  show = () => record({ what: 'show' });
+  focus = () => record({ what: 'focus' });
+  restore = () => undefined;
+  maximize = () => undefined;
+  isMinimized = () => false;
+  isMaximized = () => false;
+  isDestroyed = () => this.#destroyed;
+  getNormalBounds = () => this.#bounds;
+
+  close(): void {
+    const event = preventable({});
+    this.emit('close', event);
+    if (!event.defaultPrevented) this.destroy();
+  }
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    BrowserWindow.#open.delete(this);
+    this.webContents.close();
+    this.emit('closed');
+    record({ what: 'closed' });
+    if (BrowserWindow.#open.size === 0) app.emit('window-all-closed');
+  }
+}
+
+let lastDialog = 0;
+const dialogs = new Map<number, (response: number) => void>();
+export const dialog = {
+  showMessageBox(options: { message: string; detail?: string; buttons: string[] }) {
+    const id = (lastDialog += 1);
+    return new Promise<{ response: number; checkboxChecked: boolean }>((resolve) => {
+      dialogs.set(id, (response) => resolve({ response, checkboxChecked: false }));
+      record({ what: 'dialog', id, options });
+    });
+  },
+  showErrorBox: (title: string, content: string) => record({ what: 'error-box', title, content }),
+};
+
+interface MenuItem {
+  label?: string;
+  click?: () => void;
+}
+export const Menu = {
+  setApplicationMenu: () => undefined,
+  buildFromTemplate: (items: MenuItem[]) => ({ items }),
+};
+
+let tray: Tray | undefined;
+export class Tray extends EventEmitter {
+  items: MenuItem[] = [];
+  constructor(image: { file: string }) {
+    super();
+    tray = this;
+    record({ what: 'tray', image: path.basename(image.file), imageExists: existsSync(image.file) });
+  }
+  setToolTip = () => undefined;
+  setContextMenu(menu: { items: MenuItem[] }): void {
+    this.items = menu.items;
+    record({ what: 'tray-menu', labels: menu.items.flatMap(({ label }) => label ?? []) });
+  }
+  destroy = () => undefined;
+}
+export const nativeImage = { createFromPath: (file: string) => ({ file }) };
+
+export class Notification {
+  static isSupported = () => true;
+  #options: { title: string; body: string };
+  constructor(options: { title: string; body: string }) {
+    this.#options = options;
+  }
+  show = () => record({ what: 'notification', ...this.#options });
+}
+
+export const shell = {
+  async openExternal(url: string) {
+    record({ what: 'open-external', url });
+  },
+};
+export const nativeTheme = { themeSource: 'system', shouldUseDarkColors: false };
+export const screen = {
+  getDisplayMatching: () => ({ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }),
+};
+export const powerMonitor = new EventEmitter();
+
+const SEALED = 'v11-standin:';
+/** No encryption: what is tested is who asks for it and when. */
+export const safeStorage = {
+  getSelectedStorageBackend: () => process.env[KEYRING] ?? 'gnome_libsecret',
+  isAsyncEncryptionAvailable: async () => true,
+  encryptStringAsync: async (plain: string) => Buffer.from(SEALED + Buffer.from(plain).toString('base64')),
+  async decryptStringAsync(sealed: Buffer) {
+    const text = sealed.toString();
+    if (!text.startsWith(SEALED)) throw new Error('Error while decrypting the ciphertext');
+    return { result: Buffer.from(text.slice(SEALED.length), 'base64').toString(), shouldReEncrypt: false };
+  },
+};
+
+function obey(command: Command): void {
+  const [window] = BrowserWindow.getAllWindows();
+  switch (command.do) {
+    case 'answer-dialog':
+      dialogs.get(command.id)?.(command.response);
+      dialogs.delete(command.id);
+      return;
+    case 'close-window':
+      window?.close();
+      return;
+    case 'click-tray':
+      tray?.emit('click');
+      return;
+    case 'choose-tray-item':
+      tray?.items.find(({ label }) => label === command.label)?.click?.();
+      return;
+    case 'quit':
+      app.quit();
+      return;
+    case 'force-load':
+      void window?.loadURL(command.url);
+      return;
+    case 'crash-page':
+      window?.webContents.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 133 });
+      return;
+    case 'ask-permission': {
+      if (!window) return;
+      const { id, permission } = command;
+      const checked = permissions.check?.(window.webContents, permission) ?? true;
+      permissions.request?.(window.webContents, permission, (requested) => {
+        record({ what: 'permission', id, requested, checked });
+      });
+    }
+  }
+}
+
+process.on('message', (message) => obey(message as Command));
+// The app ends by its own will, not because the test let go of it.
+process.channel?.unref();
+setImmediate(() => {
+  const alive = setInterval(() => undefined, 60_000);
+  app.once('quit', () => clearInterval(alive));
+  app.becomeReady();
+});

@@ -1,0 +1,35 @@
+/** Messages between a test and the app it drives, over the IPC of Node's child processes. */
+
+/** What the app did that a window system would show or keep. */
+export type Recorded =
+  | { what: 'ready' }
+  | { what: 'window'; options: Record<string, unknown> }
+  | { what: 'show' | 'focus' | 'closed' | 'reload' }
+  | { what: 'dialog'; id: number; options: { message: string; detail?: string; buttons: string[] } }
+  | { what: 'error-box'; title: string; content: string }
+  | { what: 'notification'; title: string; body: string }
+  | { what: 'open-external'; url: string }
+  | { what: 'tray'; image: string; imageExists: boolean }
+  | { what: 'tray-menu'; labels: string[] }
+  | { what: 'navigation-refused'; url: string; frame: 'main' | 'sub' }
+  | { what: 'window-open'; url: string; action: string }
+  | { what: 'quit'; code: number };
+
+/** What a person, the system or an attacker does. */
+export type Command =
+  | { do: 'answer-dialog'; id: number; response: number }
+  | { do: 'close-window' }
+  | { do: 'click-tray' }
+  | { do: 'choose-tray-item'; label: string }
+  | { do: 'quit' }
+  /** Leads the window to another page past the guards, as a hole in them would. */
+  | { do: 'force-load'; url: string }
+  | { do: 'crash-page' }
+  | { do: 'ask-permission'; id: number; permission: string };
+
+export type FromApp = Recorded | { what: 'permission'; id: number; requested: boolean; checked: boolean };
+
+/** The environment of the app under test. */
+export const CDP_ENDPOINT = 'FAREGATE_STANDIN_CDP';
+export const PRELOAD_IN_EVERY_FRAME = 'FAREGATE_STANDIN_PRELOAD_EVERYWHERE';
+export const KEYRING = 'FAREGATE_STANDIN_KEYRING';
