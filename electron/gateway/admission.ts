@@ -36,11 +36,17 @@ const USEFUL_OUTPUT_TOKENS = { alone: 16, besideOthers: 4_096 };
 export function boundOf(price: Price, facts: RequestFacts, bodyBytes: number, embeds: boolean): Bound {
   const inputTokens = bodyBytes + HIDDEN_INPUT_TOKENS + facts.extraInputTokens;
   const dearest = (names: readonly TokenClass[]) =>
-    Math.max(0, ...names.map((name) => (price.rates[name] ? dearestRate(price.rates[name], inputTokens) : 0)));
+    Math.max(
+      0,
+      ...names.map((name) => (price.rates[name] ? dearestRate(price.rates[name], inputTokens) : 0)),
+    );
   const writes: TokenClass[] = facts.cacheWrites === 'none' ? [] : ['cacheWrite', 'cacheWrite1h'];
   const plain = dearest(['input']);
   // Where a one-hour write has no price of its own it is billed at twice the input (see prices.ts).
-  const inputRate = Math.max(dearest(['input', 'audioInput', 'imageInput', ...writes]), facts.cacheWrites === '1h' ? 2 * plain : 0);
+  const inputRate = Math.max(
+    dearest(['input', 'audioInput', 'imageInput', ...writes]),
+    facts.cacheWrites === '1h' ? 2 * plain : 0,
+  );
   const percent = Math.max(100, tierFactor(facts.serviceTier).percent);
   const tokens = Math.ceil((inputTokens * inputRate * percent) / 100_000_000);
   const searches = Math.ceil((facts.webSearches * (price.webSearches ?? 0)) / 1000);
@@ -92,7 +98,11 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
   const queues = new Map<string, Waiter[]>();
   const waking = new Set<string>();
 
-  function tryHold(key: Key, draft: HoldDraft, bound: Bound): Admitted | { busy: TightestLimit; others: number } {
+  function tryHold(
+    key: Key,
+    draft: HoldDraft,
+    bound: Bound,
+  ): Admitted | { busy: TightestLimit; others: number } {
     const others = ledger.account(key.id)?.running ?? 0;
     const usefulTokens = Math.min(
       bound.outputTokens,
@@ -103,12 +113,16 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
     try {
       result = ledger.hold(draft, amount);
     } catch (cause) {
-      if (cause instanceof LedgerUnavailable) throw new Refusal('ledger_unavailable', cause.message, { cause });
+      if (cause instanceof LedgerUnavailable)
+        throw new Refusal('ledger_unavailable', cause.message, { cause });
       throw cause;
     }
     if ('held' in result) {
       const affordable = result.held.amountNano < amount.wantNano;
-      return { hold: result.held, clampTo: affordable ? outputTokensFor(bound, result.held.amountNano) : null };
+      return {
+        hold: result.held,
+        clampTo: affordable ? outputTokensFor(bound, result.held.amountNano) : null,
+      };
     }
     switch (result.refused) {
       case 'busy':
@@ -208,7 +222,8 @@ function notEnoughText(key: Key, limit: TightestLimit, neededNano: Nano): string
 }
 
 function heldByOthers(key: Key, busy: { busy: TightestLimit; others: number } | null): Refusal {
-  const holders = busy === null ? 'other requests' : `${busy.others} running ${busy.others === 1 ? 'request' : 'requests'}`;
+  const holders =
+    busy === null ? 'other requests' : `${busy.others} running ${busy.others === 1 ? 'request' : 'requests'}`;
   const state = busy === null ? '' : ` (${spent(busy.busy).slice(0, -1)})`;
   return new Refusal(
     'held_by_others',

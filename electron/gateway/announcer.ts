@@ -20,7 +20,10 @@ const COALESCE_MS = 33;
 /** A burst longer than this is told in part; the window asks for the rest when it looks. */
 const MAX_ROWS = 500;
 
-export function createAnnouncer(sources: { keyRow(keyId: string): KeyRow | undefined; status(): Status }): Announcer {
+export function createAnnouncer(sources: {
+  keyRow(keyId: string): KeyRow | undefined;
+  status(): Status;
+}): Announcer {
   const listeners = new Set<EventListener>();
   const keys = new Set<string>();
   let rows: RequestRow[] = [];

@@ -16,7 +16,13 @@ import { limitState } from './limits.ts';
 import type { Ledger } from './ledger.ts';
 import { ListError, type ModelLists } from './models.ts';
 import type { Prices } from './prices.ts';
-import { ProviderFieldError, providerKindFacts, toProviderRow, type Provider, type Providers } from './providers.ts';
+import {
+  ProviderFieldError,
+  providerKindFacts,
+  toProviderRow,
+  type Provider,
+  type Providers,
+} from './providers.ts';
 import type { RequestLog } from './requests.ts';
 import type { SettingsStore } from './settings.ts';
 
@@ -53,7 +59,8 @@ class CallError extends Error {
 export function createDispatch(dependencies: ApiDependencies): Dispatch {
   const handlers = createHandlers(dependencies);
   return async (name, input) => {
-    if (!isMethodName(name)) return failure({ code: 'not_found', message: `There is no method ${JSON.stringify(name)}.` });
+    if (!isMethodName(name))
+      return failure({ code: 'not_found', message: `There is no method ${JSON.stringify(name)}.` });
     try {
       return { ok: true, value: await run(handlers, name, input) };
     } catch (error) {
@@ -73,21 +80,31 @@ function invalidInput(error: z.ZodError): CallError {
   const [issue] = error.issues;
   const field = issue?.path.join('.');
   const where = field ? `${field}: ` : '';
-  return new CallError('invalid_input', `${where}${issue?.message ?? 'The input is not valid.'}`, field || undefined);
+  return new CallError(
+    'invalid_input',
+    `${where}${issue?.message ?? 'The input is not valid.'}`,
+    field || undefined,
+  );
 }
 
 const failure = (error: ContractError): Answer<never> => ({ ok: false, error });
 
 function describe(error: unknown, { ledger, onInternalError }: ApiDependencies): ContractError {
   if (error instanceof CallError) return error.error;
-  if (error instanceof ProviderFieldError) return { code: 'conflict', message: error.message, field: error.field };
+  if (error instanceof ProviderFieldError)
+    return { code: 'conflict', message: error.message, field: error.field };
   onInternalError(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code.startsWith('SQLITE')) {
-    const message = ledger.problem() ?? `The change could not be saved (${code}). Check the data folder and its disk, then save again.`;
+    const message =
+      ledger.problem() ??
+      `The change could not be saved (${code}). Check the data folder and its disk, then save again.`;
     return { code: 'ledger_unavailable', message };
   }
-  return { code: 'internal', message: 'Faregate met an unexpected fault; nothing was changed. Its log has the details.' };
+  return {
+    code: 'internal',
+    message: 'Faregate met an unexpected fault; nothing was changed. Its log has the details.',
+  };
 }
 
 /** A key as the window shows it: identity from the keys, money from the ledger, one number for both. */
@@ -124,7 +141,8 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
   const { keys, providers, prices, ledger, requests, settings, models, now } = dependencies;
 
   const mustBe = <T>(found: T | undefined | null, what: string): T => {
-    if (found === undefined || found === null) throw new CallError('not_found', `This ${what} does not exist any more.`);
+    if (found === undefined || found === null)
+      throw new CallError('not_found', `This ${what} does not exist any more.`);
     return found;
   };
   const rowOf = (key: Key): KeyRow => mustBe(toKeyRow(key, ledger, now()), 'key');
@@ -156,14 +174,19 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
         ...(expiresAt === undefined ? {} : { expiresAt: toMillis(expiresAt) }),
       };
       const key = mustBe(keys.update(id, change), 'key');
-      if (enabled === false) dependencies.stopRunning(id, `Stopped: the key "${key.name}" was disabled in Faregate.`);
+      if (enabled === false)
+        dependencies.stopRunning(id, `Stopped: the key "${key.name}" was disabled in Faregate.`);
       return changed(key);
     },
     'keys.setLimit': ({ id, limitNano, recurring, stopRunning }) => {
       const key = mustHaveKey(id);
       const before = mustBe(ledger.account(id), 'key');
       ledger.setLimits(id, { limitNano, recurring: recurring === undefined ? before.recurring : recurring });
-      if (stopRunning === true) dependencies.stopRunning(id, `Stopped: the usage limit of key "${key.name}" was changed in Faregate.`);
+      if (stopRunning === true)
+        dependencies.stopRunning(
+          id,
+          `Stopped: the usage limit of key "${key.name}" was changed in Faregate.`,
+        );
       return changed(key);
     },
     'keys.rotate': ({ id }) => {
@@ -182,7 +205,8 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
 
     'providers.list': () => providers.list().map(toProviderRow),
     'providers.create': async ({ kind, ...fields }) => told(await providers.create(kind, fields)),
-    'providers.update': async ({ id, ...fields }) => told(mustBe(await providers.update(id, fields), 'provider')),
+    'providers.update': async ({ id, ...fields }) =>
+      told(mustBe(await providers.update(id, fields), 'provider')),
     'providers.delete': ({ id }) => {
       if (!providers.remove(id)) throw new CallError('not_found', 'This provider does not exist any more.');
       models.forget();
@@ -199,20 +223,23 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
         const { ids } = await models.ask(provider);
         return { ok: true, message: `${provider.name} answered with ${ids.length} models.`, models: ids };
       } catch (error) {
-        if (error instanceof ListError || error instanceof Refusal) return { ok: false, message: error.message, models: [] };
+        if (error instanceof ListError || error instanceof Refusal)
+          return { ok: false, message: error.message, models: [] };
         throw error;
       }
     },
 
     'prices.list': ({ providerId }) => prices.list(providerId),
     'prices.set': (input) => {
-      if (!providers.get(input.providerId)) throw new CallError('not_found', 'This provider does not exist.', 'providerId');
+      if (!providers.get(input.providerId))
+        throw new CallError('not_found', 'This provider does not exist.', 'providerId');
       const row = prices.set(input);
       dependencies.providersChanged();
       return row;
     },
     'prices.remove': ({ providerId, model }) => {
-      if (!prices.remove(providerId, model)) throw new CallError('not_found', 'There is no own price for this model.');
+      if (!prices.remove(providerId, model))
+        throw new CallError('not_found', 'There is no own price for this model.');
       dependencies.providersChanged();
       return {};
     },
@@ -232,10 +259,16 @@ function draftOf(
   draft: { kind: Provider['kind'] | undefined; baseUrl: string | undefined; credential: string | undefined },
 ): Provider {
   const kind = stored?.kind ?? draft.kind;
-  if (kind === undefined) throw new CallError('invalid_input', 'Choose the kind of provider to test.', 'kind');
+  if (kind === undefined)
+    throw new CallError('invalid_input', 'Choose the kind of provider to test.', 'kind');
   const facts = providerKindFacts[kind];
   const baseUrl = draft.baseUrl ?? stored?.baseUrl ?? facts.baseUrl;
-  if (baseUrl === '') throw new CallError('invalid_input', 'Enter the address of the endpoint, up to and including /v1.', 'baseUrl');
+  if (baseUrl === '')
+    throw new CallError(
+      'invalid_input',
+      'Enter the address of the endpoint, up to and including /v1.',
+      'baseUrl',
+    );
   // A stored credential leaves for the stored address only: another address has to be given its own.
   const sameHost = stored !== undefined && new URL(baseUrl).origin === new URL(stored.baseUrl).origin;
   return {

@@ -140,7 +140,8 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
 
   async function close(graceMs: number): Promise<void> {
     // Listening ends at once; connections that are idle are closed, running requests go on.
-    const closed = listening === null ? Promise.resolve() : new Promise<void>((resolve) => server.close(() => resolve()));
+    const closed =
+      listening === null ? Promise.resolve() : new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
     admission?.close();
     await Promise.race([proxy.idle(), delay(graceMs, undefined, { ref: false })]);
@@ -201,7 +202,9 @@ function startListening(server: Server, port: number): Promise<void> {
 
 /** Type, message and stack: never the values an error may carry along. */
 function describeError(error: unknown): object {
-  return error instanceof Error ? { name: error.name, message: error.message, stack: error.stack } : { message: String(error) };
+  return error instanceof Error
+    ? { name: error.name, message: error.message, stack: error.stack }
+    : { message: String(error) };
 }
 
 export { DataFolderError } from './store.ts';

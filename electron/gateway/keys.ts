@@ -80,7 +80,9 @@ export function createKeys(store: Store, now: () => number): Keys {
   );
   const updateKey = db.prepare('UPDATE keys SET name = ?, enabled = ?, expires_at = ? WHERE id = ?');
   const updateSecret = db.prepare('UPDATE keys SET secret_hash = ?, masked = ? WHERE id = ?');
-  const markDeleted = db.prepare('UPDATE keys SET deleted_at = ?, secret_hash = NULL, enabled = 0 WHERE id = ?');
+  const markDeleted = db.prepare(
+    'UPDATE keys SET deleted_at = ?, secret_hash = NULL, enabled = 0 WHERE id = ?',
+  );
 
   return {
     list: () => [...byId.values()],
@@ -88,9 +90,18 @@ export function createKeys(store: Store, now: () => number): Keys {
 
     create({ name, expiresAt, limits: { limitNano, recurring } }) {
       const { secret, hash, masked } = newSecret();
-      const key: Key = { id: `key_${randomUUID()}`, name, masked, enabled: true, createdAt: now(), expiresAt };
+      const key: Key = {
+        id: `key_${randomUUID()}`,
+        name,
+        masked,
+        enabled: true,
+        createdAt: now(),
+        expiresAt,
+      };
       const { amountNano = null, every = null } = recurring ?? {};
-      store.write(() => insert.run(key.id, name, hash, masked, key.createdAt, expiresAt, limitNano, amountNano, every));
+      store.write(() =>
+        insert.run(key.id, name, hash, masked, key.createdAt, expiresAt, limitNano, amountNano, every),
+      );
       add(key, hash.toString('hex'));
       return { key, secret };
     },

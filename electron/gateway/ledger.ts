@@ -7,7 +7,14 @@
  */
 import type { Billing, DialectId, RecurringLimit, RequestFlag, RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
-import { isReached, tightestLimit, windowAt, type Balance, type Limits, type TightestLimit } from './limits.ts';
+import {
+  isReached,
+  tightestLimit,
+  windowAt,
+  type Balance,
+  type Limits,
+  type TightestLimit,
+} from './limits.ts';
 import { newestVersion, type Store } from './store.ts';
 import { readRequests, requestColumns, toRequestRow, type StoredRequest } from './requests.ts';
 
@@ -88,7 +95,14 @@ export interface Ledger {
   settle(hold: Hold, outcome: Outcome): void;
   setLimits(keyId: string, limits: Limits): void;
   correct(requestId: number, costNano: Nano, reason: string): RequestRow | null;
-  totals(): { usageNano: Nano; heldNano: Nano; todayNano: Nano; monthNano: Nano; requests: number; running: number };
+  totals(): {
+    usageNano: Nano;
+    heldNano: Nano;
+    todayNano: Nano;
+    monthNano: Nano;
+    requests: number;
+    running: number;
+  };
   /** A sentence that says what to do, while something could not be written; null when all is well. */
   problem(): string | null;
   /** Tries again to write what could not be written. */
@@ -170,20 +184,24 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         account.heldNano += hold.amountNano;
         account.running += 1;
       }
-      commitSettlement(hold, {
-        model: hold.model,
-        status: 0,
-        usage: noTokens,
-        costNano: unpriced ? null : hold.amountNano,
-        ownKeyNano: 0,
-        reportedCostNano: null,
-        computedCostNano: null,
-        priceSource: null,
-        price: hold.price,
-        flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
-        firstByteMs: null,
-        durationMs: 0,
-      }, now());
+      commitSettlement(
+        hold,
+        {
+          model: hold.model,
+          status: 0,
+          usage: noTokens,
+          costNano: unpriced ? null : hold.amountNano,
+          ownKeyNano: 0,
+          reportedCostNano: null,
+          computedCostNano: null,
+          priceSource: null,
+          price: hold.price,
+          flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
+          firstByteMs: null,
+          durationMs: 0,
+        },
+        now(),
+      );
     }
   }
 
@@ -226,7 +244,11 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       if (amountNano > limit.roomNano) {
         if (limit.roomNano < amount.atLeastNano) {
           const wouldFit = limit.roomNano + account.heldNano >= amount.atLeastNano;
-          return { refused: account.running > 0 && wouldFit ? 'busy' : 'short', limit, others: account.running };
+          return {
+            refused: account.running > 0 && wouldFit ? 'busy' : 'short',
+            limit,
+            others: account.running,
+          };
         }
         amountNano = limit.roomNano;
       }
@@ -354,7 +376,11 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     const samePeriod = next.recurring !== null && account.recurring?.every === next.recurring.every;
     // A new amount keeps what the window has used; a new period starts a window of its own.
     const window =
-      next.recurring === null ? null : samePeriod && account.window ? account.window : { ...windowAt(now(), next.recurring.every), usedNano: 0 };
+      next.recurring === null
+        ? null
+        : samePeriod && account.window
+          ? account.window
+          : { ...windowAt(now(), next.recurring.every), usedNano: 0 };
     store.write(() =>
       sql.setLimits.run({
         id: keyId,
@@ -378,7 +404,12 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     const ownDelta = own - before.cost_own_key_nano;
     const account = current(before.key_id);
     const inWindow = account?.window != null && before.settled_at >= account.window.start;
-    const flags = [...new Set([...before.flags.split(',').filter((flag) => flag !== '' && flag !== 'unpriced'), 'corrected'])].join(',');
+    const flags = [
+      ...new Set([
+        ...before.flags.split(',').filter((flag) => flag !== '' && flag !== 'unpriced'),
+        'corrected',
+      ]),
+    ].join(',');
     store.write(() => {
       sql.insertCorrection.run(requestId, now(), before.cost_nano, costNano, reason);
       sql.correctRequest.run({ id: requestId, cost: costNano, own, flags });
@@ -579,7 +610,8 @@ function statements({ db }: Store) {
 
 function describeWriteFailure(cause: unknown): string {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (code === 'SQLITE_FULL') return 'The disk is full: usage cannot be recorded. Free some space; limited keys are refused until then.';
+  if (code === 'SQLITE_FULL')
+    return 'The disk is full: usage cannot be recorded. Free some space; limited keys are refused until then.';
   if (code.startsWith('SQLITE_READONLY') || code.startsWith('SQLITE_IOERR')) {
     return 'The ledger cannot be written. Check the data folder and its disk; limited keys are refused until then.';
   }

@@ -37,7 +37,12 @@ export function tightestLimit(balance: Balance): TightestLimit | null {
   const { limitNano, recurring, window, usageNano, heldNano } = balance;
   const candidates: TightestLimit[] = [];
   if (limitNano !== null) {
-    candidates.push({ limitNano, usedNano: usageNano, roomNano: limitNano - usageNano - heldNano, recurring: null });
+    candidates.push({
+      limitNano,
+      usedNano: usageNano,
+      roomNano: limitNano - usageNano - heldNano,
+      recurring: null,
+    });
   }
   if (recurring !== null && window !== null) {
     candidates.push({
@@ -73,7 +78,11 @@ export function limitState(balance: Balance): LimitState {
  * it through daylight-saving changes: a day may have 23 or 25 hours, and an hour that occurs twice is two windows.
  * A week starts on the day that the machine's locale says.
  */
-export function windowAt(now: number, every: Every, firstWeekday: number = localeFirstWeekday()): { start: number; end: number } {
+export function windowAt(
+  now: number,
+  every: Every,
+  firstWeekday: number = localeFirstWeekday(),
+): { start: number; end: number } {
   const date = new Date(now);
   const [year, month, day] = [date.getFullYear(), date.getMonth(), date.getDate()];
   switch (every) {
@@ -86,7 +95,10 @@ export function windowAt(now: number, every: Every, firstWeekday: number = local
       return { start: new Date(year, month, day).getTime(), end: new Date(year, month, day + 1).getTime() };
     case 'week': {
       const first = day - ((date.getDay() - firstWeekday + 7) % 7);
-      return { start: new Date(year, month, first).getTime(), end: new Date(year, month, first + 7).getTime() };
+      return {
+        start: new Date(year, month, first).getTime(),
+        end: new Date(year, month, first + 7).getTime(),
+      };
     }
     case 'month':
       return { start: new Date(year, month, 1).getTime(), end: new Date(year, month + 1, 1).getTime() };

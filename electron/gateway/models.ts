@@ -41,7 +41,9 @@ export function createModelLists(providers: Providers, agent: Dispatcher, now: (
 
   async function read(provider: Provider): Promise<{ status: number; entries: Entry[] }> {
     const family = familyOf(provider);
-    const path = { openai: '/models', anthropic: '/models?limit=1000', gemini: '/models?pageSize=1000' }[family];
+    const path = { openai: '/models', anthropic: '/models?limit=1000', gemini: '/models?pageSize=1000' }[
+      family
+    ];
     let answered: { status: number; body: unknown };
     try {
       answered = await fetchJson(agent, provider, path);
@@ -50,18 +52,27 @@ export function createModelLists(providers: Providers, agent: Dispatcher, now: (
     }
     const { status, body } = answered;
     if (status !== 200) throw new ListError(provider, status);
-    const parsed = family === 'gemini' ? GeminiList.safeParse(body).data?.models : OpenAiList.safeParse(body).data?.data;
+    const parsed =
+      family === 'gemini' ? GeminiList.safeParse(body).data?.models : OpenAiList.safeParse(body).data?.data;
     if (!parsed) throw new ListError(provider, status);
     return { status, entries: parsed };
   }
 
   return {
     async list(dialect, { slug, id }) {
-      const family = dialect === 'anthropic-messages' ? 'anthropic' : dialect.startsWith('gemini') ? 'gemini' : 'openai';
+      const family =
+        dialect === 'anthropic-messages' ? 'anthropic' : dialect.startsWith('gemini') ? 'gemini' : 'openai';
       const asked = providers
         .list()
-        .filter((provider) => provider.enabled && (slug === null || provider.slug === slug) && speaks(provider, family));
-      if (asked.length === 0) throw new Refusal('no_provider', 'No enabled provider can be asked for its models. Add one in Faregate, Providers.');
+        .filter(
+          (provider) =>
+            provider.enabled && (slug === null || provider.slug === slug) && speaks(provider, family),
+        );
+      if (asked.length === 0)
+        throw new Refusal(
+          'no_provider',
+          'No enabled provider can be asked for its models. Add one in Faregate, Providers.',
+        );
       const answers = await Promise.allSettled(asked.map(entriesOf));
       const entries: Entry[] = [];
       const seen = new Set<string>();
@@ -73,7 +84,8 @@ export function createModelLists(providers: Providers, agent: Dispatcher, now: (
         }
       }
       const failed = answers.find((answer) => answer.status === 'rejected');
-      if (entries.length === 0 && failed) throw failed.reason instanceof ListError ? failed.reason.refusal() : failed.reason;
+      if (entries.length === 0 && failed)
+        throw failed.reason instanceof ListError ? failed.reason.refusal() : failed.reason;
       if (id !== null) {
         const one = entries.find((entry) => entry['id'] === id || entry['name'] === `models/${id}`);
         if (!one) throw new Refusal('no_provider', `No provider lists the model "${id}".`);
@@ -81,7 +93,12 @@ export function createModelLists(providers: Providers, agent: Dispatcher, now: (
       }
       if (family === 'gemini') return { models: entries };
       if (family === 'openai') return { object: 'list', data: entries };
-      return { data: entries, has_more: false, first_id: entries[0]?.['id'] ?? null, last_id: entries.at(-1)?.['id'] ?? null };
+      return {
+        data: entries,
+        has_more: false,
+        first_id: entries[0]?.['id'] ?? null,
+        last_id: entries.at(-1)?.['id'] ?? null,
+      };
     },
     async ask(provider) {
       const { status, entries } = await read(provider);
@@ -117,14 +134,22 @@ function idOf(entry: Entry): string {
 }
 
 /** An id that another provider listed first is only reachable with the provider's name before it. */
-function shape(entry: Entry, family: Family, seen: Set<string>, provider: Provider | undefined): Entry | null {
+function shape(
+  entry: Entry,
+  family: Family,
+  seen: Set<string>,
+  provider: Provider | undefined,
+): Entry | null {
   const bare = idOf(entry);
   const id = seen.has(bare) && provider ? `${provider.slug}/${bare}` : bare;
   if (bare === '' || seen.has(id)) return null;
   seen.add(id);
   if (family === 'gemini') return { ...entry, name: `models/${id}` };
   // Providers of the other family leave these out; clients of this one rely on them.
-  const required = family === 'anthropic' ? { type: 'model', display_name: bare } : { object: 'model', owned_by: provider?.slug };
+  const required =
+    family === 'anthropic'
+      ? { type: 'model', display_name: bare }
+      : { object: 'model', owned_by: provider?.slug };
   return { ...required, ...entry, id };
 }
 
@@ -135,6 +160,10 @@ function familyOf(provider: Provider): Family {
 
 function speaks(provider: Provider, family: Family): boolean {
   return providerKindFacts[provider.kind].dialects.some((dialect) =>
-    family === 'anthropic' ? dialect === 'anthropic-messages' : family === 'gemini' ? dialect === 'gemini' : dialect.startsWith('openai'),
+    family === 'anthropic'
+      ? dialect === 'anthropic-messages'
+      : family === 'gemini'
+        ? dialect === 'gemini'
+        : dialect.startsWith('openai'),
   );
 }

@@ -49,7 +49,13 @@ export interface Cost {
 }
 
 /** An explicit $0: a provider that the person has declared free. */
-export const freePrice: Price = { source: 'free', guessed: false, rates: {}, webSearches: null, requests: null };
+export const freePrice: Price = {
+  source: 'free',
+  guessed: false,
+  rates: {},
+  webSearches: null,
+  requests: null,
+};
 
 /** The version of the catalogue that ships with the application. */
 export const CATALOGUE = 'genai-prices 0.1.8';
@@ -112,7 +118,8 @@ export function cost(price: Price, usage: TokenUsage, serviceTier: string | null
 
   if (usage.webSearches > 0 && price.webSearches === null) assumed = true;
   // Fees are per thousand, tokens per million: one scale. A service tier changes the price of tokens, not of fees.
-  const fees = (BigInt(usage.webSearches) * BigInt(price.webSearches ?? 0) + BigInt(price.requests ?? 0)) * 1000n;
+  const fees =
+    (BigInt(usage.webSearches) * BigInt(price.webSearches ?? 0) + BigInt(price.requests ?? 0)) * 1000n;
   const tier = tierFactor(serviceTier);
   const scaled = total * BigInt(tier.percent) + fees * 100n;
   return { nano: assertNano(Number(divideHalfUp(scaled, 100_000_000n))), assumed: assumed || tier.assumed };
@@ -174,7 +181,9 @@ export function createPrices(store: Store, now: () => number): Prices {
     own.set(keyOf(input.providerId, input.model), { row, price: toPrice(input) });
     return row;
   };
-  const stored = db.prepare<[], { price: string; set_at: number }>('SELECT price, set_at FROM prices ORDER BY rowid');
+  const stored = db.prepare<[], { price: string; set_at: number }>(
+    'SELECT price, set_at FROM prices ORDER BY rowid',
+  );
   for (const { price, set_at } of stored.all()) remember(PriceInput.parse(JSON.parse(price)), set_at);
   const save = db.prepare(
     `INSERT INTO prices (provider_id, model, price, set_at) VALUES (?, ?, ?, ?)
@@ -199,7 +208,9 @@ export function createPrices(store: Store, now: () => number): Prices {
       return price;
     },
     list: (providerId) =>
-      [...own.values()].map(({ row }) => row).filter((row) => providerId === undefined || row.providerId === providerId),
+      [...own.values()]
+        .map(({ row }) => row)
+        .filter((row) => providerId === undefined || row.providerId === providerId),
     set(input) {
       const setAt = now();
       store.write(() => save.run(input.providerId, input.model, JSON.stringify(input), setAt));
@@ -210,7 +221,8 @@ export function createPrices(store: Store, now: () => number): Prices {
       store.write(() => forget.run(providerId, model));
       return own.delete(keyOf(providerId, model));
     },
-    providersPricing: (model) => [...own.values()].filter(({ row }) => row.model === model).map(({ row }) => row.providerId),
+    providersPricing: (model) =>
+      [...own.values()].filter(({ row }) => row.model === model).map(({ row }) => row.providerId),
   };
 }
 
@@ -237,12 +249,17 @@ function fromCatalogue(provider: Provider, model: string, timestamp: Date): Pric
   if (byAddress) return byAddress;
   const [, maker, bare] = /^([^/]+)\/(.+)$/.exec(model) ?? [];
   return (
-    (maker !== undefined && bare !== undefined ? lookUp(bare, { providerId: maker, timestamp }, true) : null) ??
-    lookUp(model, { timestamp }, true)
+    (maker !== undefined && bare !== undefined
+      ? lookUp(bare, { providerId: maker, timestamp }, true)
+      : null) ?? lookUp(model, { timestamp }, true)
   );
 }
 
-function lookUp(model: string, options: { providerId?: string; providerApiUrl?: string; timestamp: Date }, guessed: boolean): Price | null {
+function lookUp(
+  model: string,
+  options: { providerId?: string; providerApiUrl?: string; timestamp: Date },
+  guessed: boolean,
+): Price | null {
   try {
     // Asked with no tokens: only the matched entry and its price for this date and hour are wanted.
     const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, options);
@@ -289,7 +306,9 @@ function toRate(value: ModelPrice[string]): Rate | null {
   if (typeof value === 'number') return { base: toNano(value), steps: [] };
   return {
     base: toNano(value.base),
-    steps: value.tiers.map(({ start, price }) => ({ above: start, rate: toNano(price) })).sort((a, b) => a.above - b.above),
+    steps: value.tiers
+      .map(({ start, price }) => ({ above: start, rate: toNano(price) }))
+      .sort((a, b) => a.above - b.above),
   };
 }
 

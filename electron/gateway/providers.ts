@@ -17,7 +17,12 @@ export interface KindFacts {
   billing: Billing;
 }
 
-const openaiDialects = ['openai-chat', 'openai-completions', 'openai-responses', 'openai-embeddings'] as const;
+const openaiDialects = [
+  'openai-chat',
+  'openai-completions',
+  'openai-responses',
+  'openai-embeddings',
+] as const;
 const chatDialects = ['openai-chat', 'openai-completions', 'openai-embeddings'] as const;
 
 export const providerKindFacts: Readonly<Record<ProviderKind, KindFacts>> = {
@@ -27,11 +32,17 @@ export const providerKindFacts: Readonly<Record<ProviderKind, KindFacts>> = {
     credential: 'x-api-key',
   },
   gemini: {
-    ...hosted('Google Gemini', 'https://generativelanguage.googleapis.com/v1beta', 'google', ['gemini', 'gemini-embeddings']),
+    ...hosted('Google Gemini', 'https://generativelanguage.googleapis.com/v1beta', 'google', [
+      'gemini',
+      'gemini-embeddings',
+    ]),
     credential: 'x-goog-api-key',
   },
   openrouter: {
-    ...hosted('OpenRouter', 'https://openrouter.ai/api/v1', 'openrouter', [...openaiDialects, 'anthropic-messages']),
+    ...hosted('OpenRouter', 'https://openrouter.ai/api/v1', 'openrouter', [
+      ...openaiDialects,
+      'anthropic-messages',
+    ]),
     billing: 'credits',
   },
   llmgateway: {
@@ -52,13 +63,22 @@ export const providerKindFacts: Readonly<Record<ProviderKind, KindFacts>> = {
   },
 };
 
-function hosted(name: string, baseUrl: string, vendor: string | null, dialects: readonly DialectId[]): KindFacts {
+function hosted(
+  name: string,
+  baseUrl: string,
+  vendor: string | null,
+  dialects: readonly DialectId[],
+): KindFacts {
   return { name, baseUrl, dialects, credential: 'bearer', needsCredential: true, vendor, billing: 'own-key' };
 }
 
 /** Runs on this machine: costs nothing, and says so. */
 function local(name: string, baseUrl: string): KindFacts {
-  return { ...hosted(name, baseUrl, null, [...openaiDialects, 'anthropic-messages']), needsCredential: false, billing: 'free' };
+  return {
+    ...hosted(name, baseUrl, null, [...openaiDialects, 'anthropic-messages']),
+    needsCredential: false,
+    billing: 'free',
+  };
 }
 
 export interface Provider {
@@ -126,13 +146,17 @@ interface ProviderRecord {
 export async function createProviders(store: Store, secrets: Secrets, now: () => number): Promise<Providers> {
   const { db } = store;
   const providers = new Map<string, Provider>();
-  for (const record of db.prepare<[], ProviderRecord>('SELECT * FROM providers ORDER BY created_at, rowid').all()) {
+  for (const record of db
+    .prepare<[], ProviderRecord>('SELECT * FROM providers ORDER BY created_at, rowid')
+    .all()) {
     providers.set(record.id, await open(record));
   }
   const insert = db.prepare(
     'INSERT INTO providers (id, kind, name, slug, base_url, billing, credential, enabled, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
-  const change = db.prepare('UPDATE providers SET name = ?, slug = ?, base_url = ?, billing = ?, enabled = ? WHERE id = ?');
+  const change = db.prepare(
+    'UPDATE providers SET name = ?, slug = ?, base_url = ?, billing = ?, enabled = ? WHERE id = ?',
+  );
   const changeCredential = db.prepare('UPDATE providers SET credential = ? WHERE id = ?');
   const removeProvider = db.prepare('DELETE FROM providers WHERE id = ?');
 
@@ -170,10 +194,16 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
 
   function checked(fields: ProviderFields, kind: ProviderKind, id?: string): ProviderFields {
     if (fields.slug !== undefined && !freeSlug(fields.slug, id)) {
-      throw new ProviderFieldError('slug', `Another provider is already called ${fields.slug}. Choose another slug.`);
+      throw new ProviderFieldError(
+        'slug',
+        `Another provider is already called ${fields.slug}. Choose another slug.`,
+      );
     }
     if (fields.slug !== undefined && reservedSlugs.has(fields.slug)) {
-      throw new ProviderFieldError('slug', `${fields.slug} is part of the gateway's own addresses. Choose another slug.`);
+      throw new ProviderFieldError(
+        'slug',
+        `${fields.slug} is part of the gateway's own addresses. Choose another slug.`,
+      );
     }
     const baseUrl = fields.baseUrl === undefined ? undefined : normalBaseUrl(fields.baseUrl);
     if (id === undefined && baseUrl === undefined && providerKindFacts[kind].baseUrl === '') {
@@ -263,7 +293,18 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
 }
 
 /** First path segments that the gateway's own routes use, so that `/{slug}/v1/…` stays unambiguous. */
-const reservedSlugs = new Set(['v1', 'v1beta', 'api', 'chat', 'messages', 'responses', 'embeddings', 'completions', 'models', 'key']);
+const reservedSlugs = new Set([
+  'v1',
+  'v1beta',
+  'api',
+  'chat',
+  'messages',
+  'responses',
+  'embeddings',
+  'completions',
+  'models',
+  'key',
+]);
 
 /** Without a trailing slash, query or fragment; credentials in an address are refused, they would end up in logs. */
 function normalBaseUrl(text: string): string {

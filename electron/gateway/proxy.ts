@@ -80,7 +80,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     }
   }
 
-  function askedOf(call: Call, { provider, model }: Target, price: Price | null, { hold, clampTo }: Admitted): Asked {
+  function askedOf(
+    call: Call,
+    { provider, model }: Target,
+    price: Price | null,
+    { hold, clampTo }: Admitted,
+  ): Asked {
     return {
       model,
       bodyBytes: call.body.length,
@@ -93,7 +98,13 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
   /** Ends a hold whose request never got to the provider; does nothing where it is settled already. */
   function giveBack({ admitted: { hold }, asked }: Money, status: number): void {
-    const ending = { status, how: 'upstream-gone', neverArrived: true, firstByteMs: null, durationMs: now() - hold.at } as const;
+    const ending = {
+      status,
+      how: 'upstream-gone',
+      neverArrived: true,
+      firstByteMs: null,
+      durationMs: now() - hold.at,
+    } as const;
     ledger.settle(hold, outcomeOf(asked, nothingSeen, ending));
   }
 
@@ -108,7 +119,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     );
   }
 
-  function admit(call: Call, { facts }: ReadRequest, { provider, model }: Target, price: Price | null): Promise<Admitted> {
+  function admit(
+    call: Call,
+    { facts }: ReadRequest,
+    { provider, model }: Target,
+    price: Price | null,
+  ): Promise<Admitted> {
     const draft: HoldDraft = {
       keyId: call.key.id,
       provider: provider.slug,
@@ -138,13 +154,17 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         hideUsage: change.hideUsage,
         stream: way.facts.stream,
         jsonArray: way.jsonArray,
-        extraHeaders: money?.admitted.clampTo == null ? [] : ['x-faregate-clamped', String(money.admitted.clampTo)],
+        extraHeaders:
+          money?.admitted.clampTo == null ? [] : ['x-faregate-clamped', String(money.admitted.clampTo)],
         graceMs: GRACE_MS,
         now,
         settle(ending) {
           if (money && reader) settle(money, reader.facts, ending);
         },
-        fail: (error) => reject(error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error)),
+        fail: (error) =>
+          reject(
+            error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error),
+          ),
         done() {
           running.delete(relayed);
           if (running.size === 0) {
@@ -155,7 +175,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         },
       });
       running.set(relayed, call.key.id);
-      const address = upstreamAddress(provider, call.route.path.replace('{model}', () => encodeModel(target.model)), call.query);
+      const address = upstreamAddress(
+        provider,
+        call.route.path.replace('{model}', () => encodeModel(target.model)),
+        call.query,
+      );
       const hasBody = call.request.method === 'POST';
       try {
         agent.dispatch(
@@ -180,7 +204,10 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       ledger.settle(hold, outcomeOf(asked, seen, ending));
     } catch (error) {
       dependencies.onInternalError(error);
-      const cost = { ...outcomeOf(asked, nothingSeen, { ...ending, neverArrived: true, status: 0 }), status: ending.status };
+      const cost = {
+        ...outcomeOf(asked, nothingSeen, { ...ending, neverArrived: true, status: 0 }),
+        status: ending.status,
+      };
       ledger.settle(hold, { ...cost, costNano: hold.amountNano, flags: [...cost.flags, 'estimated'] });
     }
   }
@@ -193,7 +220,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     stopAll(message) {
       for (const relayed of [...running.keys()]) relayed.stop(message);
     },
-    idle: () => (running.size === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve))),
+    idle: () =>
+      running.size === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve)),
   };
 }
 
@@ -242,7 +270,16 @@ const nothingSeen: AnswerFacts = {
 };
 
 /** Fields on which the price hangs: given twice, providers differ in which one they take. */
-const DECISIVE = new Set(['model', 'stream', 'max_tokens', 'max_completion_tokens', 'max_output_tokens', 'generationConfig', 'n', 'service_tier']);
+const DECISIVE = new Set([
+  'model',
+  'stream',
+  'max_tokens',
+  'max_completion_tokens',
+  'max_output_tokens',
+  'generationConfig',
+  'n',
+  'service_tier',
+]);
 
 function readRequest({ route, body, request, query }: Call, dialect: Dialect): ReadRequest {
   const jsonArray = route.dialect === 'gemini' && route.stream && !/(^|&)alt=sse(&|$)/.test(query);
@@ -250,9 +287,11 @@ function readRequest({ route, body, request, query }: Call, dialect: Dialect): R
     return { fields: null, facts: nothingAsked, model: route.model ?? '', jsonArray };
   }
   const fields = scanObject(body);
-  if (fields === null) throw new Refusal('bad_request', 'The body is not a JSON object. Send the request as JSON.');
+  if (fields === null)
+    throw new Refusal('bad_request', 'The body is not a JSON object. Send the request as JSON.');
   const twice = fields.duplicates.find((name) => DECISIVE.has(name));
-  if (twice !== undefined) throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
+  if (twice !== undefined)
+    throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
   const facts = dialect.read(fields, { model: route.model, stream: route.stream });
   if (facts.model === null && route.kind === 'metered') {
     throw new Refusal('bad_request', 'The request names no model. Set the field "model".');
@@ -262,8 +301,12 @@ function readRequest({ route, body, request, query }: Call, dialect: Dialect): R
 
 function requireCredential(provider: Provider): void {
   if (provider.credential !== null || !providerKindFacts[provider.kind].needsCredential) return;
-  const why = provider.credentialState === 'unreadable' ? 'cannot be decrypted on this machine' : 'is missing';
-  throw new Refusal('credential_missing', `The credential of ${provider.name} ${why}. Enter it in Faregate, Providers.`);
+  const why =
+    provider.credentialState === 'unreadable' ? 'cannot be decrypted on this machine' : 'is missing';
+  throw new Refusal(
+    'credential_missing',
+    `The credential of ${provider.name} ${why}. Enter it in Faregate, Providers.`,
+  );
 }
 
 /** The whole list of edits to a body; nothing else of a request changes. */
@@ -271,7 +314,8 @@ function bodyEdits(call: Call, way: Way): { edits: JsonEdit[]; hideUsage: boolea
   const { fields, facts, target, dialect, money } = way;
   if (fields === null) return { edits: [], hideUsage: false };
   const edits: JsonEdit[] = [];
-  if (call.route.model === null && target.model !== way.model) edits.push(...dialect.edits(fields, { model: target.model }));
+  if (call.route.model === null && target.model !== way.model)
+    edits.push(...dialect.edits(fields, { model: target.model }));
   if (!money) return { edits, hideUsage: false };
   // A dialect that always reports usage, or a client that asked for it, has no edit to make.
   const usageEdits = facts.stream ? dialect.edits(fields, { includeUsage: true }) : [];

@@ -91,11 +91,14 @@ export function createRelay(options: RelayOptions): Relay {
     // Nobody takes the bytes any more, so nothing may hold the provider back.
     controller?.resume();
     if (reader !== null && !settled && !options.stream) return;
-    grace = setTimeout(() => {
-      settle('client-gone');
-      finish();
-      controller?.abort(new Ended('the client has gone'));
-    }, reader === null || settled ? 0 : options.graceMs);
+    grace = setTimeout(
+      () => {
+        settle('client-gone');
+        finish();
+        controller?.abort(new Ended('the client has gone'));
+      },
+      reader === null || settled ? 0 : options.graceMs,
+    );
   };
   response.on('close', onClientClose);
   response.on('drain', onDrain);
@@ -164,7 +167,10 @@ export function createRelay(options: RelayOptions): Relay {
       }
       if (clientGone) return;
       const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
-      response.writeHead(statusCode, [...responseHeaders(raw, options.hideUsage || decoder !== undefined), ...options.extraHeaders]);
+      response.writeHead(statusCode, [
+        ...responseHeaders(raw, options.hideUsage || decoder !== undefined),
+        ...options.extraHeaders,
+      ]);
       response.flushHeaders();
     },
 

@@ -122,7 +122,9 @@ export function createRequestLog({ db }: Store): RequestLog {
       else if (status !== undefined) where('status = @status', 'status', status);
       const filter = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
       const found = db
-        .prepare<[typeof parameters], StoredRequest>(`SELECT * FROM requests ${filter} ORDER BY id DESC LIMIT @limit`)
+        .prepare<[typeof parameters], StoredRequest>(
+          `SELECT * FROM requests ${filter} ORDER BY id DESC LIMIT @limit`,
+        )
         .all(parameters);
       const rows = found.slice(0, limit).map(toRequestRow);
       return { rows, next: found.length > limit ? (rows.at(-1)?.id ?? null) : null };

@@ -44,7 +44,9 @@ const free: Readonly<Record<string, DialectId>> = {
   'responses/input_tokens': 'openai-responses',
 };
 
-const geminiMethods: Readonly<Record<string, { dialect: DialectId; kind: 'metered' | 'free'; stream: boolean }>> = {
+const geminiMethods: Readonly<
+  Record<string, { dialect: DialectId; kind: 'metered' | 'free'; stream: boolean }>
+> = {
   generateContent: { dialect: 'gemini', kind: 'metered', stream: false },
   streamGenerateContent: { dialect: 'gemini', kind: 'metered', stream: true },
   countTokens: { dialect: 'gemini', kind: 'free', stream: false },
@@ -74,7 +76,9 @@ const VERSIONS = new Set(['v1', 'v1beta']);
 export function matchRoute(method: string, pathname: string, slugs: ReadonlySet<string>): Route {
   const segments = pathname.split('/').filter((segment) => segment !== '');
   if (segments.length === 0) {
-    return method === 'GET' || method === 'HEAD' ? { kind: 'alive' } : { kind: 'wrong-method', allow: 'GET, HEAD' };
+    return method === 'GET' || method === 'HEAD'
+      ? { kind: 'alive' }
+      : { kind: 'wrong-method', allow: 'GET, HEAD' };
   }
   // The path is never passed on as it came, but nothing that tries to climb out of it deserves an answer.
   if (segments.some((segment) => /^(\.|%2e){1,2}$/i.test(segment))) return { kind: 'unknown' };
@@ -92,7 +96,16 @@ export function matchRoute(method: string, pathname: string, slugs: ReadonlySet<
   const stored = /^responses\/([\w-]+)(\/input_items|\/cancel)?$/.exec(rest);
   if (stored) {
     const methods = stored[2] === '/cancel' ? ['POST'] : stored[2] ? ['GET'] : ['GET', 'DELETE'];
-    return allow(method, methods) ?? { kind: 'free', dialect: 'openai-responses', path: `/${rest}`, model: null, stream: false, slug };
+    return (
+      allow(method, methods) ?? {
+        kind: 'free',
+        dialect: 'openai-responses',
+        path: `/${rest}`,
+        model: null,
+        stream: false,
+        slug,
+      }
+    );
   }
   const refused = notMetered.find(([pattern]) => pattern.test(rest));
   return refused ? { kind: 'not-metered', what: refused[1] } : { kind: 'unknown' };

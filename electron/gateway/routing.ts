@@ -25,7 +25,10 @@ export function chooseProvider(
   if (forcedSlug !== null) {
     const provider = speaking.find(({ slug }) => slug === forcedSlug);
     if (!provider) throw refuse(providers, dialect, forcedSlug);
-    return { provider, model: asked.startsWith(`${forcedSlug}/`) ? asked.slice(forcedSlug.length + 1) : asked };
+    return {
+      provider,
+      model: asked.startsWith(`${forcedSlug}/`) ? asked.slice(forcedSlug.length + 1) : asked,
+    };
   }
   const slash = asked.indexOf('/');
   if (slash > 0) {
@@ -43,14 +46,28 @@ export function chooseProvider(
   const ofVendor = vendor === null ? undefined : speaking.find((provider) => isVendor(provider, vendor));
   if (ofVendor) return { provider: ofVendor, model: asked };
   const choices = speaking.map(({ slug }) => `${slug}/${asked}`).join(', ');
-  throw new Refusal('no_provider', `Several providers could serve the model "${asked}". Name one of them: ${choices}.`);
+  throw new Refusal(
+    'no_provider',
+    `Several providers could serve the model "${asked}". Name one of them: ${choices}.`,
+  );
 }
 
 function refuse(providers: Providers, dialect: DialectId, slug: string | null): Refusal {
   const known = slug === null ? undefined : providers.list().find((provider) => provider.slug === slug);
-  if (known && !known.enabled) return new Refusal('no_provider', `The provider ${known.name} is disabled. Enable it in Faregate, Providers.`);
-  if (known) return new Refusal('no_provider', `The provider ${known.name} does not speak ${wordsFor[dialect]}. Use another provider for it.`);
-  return new Refusal('no_provider', `No enabled provider speaks ${wordsFor[dialect]}. Add one in Faregate, Providers.`);
+  if (known && !known.enabled)
+    return new Refusal(
+      'no_provider',
+      `The provider ${known.name} is disabled. Enable it in Faregate, Providers.`,
+    );
+  if (known)
+    return new Refusal(
+      'no_provider',
+      `The provider ${known.name} does not speak ${wordsFor[dialect]}. Use another provider for it.`,
+    );
+  return new Refusal(
+    'no_provider',
+    `No enabled provider speaks ${wordsFor[dialect]}. Add one in Faregate, Providers.`,
+  );
 }
 
 const wordsFor: Readonly<Record<DialectId, string>> = {

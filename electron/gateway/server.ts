@@ -46,23 +46,37 @@ export function createGatewayServer(dependencies: ServerDependencies): Server {
   );
   server.on('upgrade', (request, socket) => refuseUpgrade(request, socket));
   server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    if (socket.writable)
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     else socket.destroy();
   });
   return server;
 }
 
-async function serve(dependencies: ServerDependencies, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(
+  dependencies: ServerDependencies,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const id = `fg_${randomUUID()}`;
   const { pathname, query } = splitTarget(request.url ?? '/');
   let route: Route = { kind: 'unknown' };
   try {
     guard(request);
-    route = matchRoute(request.method ?? '', pathname, new Set(dependencies.providers.list().map(({ slug }) => slug)));
+    route = matchRoute(
+      request.method ?? '',
+      pathname,
+      new Set(dependencies.providers.list().map(({ slug }) => slug)),
+    );
     await answer(dependencies, { request, response, route, query });
   } catch (error) {
     if (!(error instanceof Refusal)) dependencies.onInternalError(error);
-    const refusal = error instanceof Refusal ? error : new Refusal('internal', 'Faregate met an unexpected fault. Its log has the details.', { cause: error });
+    const refusal =
+      error instanceof Refusal
+        ? error
+        : new Refusal('internal', 'Faregate met an unexpected fault. Its log has the details.', {
+            cause: error,
+          });
     refuse(response, refusal, { id, route, pathname, headers: request.headers });
   }
 }
@@ -74,7 +88,10 @@ interface Arrived {
   query: string;
 }
 
-async function answer(dependencies: ServerDependencies, { request, response, route, query }: Arrived): Promise<void> {
+async function answer(
+  dependencies: ServerDependencies,
+  { request, response, route, query }: Arrived,
+): Promise<void> {
   switch (route.kind) {
     case 'alive':
       return sendJson(response, { name: 'Faregate', status: 'ok' });
@@ -82,7 +99,10 @@ async function answer(dependencies: ServerDependencies, { request, response, rou
       response.setHeader('allow', route.allow);
       throw new Refusal('method_not_allowed', `This address takes ${route.allow}.`);
     case 'not-metered':
-      throw new Refusal('not_metered', `${route.what} cannot be metered on this connection, so it is not passed on. Call the provider directly for it.`);
+      throw new Refusal(
+        'not_metered',
+        `${route.what} cannot be metered on this connection, so it is not passed on. Call the provider directly for it.`,
+      );
     case 'unknown':
       throw new Refusal('unknown_route', `Nothing is served at this address. Served: ${SERVED}.`);
   }
@@ -105,38 +125,57 @@ async function answer(dependencies: ServerDependencies, { request, response, rou
 function guard(request: IncomingMessage): void {
   const host = (request.headers.host ?? '').toLowerCase();
   if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/.test(host)) {
-    throw new Refusal('forbidden_host', `Faregate answers on ${LOOPBACK} and localhost only. Use that address.`);
+    throw new Refusal(
+      'forbidden_host',
+      `Faregate answers on ${LOOPBACK} and localhost only. Use that address.`,
+    );
   }
   const site = request.headers['sec-fetch-site'];
   if (request.headers.origin !== undefined || (site !== undefined && site !== 'none')) {
-    throw new Refusal('cross_site', 'Faregate does not take requests from web pages. Call it from a program on this machine.');
+    throw new Refusal(
+      'cross_site',
+      'Faregate does not take requests from web pages. Call it from a program on this machine.',
+    );
   }
 }
 
 /** Any of the credentials the clients use, on any route; the first that is a key counts. None is passed on. */
 function authenticate({ keys, now }: ServerDependencies, request: IncomingMessage, query: string): Key {
   const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleKey } = request.headers;
-  const given = [/^Bearer\s+(.+)$/i.exec(authorization ?? '')?.[1], apiKey, googleKey, new URLSearchParams(query).get('key')]
+  const given = [
+    /^Bearer\s+(.+)$/i.exec(authorization ?? '')?.[1],
+    apiKey,
+    googleKey,
+    new URLSearchParams(query).get('key'),
+  ]
     .filter((value): value is string => typeof value === 'string' && value !== '')
     .map((value) => value.trim());
   if (given.length === 0) {
-    throw new Refusal('invalid_key', 'No gateway key was sent. Use a key from Faregate, API Keys, as the API key of this tool.');
+    throw new Refusal(
+      'invalid_key',
+      'No gateway key was sent. Use a key from Faregate, API Keys, as the API key of this tool.',
+    );
   }
   const found = given.map((secret) => keys.find(secret)).filter((key) => key !== undefined);
   const usable = found.find((key) => keyStatus(key, now()) === 'active');
   if (usable) return usable;
   const [key] = found;
   if (!key) {
-    throw new Refusal('invalid_key', 'This is not a gateway key of Faregate. Use one from Faregate, API Keys; they start with sk-fg-.');
+    throw new Refusal(
+      'invalid_key',
+      'This is not a gateway key of Faregate. Use one from Faregate, API Keys; they start with sk-fg-.',
+    );
   }
-  const mend = keyStatus(key, now()) === 'disabled' ? 'is disabled. Enable it' : 'has expired. Change its expiry';
+  const mend =
+    keyStatus(key, now()) === 'disabled' ? 'is disabled. Enable it' : 'has expired. Change its expiry';
   throw new Refusal('invalid_key', `The key "${key.name}" ${mend} in Faregate, API Keys.`);
 }
 
 /** The calling key's own account, in dollars. */
 function describeKey(ledger: Ledger, key: Key): Record<string, unknown> {
   const account = ledger.account(key.id);
-  if (!account) throw new Refusal('invalid_key', 'This key was deleted. Create another one in Faregate, API Keys.');
+  if (!account)
+    throw new Refusal('invalid_key', 'This key was deleted. Create another one in Faregate, API Keys.');
   const tightest = tightestLimit(account);
   const { recurring, window } = account;
   return {
@@ -148,12 +187,18 @@ function describeKey(ledger: Ledger, key: Key): Record<string, unknown> {
     recurring:
       recurring === null || window === null
         ? null
-        : { amount: nanoToUsd(recurring.amountNano), every: recurring.every, used: nanoToUsd(window.usedNano) },
+        : {
+            amount: nanoToUsd(recurring.amountNano),
+            every: recurring.every,
+            used: nanoToUsd(window.usedNano),
+          },
     resets_at: window === null ? null : new Date(window.end).toISOString(),
   };
 }
 
-const decoders: Readonly<Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = {
+const decoders: Readonly<
+  Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>
+> = {
   gzip: promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
   'x-gzip': promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
   deflate: promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate),
@@ -163,7 +208,11 @@ const decoders: Readonly<Record<string, (body: Buffer, options: { maxOutputLengt
 
 /** The whole body, unpacked: what is metered must be what is sent. */
 async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const tooLarge = () => new Refusal('body_too_large', `The request is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB. Send less in one request.`);
+  const tooLarge = () =>
+    new Refusal(
+      'body_too_large',
+      `The request is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB. Send less in one request.`,
+    );
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
   const chunks: Buffer[] = [];
   let length = 0;
@@ -176,7 +225,11 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding === 'identity' || encoding === '') return body;
   const decode = decoders[encoding];
-  if (!decode) throw new Refusal('bad_request', `The content encoding "${encoding}" is not understood. Send gzip, deflate, br, zstd or none.`);
+  if (!decode)
+    throw new Refusal(
+      'bad_request',
+      `The content encoding "${encoding}" is not understood. Send gzip, deflate, br, zstd or none.`,
+    );
   try {
     return await decode(body, { maxOutputLength: MAX_BODY_BYTES });
   } catch (cause) {
@@ -186,7 +239,9 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
 
 function splitTarget(url: string): { pathname: string; query: string } {
   const mark = url.indexOf('?');
-  return mark === -1 ? { pathname: url, query: '' } : { pathname: url.slice(0, mark), query: url.slice(mark + 1) };
+  return mark === -1
+    ? { pathname: url, query: '' }
+    : { pathname: url.slice(0, mark), query: url.slice(mark + 1) };
 }
 
 function sendJson(response: ServerResponse, value: unknown): void {
@@ -198,7 +253,12 @@ function sendJson(response: ServerResponse, value: unknown): void {
 function refuse(
   response: ServerResponse,
   refusal: Refusal,
-  { id, route, pathname, headers }: { id: string; route: Route; pathname: string; headers: IncomingMessage['headers'] },
+  {
+    id,
+    route,
+    pathname,
+    headers,
+  }: { id: string; route: Route; pathname: string; headers: IncomingMessage['headers'] },
 ): void {
   if (response.headersSent || response.destroyed) {
     response.destroy();
@@ -211,8 +271,14 @@ function refuse(
 
 /** Codex goes on over plain HTTP at once after a 426; any other status makes it try seven times. */
 function refuseUpgrade(request: IncomingMessage, socket: Duplex): void {
-  const refusal = new Refusal('websocket_not_served', 'Faregate does not serve WebSockets. Use plain HTTP requests.');
-  const { body } = dialects['openai-responses'].refusal(refusal, { id: `fg_${randomUUID()}`, headers: request.headers });
+  const refusal = new Refusal(
+    'websocket_not_served',
+    'Faregate does not serve WebSockets. Use plain HTTP requests.',
+  );
+  const { body } = dialects['openai-responses'].refusal(refusal, {
+    id: `fg_${randomUUID()}`,
+    headers: request.headers,
+  });
   socket.on('error', () => socket.destroy());
   socket.end(
     `HTTP/1.1 426 Upgrade Required\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n${body}`,

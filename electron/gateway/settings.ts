@@ -17,7 +17,9 @@ export function createSettings(store: Store): SettingsStore {
     const merged = Settings.safeParse({ ...settings, [name]: parseJson(value) });
     if (merged.success) settings = merged.data;
   }
-  const save = db.prepare('INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value');
+  const save = db.prepare(
+    'INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+  );
 
   return {
     get: () => settings,

@@ -90,7 +90,13 @@ function usageOf(asked: Asked, answer: AnswerFacts, ending: Ending, flags: Set<R
 }
 
 /** null where a model that was used has no price. */
-function computedCost(asked: Asked, price: Price | null, usage: TokenUsage, answer: AnswerFacts, flags: Set<RequestFlag>): Nano | null {
+function computedCost(
+  asked: Asked,
+  price: Price | null,
+  usage: TokenUsage,
+  answer: AnswerFacts,
+  flags: Set<RequestFlag>,
+): Nano | null {
   if (price === null) return null;
   const main = cost(price, usage, answer.serviceTier);
   let { nano, assumed } = main;

@@ -31,7 +31,10 @@ export function openStore(dataDir: string): Store {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new DataFolderError(`The data folder ${dataDir} cannot be created. Choose another one or correct its permissions.`, cause);
+    throw new DataFolderError(
+      `The data folder ${dataDir} cannot be created. Choose another one or correct its permissions.`,
+      cause,
+    );
   }
   const lock = takeLock(dataDir);
   try {
@@ -81,7 +84,10 @@ function takeLock(dataDir: string): Connection {
         cause,
       );
     }
-    throw new DataFolderError(`The data folder ${dataDir} cannot be written. Choose another one or correct its permissions.`, cause);
+    throw new DataFolderError(
+      `The data folder ${dataDir} cannot be written. Choose another one or correct its permissions.`,
+      cause,
+    );
   }
 }
 

@@ -54,7 +54,11 @@ export function createUpstreamAgent(): Agent {
 }
 
 /** `path` starts with a slash and follows the version segment, such as `/chat/completions`; the query travels but for `key`. */
-export function upstreamAddress(provider: Provider, path: string, query: string): { origin: string; path: string } {
+export function upstreamAddress(
+  provider: Provider,
+  path: string,
+  query: string,
+): { origin: string; path: string } {
   const base = new URL(provider.baseUrl);
   const parameters = query
     .split('&')
@@ -79,13 +83,24 @@ function decodeLoosely(text: string): string {
  * The client's headers as they came, in order and spelling, without those of the connection and the gateway key, with
  * the provider's credential. `accept-encoding` is limited to what the meter reads without unpacking.
  */
-export function requestHeaders(rawHeaders: readonly string[], headers: IncomingHttpHeaders, provider: Provider): string[] {
+export function requestHeaders(
+  rawHeaders: readonly string[],
+  headers: IncomingHttpHeaders,
+  provider: Provider,
+): string[] {
   const named = connectionNamed(headers.connection);
   const kept: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? '';
     const lower = name.toLowerCase();
-    if (HOP_BY_HOP.has(lower) || REQUEST_OWN.has(lower) || named.has(lower) || lower.startsWith('proxy-') || lower.startsWith('sec-')) continue;
+    if (
+      HOP_BY_HOP.has(lower) ||
+      REQUEST_OWN.has(lower) ||
+      named.has(lower) ||
+      lower.startsWith('proxy-') ||
+      lower.startsWith('sec-')
+    )
+      continue;
     kept.push(name, rawHeaders[index + 1] ?? '');
   }
   kept.push('accept-encoding', 'identity');
@@ -98,9 +113,14 @@ export function credentialHeaders(provider: Provider, headers: IncomingHttpHeade
   const { credential: form } = providerKindFacts[provider.kind];
   const added: string[] = [];
   if (provider.credential !== null) {
-    added.push(...(form === 'bearer' ? ['authorization', `Bearer ${provider.credential}`] : [form, provider.credential]));
+    added.push(
+      ...(form === 'bearer'
+        ? ['authorization', `Bearer ${provider.credential}`]
+        : [form, provider.credential]),
+    );
   }
-  if (form === 'x-api-key' && headers['anthropic-version'] === undefined) added.push('anthropic-version', '2023-06-01');
+  if (form === 'x-api-key' && headers['anthropic-version'] === undefined)
+    added.push('anthropic-version', '2023-06-01');
   return added;
 }
 
@@ -109,7 +129,8 @@ export function responseHeaders(raw: readonly (Buffer | string)[], bodyChanged: 
   const text = raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1')));
   const named = new Set<string>();
   for (let index = 0; index + 1 < text.length; index += 2) {
-    if (text[index]?.toLowerCase() === 'connection') for (const name of connectionNamed(text[index + 1])) named.add(name);
+    if (text[index]?.toLowerCase() === 'connection')
+      for (const name of connectionNamed(text[index + 1])) named.add(name);
   }
   const kept: string[] = [];
   for (let index = 0; index + 1 < text.length; index += 2) {
@@ -140,7 +161,16 @@ export class NotSent extends Error {
 export function neverArrived(error: unknown): boolean {
   if (error instanceof NotSent) return true;
   const code = errorCode(error);
-  return ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code) || isTlsFault(code);
+  return (
+    [
+      'ECONNREFUSED',
+      'ENOTFOUND',
+      'EAI_AGAIN',
+      'EHOSTUNREACH',
+      'ENETUNREACH',
+      'UND_ERR_CONNECT_TIMEOUT',
+    ].includes(code) || isTlsFault(code)
+  );
 }
 
 /** What to tell the person when there is no answer to pass on. */
@@ -148,8 +178,14 @@ export function unreachable(provider: Provider, error: unknown): Refusal {
   const { host } = new URL(provider.baseUrl);
   const code = errorCode(error);
   const where = `${provider.name} (${host})`;
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_CONNECT_TIMEOUT') {
-    return new Refusal('upstream_timeout', `${where} did not answer in time. Check the connection to it.`, { cause: error });
+  if (
+    code === 'UND_ERR_HEADERS_TIMEOUT' ||
+    code === 'UND_ERR_BODY_TIMEOUT' ||
+    code === 'UND_ERR_CONNECT_TIMEOUT'
+  ) {
+    return new Refusal('upstream_timeout', `${where} did not answer in time. Check the connection to it.`, {
+      cause: error,
+    });
   }
   const reason =
     code === 'ECONNREFUSED'
@@ -159,9 +195,13 @@ export function unreachable(provider: Provider, error: unknown): Refusal {
         : isTlsFault(code)
           ? `its certificate is not accepted (${code})`
           : `the connection failed (${code || 'unknown reason'})`;
-  return new Refusal('upstream_unreachable', `${where} cannot be reached: ${reason}. Check its address in Faregate, Providers.`, {
-    cause: error,
-  });
+  return new Refusal(
+    'upstream_unreachable',
+    `${where} cannot be reached: ${reason}. Check its address in Faregate, Providers.`,
+    {
+      cause: error,
+    },
+  );
 }
 
 function errorCode(error: unknown): string {
@@ -171,7 +211,12 @@ function errorCode(error: unknown): string {
 }
 
 function isTlsFault(code: string): boolean {
-  return code.startsWith('ERR_TLS') || code.startsWith('CERT_') || code.includes('SELF_SIGNED') || code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE';
+  return (
+    code.startsWith('ERR_TLS') ||
+    code.startsWith('CERT_') ||
+    code.includes('SELF_SIGNED') ||
+    code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
+  );
 }
 
 /** A whole small answer, for the gateway's own free calls (lists of models). */
