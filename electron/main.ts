@@ -1,7 +1,6 @@
 /** The desktop app: the gateway first, then a window on it; at the end the window first, then the gateway. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import {
   app,
   dialog,
@@ -24,7 +23,7 @@ import {
   type Gateway,
 } from './gateway/gateway.ts';
 import { openLog, type AppLog } from './log.ts';
-import { defaultDataDir } from './options.ts';
+import { parseDesktopOptions } from './options.ts';
 import { registerPageScheme, servePage } from './page.ts';
 import { desktopSecrets } from './secrets.ts';
 import { openDesktopState, type DesktopStateFile } from './state.ts';
@@ -35,14 +34,8 @@ import { closeWindow, focusWindow, guardContents, guardSession, openWindow } fro
 const GRACE_MS = 4_000;
 const DEADLINE_MS = 4_900;
 
-// Chromium adds switches of its own, so unknown ones pass.
-const { values: options } = parseArgs({
-  args: process.argv.slice(1),
-  strict: false,
-  options: { 'data-dir': { type: 'string' }, hidden: { type: 'boolean' } },
-});
-const dataDir =
-  typeof options['data-dir'] === 'string' ? path.resolve(options['data-dir']) : defaultDataDir();
+const options = parseDesktopOptions(process.argv.slice(1));
+const { dataDir } = options;
 
 // Whatever is created from here on is its owner's alone.
 process.umask(0o077);
@@ -141,7 +134,7 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     );
   });
 
-  if (options['hidden'] !== true) show();
+  if (!options.hidden) show();
 }
 
 /** null where the person chose to quit instead. */
@@ -180,7 +173,8 @@ async function listen(gateway: Gateway): Promise<boolean> {
   let anyPort = false;
   for (;;) {
     try {
-      const { port } = await gateway.listen(anyPort ? { port: 0 } : {});
+      const wanted = anyPort ? 0 : options.port;
+      const { port } = await gateway.listen(wanted === undefined ? {} : { port: wanted });
       // Kept, so that the tools need to be told of the new address once only.
       if (anyPort) await gateway.dispatch('settings.set', { port });
       return true;

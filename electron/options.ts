@@ -45,6 +45,29 @@ export function parseOptions(args: readonly string[]): Options {
   };
 }
 
+export interface DesktopOptions {
+  port: number | undefined;
+  dataDir: string;
+  /** Start in the tray, as at login. */
+  hidden: boolean;
+}
+
+/** Chromium adds switches of its own to the command line of the desktop app, so unknown ones pass. */
+export function parseDesktopOptions(args: readonly string[]): DesktopOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    strict: false,
+    options: { port: { type: 'string' }, 'data-dir': { type: 'string' }, hidden: { type: 'boolean' } },
+  });
+  const text = (value: string | boolean | undefined) => (typeof value === 'string' ? value : undefined);
+  const port = text(values.port);
+  return {
+    port: port === undefined ? undefined : parsePort(port),
+    dataDir: parseDataDir(text(values['data-dir'])),
+    hidden: values.hidden === true,
+  };
+}
+
 function parseStrictly(args: readonly string[]) {
   try {
     return parseArgs({
