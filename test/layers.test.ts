@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, '..');
 const gatewayRows: readonly (readonly string[])[] = [
   ['gateway.ts'],
   ['server.ts', 'web.ts', 'assets.ts', 'keyfile.ts'],
-  ['proxy.ts', 'api.ts'],
+  ['proxy.ts', 'api.ts', 'models.ts'],
   [
     'admission.ts',
     'settlement.ts',
@@ -28,7 +28,16 @@ const gatewayRows: readonly (readonly string[])[] = [
     'dialects/',
     'upstream.ts',
   ],
-  ['keys.ts', 'providers.ts', 'prices.ts', 'limits.ts', 'ledger.ts', 'requests.ts', 'settings.ts'],
+  [
+    'keys.ts',
+    'providers.ts',
+    'prices.ts',
+    'limits.ts',
+    'ledger.ts',
+    'requests.ts',
+    'settings.ts',
+    'announcer.ts',
+  ],
   ['store.ts'],
   ['migrations/'],
 ];
