@@ -49,7 +49,7 @@ export const providerKindFacts: Readonly<Record<ProviderKind, KindFacts>> = {
     ...hosted('LLM Gateway', 'https://api.llmgateway.io/v1', null, [...openaiDialects, 'anthropic-messages']),
     billing: 'credits',
   },
-  deepseek: hosted('DeepSeek', 'https://api.deepseek.com/v1', 'deepseek', chatDialects),
+  deepseek: hosted('DeepSeek', 'https://api.deepseek.com', 'deepseek', openaiDialects),
   mistral: hosted('Mistral', 'https://api.mistral.ai/v1', 'mistral', chatDialects),
   groq: hosted('Groq', 'https://api.groq.com/openai/v1', 'groq', openaiDialects),
   xai: hosted('xAI', 'https://api.x.ai/v1', 'x-ai', openaiDialects),

@@ -312,16 +312,17 @@ function requireCredential(provider: Provider): void {
 /** The whole list of edits to a body; nothing else of a request changes. */
 function bodyEdits(call: Call, way: Way): { edits: JsonEdit[]; hideUsage: boolean } {
   const { fields, facts, target, dialect, money } = way;
+  const vendor = target.provider.kind;
   if (fields === null) return { edits: [], hideUsage: false };
   const edits: JsonEdit[] = [];
   if (call.route.model === null && target.model !== way.model)
     edits.push(...dialect.edits(fields, { model: target.model }));
   if (!money) return { edits, hideUsage: false };
   // A dialect that always reports usage, or a client that asked for it, has no edit to make.
-  const usageEdits = facts.stream ? dialect.edits(fields, { includeUsage: true }) : [];
+  const usageEdits = facts.stream ? dialect.edits(fields, { includeUsage: true, vendor }) : [];
   edits.push(...usageEdits);
   const { clampTo } = money.admitted;
-  if (clampTo !== null) edits.push(...dialect.edits(fields, { maxOutputTokens: clampTo }));
+  if (clampTo !== null) edits.push(...dialect.edits(fields, { maxOutputTokens: clampTo, vendor }));
   return { edits, hideUsage: usageEdits.length > 0 };
 }
 

@@ -7,7 +7,7 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import type { AnswerReader } from './dialects/dialect.ts';
-import { createMeter, type Meter } from './meter.ts';
+import { createMeter, type Framing, type Meter } from './meter.ts';
 import type { Ending } from './settlement.ts';
 import { neverArrived, responseHeaders } from './upstream.ts';
 
@@ -40,6 +40,9 @@ export interface Relay extends Dispatcher.DispatchHandler {
   fail(error: Error): void;
 }
 
+/** How long the end of a stream may follow its last event. */
+const LAST_EVENT_MS = 20;
+
 /** Thrown into the upstream request to end it; never shown. */
 class Ended extends Error {}
 
@@ -56,6 +59,8 @@ export function createRelay(options: RelayOptions): Relay {
   let clientGone = false;
   let streaming = false;
   let grace: NodeJS.Timeout | undefined;
+  let last: Buffer | undefined;
+  let lastTimer: NodeJS.Timeout | undefined;
 
   const settle = (how: Ending['how'], error?: Error) => {
     if (settled) return;
@@ -73,6 +78,7 @@ export function createRelay(options: RelayOptions): Relay {
     if (finished) return;
     finished = true;
     clearTimeout(grace);
+    clearTimeout(lastTimer);
     response.off('close', onClientClose);
     response.off('drain', onDrain);
     options.done();
@@ -103,18 +109,34 @@ export function createRelay(options: RelayOptions): Relay {
   response.on('close', onClientClose);
   response.on('drain', onDrain);
 
+  /**
+   * The cost is on record before the client has the end of the answer: the bytes of what looks like the last event
+   * wait for the provider to end the stream, which it does at once, or for a blink.
+   */
+  const releaseLast = () => {
+    clearTimeout(lastTimer);
+    const bytes = last;
+    last = undefined;
+    if (bytes) send(bytes);
+  };
+
   const deliver = (chunk: Buffer) => {
     if (meter === undefined) return send(chunk);
     const bytes = meter.push(chunk);
-    // The cost is on record before the client has the end of the answer.
-    if (meter.complete) settle('complete');
-    send(bytes);
+    releaseLast();
+    if (!meter.complete || settled) return send(bytes);
+    last = bytes;
+    lastTimer = setTimeout(() => {
+      settle('complete');
+      releaseLast();
+    }, LAST_EVENT_MS);
   };
 
   const complete = () => {
     if (finished) return;
     const rest = meter?.end() ?? Buffer.alloc(0);
     settle('complete');
+    releaseLast();
     if (!clientGone) response.end(rest);
     finish();
   };
@@ -131,6 +153,7 @@ export function createRelay(options: RelayOptions): Relay {
 
   /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */
   const endEarly = (message: string, code: 'stopped' | 'upstream') => {
+    releaseLast();
     const ending = streaming && reader !== null ? reader.ending(message, code) : '';
     if (ending === '') response.destroy();
     else response.end(ending);
@@ -152,7 +175,7 @@ export function createRelay(options: RelayOptions): Relay {
         const contentType = String(headers['content-type'] ?? '').toLowerCase();
         // An encoding that cannot be read is passed on unread; the cost is then an estimate, and says so.
         const readable = encoding === 'identity' || decoder !== undefined;
-        const framing = readable ? framingOf(contentType, options.jsonArray) : 'opaque';
+        const framing = readable ? framingOf(contentType, options) : 'opaque';
         streaming = framing === 'sse' || framing === 'json-array';
         meter = createMeter({ reader, framing, hideUsage: options.hideUsage });
       }
@@ -208,9 +231,12 @@ export function createRelay(options: RelayOptions): Relay {
 /** The request was ended on purpose, with a sentence for the person. */
 export class Stopped extends Error {}
 
-function framingOf(contentType: string, jsonArray: boolean): 'sse' | 'json-array' | 'json' | 'opaque' {
+/** Servers that name no type, or a wrong one, are taken at what was asked of them. */
+function framingOf(contentType: string, { stream, jsonArray }: RelayOptions): Framing {
   if (contentType.includes('text/event-stream')) return 'sse';
   if (contentType.includes('json')) return jsonArray ? 'json-array' : 'json';
+  if (contentType === '' || contentType.startsWith('text/plain'))
+    return stream && !jsonArray ? 'sse' : jsonArray ? 'json-array' : 'json';
   return 'opaque';
 }
 

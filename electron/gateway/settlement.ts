@@ -47,7 +47,6 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   if (answer.reportedCostNano !== null) flags.delete('estimated');
   if (costNano === null) {
     flags.add('unpriced');
-    flags.delete('estimated');
   } else if (costNano > asked.heldNano && asked.price !== null) {
     flags.add('overrun');
   }
