@@ -93,7 +93,8 @@ export class PageContents extends EventEmitter {
     const page = await context.newPage();
     await page.setViewportSize(this.#options.size);
     await page.route('**/*', (route) => this.#answer(page, route));
-    page.on('popup', (popup) => void this.#decideOnPopup(popup));
+    // The app allows no second window, so none stays.
+    page.on('popup', (popup) => void popup.close());
     page.on('domcontentloaded', () => this.emit('dom-ready'));
 
     const devtools = await context.newCDPSession(page);
@@ -105,6 +106,7 @@ export class PageContents extends EventEmitter {
       if (!this.#frames.has(id))
         this.#keepFrame({ id, url: 'about:blank', securityOrigin: world.origin, parentId: 'unknown' });
     });
+    devtools.on('Page.windowOpen', ({ url }) => this.#decideOnWindow(url));
     devtools.on('Runtime.executionContextDestroyed', ({ executionContextId }) =>
       this.#frameOfWorld.delete(executionContextId),
     );
@@ -201,18 +203,10 @@ export class PageContents extends EventEmitter {
     return !event.defaultPrevented;
   }
 
-  async #decideOnPopup(popup: Page): Promise<void> {
-    // The address is known once Chromium has begun to load it.
-    const address =
-      popup.url() === 'about:blank' || popup.url() === '' ? await firstAddress(popup) : popup.url();
+  /** Chromium tells of the wish and opens the page at the same time; what is denied is closed again. */
+  #decideOnWindow(address: string): void {
     const url = fromChromium(address);
     const { action } = this.#openHandler?.({ url }) ?? { action: 'allow' };
     this.#options.record({ what: 'window-open', url, action });
-    if (action === 'deny') await popup.close();
   }
-}
-
-async function firstAddress(popup: Page): Promise<string> {
-  const request = await popup.waitForEvent('request', { timeout: 2_000 }).catch(() => null);
-  return request?.url() ?? popup.url();
 }

@@ -1,0 +1,315 @@
+/** The built desktop app, run against the stand-in for Electron: real main process code, real preload, real page. */
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect as playwrightExpect } from '@playwright/test';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Answer } from '#shared/contract.ts';
+import {
+  openBrowser,
+  startDesktop,
+  type Desktop,
+  type TestBrowser,
+} from '../support/electron-standin/desktop.ts';
+import { KEYRING, PRELOAD_IN_EVERY_FRAME } from '../support/electron-standin/protocol.ts';
+
+// A busy machine takes its time until a page stands.
+const expectPage = playwrightExpect.configure({ timeout: 15_000 });
+
+let browser: TestBrowser;
+let dataDir: string;
+const started: Desktop[] = [];
+
+beforeAll(async () => {
+  browser = await openBrowser();
+});
+afterAll(() => browser.close());
+beforeEach(() => {
+  dataDir = mkdtempSync(path.join(tmpdir(), 'faregate-desktop-'));
+});
+afterEach(async () => {
+  for (const desktop of started.splice(0)) {
+    desktop.process.kill('SIGKILL');
+    await desktop.ended();
+  }
+  for (const page of browser.context.pages().slice(1)) await page.close();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+function start({
+  args = ['--port', '0'],
+  env = {},
+}: { args?: string[]; env?: Record<string, string> } = {}): Desktop {
+  const desktop = startDesktop({ browser, dataDir, args, env });
+  started.push(desktop);
+  return desktop;
+}
+
+async function openApp(options: Parameters<typeof start>[0] = {}) {
+  const desktop = start(options);
+  const page = await desktop.page();
+  await desktop.entry('show');
+  await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+  return { desktop, page };
+}
+
+/** As the page's own script does it. */
+const callFromPage = (name: string, input: unknown = {}) =>
+  `window.faregate.call(${JSON.stringify(name)}, ${JSON.stringify(input)})`;
+
+describe('the window', () => {
+  test('shows the API keys, over its own scheme and the bridge', async () => {
+    const { page } = await openApp();
+    const row = page.getByRole('row').filter({ hasText: 'laptop' });
+    await expectPage(row).toHaveCount(0);
+    // Created past the page: the row can come by the pushed event only.
+    const answer = await page.evaluate<Answer<{ secret: string }>>(
+      callFromPage('keys.create', { name: 'laptop' }),
+    );
+    expect(answer).toMatchObject({ ok: true, value: { secret: expect.stringMatching(/^sk-fg-/) } });
+    await expectPage(row).toBeVisible();
+    expect(page.url()).toBe('https://window.faregate-app.test/');
+  });
+
+  test('keeps to its Content-Security-Policy', async () => {
+    const desktop = start();
+    const page = await desktop.page();
+    const complaints: string[] = [];
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.reload();
+    await page.getByRole('button', { name: 'Create API key' }).first().click();
+    await expectPage(page.getByRole('dialog')).toBeVisible();
+    expect(complaints).toEqual([]);
+  });
+
+  test('is sandboxed, and its page has nothing of Node or Electron but the bridge', async () => {
+    const { desktop, page } = await openApp();
+    expect((await desktop.entry('window')).options['webPreferences']).toMatchObject({
+      sandbox: true,
+      contextIsolation: true,
+      nodeIntegration: false,
+      webSecurity: true,
+      webviewTag: false,
+    });
+    const globals = ['process', 'require', 'module', 'Buffer', 'electron', 'ipcRenderer', '__dirname'];
+    expect(await page.evaluate(`${JSON.stringify(globals)}.filter((name) => name in window)`)).toEqual([]);
+    expect(await page.evaluate('Object.keys(window.faregate).toSorted()')).toEqual(['call', 'subscribe']);
+    await page.evaluate('try { window.faregate = { call: null } } catch {}');
+    expect(await page.evaluate('typeof window.faregate.call')).toBe('function');
+  });
+
+  test('a call that the contract does not have is answered, not thrown', async () => {
+    const { page } = await openApp();
+    for (const call of [callFromPage('app.quit'), `window.faregate.call({ toString: 1 })`]) {
+      expect(await page.evaluate(call)).toMatchObject({ ok: false });
+    }
+  });
+
+  test('a crash of the page reloads it and leaves the gateway alone', async () => {
+    const { desktop, page } = await openApp();
+    const before = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
+    if (!before.ok) throw new Error(before.error.message);
+    desktop.send({ do: 'crash-page' });
+    await desktop.entry('reload');
+    expect((await fetch(before.value.gatewayUrl)).status).toBe(200);
+    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    // A page that only ever crashes is not reloaded for ever.
+    for (let crash = 0; crash < 5; crash += 1) desktop.send({ do: 'crash-page' });
+    await expect.poll(() => desktop.all('reload').length).toBe(3);
+  });
+});
+
+describe('the guards', () => {
+  test('refuse to lead the window to another page', async () => {
+    const { desktop, page } = await openApp();
+    await page.evaluate("location.href = 'https://evil.example/'");
+    expect(await desktop.entry('navigation-refused')).toMatchObject({
+      url: 'https://evil.example/',
+      frame: 'main',
+    });
+    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+  });
+
+  test('open no second window; a known https address goes to the browser of the person', async () => {
+    const { desktop, page } = await openApp();
+    await page.evaluate("void window.open('https://evil.example/')");
+    expect(await desktop.entry('window-open')).toMatchObject({ action: 'deny' });
+    await page.evaluate("void window.open('https://platform.openai.com/api-keys')");
+    expect(await desktop.entry('open-external')).toMatchObject({
+      url: 'https://platform.openai.com/api-keys',
+    });
+    expect(desktop.all('open-external')).toHaveLength(1);
+    expect(desktop.all('window')).toHaveLength(1);
+  });
+
+  test('answer no frame inside the page', async () => {
+    const { page } = await openApp({ env: { [PRELOAD_IN_EVERY_FRAME]: '1' } });
+    const answer = await page.evaluate(`(async () => {
+      const frame = document.body.appendChild(document.createElement('iframe'));
+      return frame.contentWindow.faregate.call('keys.list', {});
+    })()`);
+    expect(answer).toMatchObject({ ok: false, error: { code: 'unauthorized' } });
+  });
+
+  test('answer no other page in the window, should one ever get there', async () => {
+    const { desktop, page } = await openApp();
+    desktop.send({ do: 'force-load', url: 'https://evil.example/' });
+    await expectPage(page.getByText('elsewhere')).toBeVisible();
+    expect(await page.evaluate(callFromPage('keys.list'))).toMatchObject({
+      ok: false,
+      error: { code: 'unauthorized' },
+    });
+  });
+
+  test('grant a page nothing but writing to the clipboard', async () => {
+    const { desktop } = await openApp();
+    const granted: string[] = [];
+    const permissions = [
+      'clipboard-sanitized-write',
+      'clipboard-read',
+      'geolocation',
+      'media',
+      'notifications',
+      'openExternal',
+      'fullscreen',
+    ];
+    for (const [id, permission] of permissions.entries()) {
+      desktop.send({ do: 'ask-permission', id, permission });
+      const { requested, checked } = await desktop.entry('permission', id);
+      if (requested || checked) granted.push(permission);
+    }
+    expect(granted).toEqual(['clipboard-sanitized-write']);
+  });
+});
+
+describe('the app', () => {
+  test('is there once: a second start brings the window of the first to the front', async () => {
+    const { desktop } = await openApp();
+    const second = start();
+    expect(await second.ended()).toBe(0);
+    await desktop.entry('focus');
+    expect(second.all('window')).toEqual([]);
+    expect(desktop.all('window')).toHaveLength(1);
+  });
+
+  test('asks what to do where its port is taken, and keeps the port it found', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const desktop = start({ args: ['--port', String(port)] });
+
+    const first = await desktop.entry('dialog');
+    expect(first.options.buttons).toEqual(['Try again', 'Use another port', 'Quit']);
+    expect(first.options.detail).toContain(String(port));
+    desktop.send({ do: 'answer-dialog', id: first.id, response: 0 });
+    const again = await desktop.entry('dialog', 1);
+    desktop.send({ do: 'answer-dialog', id: again.id, response: 1 });
+
+    const page = await desktop.page();
+    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    const status = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
+    const settings = await page.evaluate<Answer<{ port: number }>>(callFromPage('settings.get'));
+    if (!status.ok || !settings.ok) throw new Error('no answer');
+    expect(Number(new URL(status.value.gatewayUrl).port)).toBe(settings.value.port);
+    expect(settings.value.port).not.toBe(port);
+    other.close();
+  });
+
+  test('quits from that question', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const desktop = start({ args: ['--port', String((other.address() as AddressInfo).port)] });
+    const { id } = await desktop.entry('dialog');
+    desktop.send({ do: 'answer-dialog', id, response: 2 });
+    expect(await desktop.ended()).toBe(0);
+    expect(desktop.all('window')).toEqual([]);
+    other.close();
+  });
+
+  test.each<[string, (desktop: Desktop) => void]>([
+    ['the menu', (desktop) => desktop.send({ do: 'quit' })],
+    ['the tray', (desktop) => desktop.send({ do: 'choose-tray-item', label: 'Quit' })],
+    ['a signal', (desktop) => void desktop.process.kill('SIGTERM')],
+  ])('quits in order by %s: the window goes, the port is free, the ledger is closed', async (_by, quit) => {
+    const { desktop, page } = await openApp();
+    const status = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
+    if (!status.ok) throw new Error(status.error.message);
+    quit(desktop);
+    expect(await desktop.ended()).toBe(0);
+    await expect.poll(() => page.isClosed()).toBe(true);
+    await expect(fetch(status.value.gatewayUrl)).rejects.toThrow();
+    // SQLite removes its log when the last connection is closed in order.
+    expect(existsSync(path.join(dataDir, 'faregate.db-wal'))).toBe(false);
+  });
+
+  test('runs on in the tray when its window is closed, says so once, and comes back where it was', async () => {
+    const { desktop } = await openApp();
+    desktop.send({ do: 'close-window' });
+    await desktop.entry('closed');
+    expect((await desktop.entry('notification')).title).toContain('keeps running');
+    desktop.send({ do: 'click-tray' });
+    await desktop.entry('window', 1);
+    desktop.send({ do: 'close-window' });
+    await desktop.entry('closed', 1);
+    expect(desktop.all('notification')).toHaveLength(1);
+    expect(desktop.process.exitCode).toBeNull();
+    expect(JSON.parse(readFileSync(path.join(dataDir, 'desktop.json'), 'utf8'))).toMatchObject({
+      bounds: { width: 1180, height: 760, maximized: false },
+      told: ['runs-on'],
+    });
+  });
+
+  test('starts in the tray alone where it is asked to, with an icon that exists', async () => {
+    const desktop = start({ args: ['--port', '0', '--hidden'] });
+    expect((await desktop.entry('tray')).imageExists).toBe(true);
+    await expect
+      .poll(() => desktop.all('tray-menu').at(-1)?.labels)
+      .toEqual(['Open Faregate', '$0.00 today', 'Quit']);
+    expect(desktop.all('window')).toEqual([]);
+    desktop.send({ do: 'choose-tray-item', label: 'Open Faregate' });
+    await desktop.entry('window');
+  });
+});
+
+describe('credentials', () => {
+  const addProvider = callFromPage('providers.create', {
+    kind: 'openai',
+    credential: 'sk-upstream-credential',
+  });
+  const listed = callFromPage('providers.list');
+
+  test("are kept by the system's store, and are there after a restart", async () => {
+    const first = await openApp();
+    expect(await first.page.evaluate(addProvider)).toMatchObject({ ok: true });
+    first.desktop.send({ do: 'quit' });
+    await first.desktop.ended();
+    expect(readFileSync(path.join(dataDir, 'faregate.db')).includes('v11-standin:')).toBe(true);
+    expect(existsSync(path.join(dataDir, 'secret.key'))).toBe(false);
+
+    const { page } = await openApp();
+    expect(await page.evaluate(listed)).toMatchObject({
+      ok: true,
+      value: [{ hasCredential: true, credentialUnreadable: false }],
+    });
+  });
+
+  test('are kept under a key file where there is no keyring, which is told once', async () => {
+    const env = { [KEYRING]: 'basic_text' };
+    const first = await openApp({ env });
+    expect((await first.desktop.entry('notification')).title).toBe('No keyring found');
+    expect(await first.page.evaluate(addProvider)).toMatchObject({ ok: true });
+    expect(existsSync(path.join(dataDir, 'secret.key'))).toBe(true);
+    first.desktop.send({ do: 'quit' });
+    await first.desktop.ended();
+
+    // A keyring that comes later opens what the key file sealed.
+    const { desktop, page } = await openApp();
+    expect(await page.evaluate(listed)).toMatchObject({ ok: true, value: [{ credentialUnreadable: false }] });
+    expect(desktop.all('notification')).toEqual([]);
+  });
+});
