@@ -1,0 +1,279 @@
+/** The built headless entry as a process, and the launcher that builds and starts it. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+
+const projectRoot = path.resolve(import.meta.dirname, '..', '..');
+const posix = process.platform !== 'win32';
+
+let folder: string;
+const running: ChildProcess[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'faregate-headless-'));
+});
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Program {
+  child: ChildProcess;
+  stdout(): string;
+  stderr(): string;
+  /** Resolves with the exit code, or the signal's name, once all output is read. */
+  ended: Promise<number | string>;
+}
+
+function run(
+  args: string[],
+  { cwd = projectRoot, env = {} }: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Program {
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.push(child);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
+  return { child, stdout: () => stdout, stderr: () => stderr, ended };
+}
+
+const cli = (...args: string[]) => run(['dist/cli.js', ...args]);
+const dataDir = () => path.join(folder, 'data');
+const quiet = () => ['--port', '0', '--data-dir', dataDir(), '--json'];
+
+async function ready(program: Program): Promise<Record<string, unknown>> {
+  await expect.poll(() => program.stdout() || program.child.exitCode, { timeout: 15_000 }).toBeTruthy();
+  return JSON.parse(program.stdout());
+}
+
+describe('the headless gateway', () => {
+  test('prints one line when it is ready, and every address in it answers', async () => {
+    const program = cli(...quiet());
+    const line = await ready(program);
+    expect(program.stdout().endsWith('}\n')).toBe(true);
+    expect(Object.keys(line)).toEqual(['event', 'gatewayUrl', 'dashboardUrl', 'apiUrl', 'token', 'pid']);
+    expect(line).toMatchObject({ event: 'ready', pid: program.child.pid });
+    expect((await fetch(String(line['gatewayUrl']))).status).toBe(200);
+    expect(await (await fetch(String(line['dashboardUrl']))).text()).toContain('<div id="root">');
+    const call = {
+      method: 'POST',
+      body: '{"name":"status.get"}',
+      headers: { 'content-type': 'application/json' },
+    };
+    const answer = await fetch(`${String(line['apiUrl'])}/call`, {
+      ...call,
+      headers: { ...call.headers, authorization: `Bearer ${String(line['token'])}` },
+    });
+    expect(await answer.json()).toMatchObject({
+      ok: true,
+      value: { gatewayUrl: line['gatewayUrl'], version: packageJson.version },
+    });
+    // Neither credential opens the other's door.
+    expect(
+      (
+        await fetch(`${String(line['gatewayUrl'])}/v1/key`, {
+          headers: { authorization: `Bearer ${String(line['token'])}` },
+        })
+      ).status,
+    ).toBe(401);
+    expect((await fetch(`${String(line['apiUrl'])}/call`, call)).status).toBe(401);
+  });
+
+  test('tells a person the same, and the contract without a dashboard', async () => {
+    const program = cli('--port', '0', '--data-dir', dataDir(), '--no-dashboard');
+    await expect.poll(program.stdout).toContain('Ctrl+C');
+    expect(program.stdout()).toMatch(/Gateway +http:\/\/127\.0\.0\.1:\d+/);
+    expect(program.stdout()).toMatch(/Contract +http:\/\/127\.0\.0\.1:\d+\/api +token [\w-]{43}/);
+  });
+
+  test.runIf(posix)('makes what it keeps readable by its owner alone', async () => {
+    await ready(cli(...quiet()));
+    expect(statSync(dataDir()).mode & 0o777).toBe(0o700);
+    expect(statSync(path.join(dataDir(), 'faregate.db')).mode & 0o077).toBe(0);
+    expect(statSync(path.join(dataDir(), 'faregate.log')).mode & 0o077).toBe(0);
+  });
+
+  test.runIf(posix).each(['SIGTERM', 'SIGINT'] as const)('ends in order on %s', async (signal) => {
+    const program = cli(...quiet());
+    await ready(program);
+    const startedAt = performance.now();
+    program.child.kill(signal);
+    expect(await program.ended).toBe(0);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(existsSync(path.join(dataDir(), 'faregate.db-wal'))).toBe(false);
+    expect(program.stderr()).toBe('');
+  });
+
+  test('ends with open event streams and a dashboard that is connected', async () => {
+    const program = cli(...quiet());
+    const line = await ready(program);
+    const events = await fetch(`${String(line['apiUrl'])}/events`, {
+      headers: { authorization: `Bearer ${String(line['token'])}` },
+    });
+    expect(events.status).toBe(200);
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(0);
+    expect(await events.text()).toMatch(/^: open/);
+  });
+
+  test('says that its port is taken, and how to take another', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const port = String((other.address() as AddressInfo).port);
+    const program = cli('--port', port, '--data-dir', dataDir());
+    expect(await program.ended).toBe(1);
+    expect(program.stderr()).toContain(port);
+    expect(program.stderr()).toContain('--port 0');
+    expect(program.stderr().trim().split('\n')).toHaveLength(1);
+    expect(program.stdout()).toBe('');
+    other.close();
+  });
+
+  test('leaves a data folder alone that another gateway uses', async () => {
+    await ready(cli(...quiet()));
+    const second = cli(...quiet());
+    expect(await second.ended).toBe(1);
+    expect(second.stderr().trim().split('\n')).toHaveLength(1);
+    expect(second.stderr()).not.toContain('    at ');
+  });
+
+  test.runIf(posix)('refuses a key file that others can read', async () => {
+    const first = cli(...quiet());
+    await ready(first);
+    first.child.kill('SIGTERM');
+    await first.ended;
+    writeFileSync(path.join(dataDir(), 'secret.key'), '0'.repeat(64), { mode: 0o644 });
+    const second = cli(...quiet());
+    expect(await second.ended).toBe(1);
+    expect(second.stderr()).toContain(`chmod 600 '${path.join(dataDir(), 'secret.key')}'`);
+  });
+});
+
+describe('the command line', () => {
+  test.each([
+    [['--bogus']],
+    [['--port', 'many']],
+    [['--port', '70000']],
+    [['--port']],
+    [['extra']],
+    [['--data-dir', '']],
+  ])('refuses %j and shows the usage', async (args) => {
+    const program = cli(...args);
+    expect(await program.ended).toBe(2);
+    expect(program.stderr()).toContain('Usage:');
+    expect(program.stdout()).toBe('');
+  });
+
+  test('prints its version and its usage', async () => {
+    const [version, help] = [cli('--version'), cli('--help')];
+    expect([await version.ended, version.stdout()]).toEqual([0, `${packageJson.version}\n`]);
+    expect([await help.ended, help.stdout().startsWith('Usage:')]).toEqual([0, true]);
+  });
+});
+
+describe('npm start', () => {
+  test.runIf(process.platform === 'linux')(
+    'says in one line why there is no window, and starts without',
+    async () => {
+      const program = run(['electron/launch.ts', '--port', '0', '--data-dir', dataDir()], {
+        env: { DISPLAY: '', WAYLAND_DISPLAY: '' },
+      });
+      await expect.poll(program.stdout, { timeout: 15_000 }).toContain('Dashboard');
+      const lines = program.stderr().trim().split('\n');
+      // Building what is stale may have its say, too.
+      expect(lines.filter((line) => !line.startsWith('faregate: built '))).toEqual([
+        'faregate: There is no display here; starting without a window.',
+      ]);
+      // The launcher is the gateway: what the shell knows as its pid can be told to end.
+      program.child.kill('SIGTERM');
+      expect(await program.ended).toBe(0);
+    },
+  );
+});
+
+describe('the build', { timeout: 60_000 }, () => {
+  /** A checkout of its own, so that nothing else is using its `dist/`. */
+  function checkout(): string {
+    const copy = path.join(folder, 'checkout');
+    for (const entry of ['electron', 'shared', 'package.json', 'package-lock.json', 'tsconfig.json']) {
+      cpSync(path.join(projectRoot, entry), path.join(copy, entry), { recursive: true });
+    }
+    symlinkSync(path.join(projectRoot, 'node_modules'), path.join(copy, 'node_modules'), 'junction');
+    return copy;
+  }
+
+  test('happens once for two starts at the same time, and not again until a source changes', async () => {
+    const cwd = checkout();
+    const start = () => run(['electron/launch.ts', '--headless', '--version'], { cwd });
+    const both = [start(), start()];
+    expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([0, 0]);
+    expect(both.map(({ stdout }) => stdout())).toEqual([
+      `${packageJson.version}\n`,
+      `${packageJson.version}\n`,
+    ]);
+    expect(
+      both
+        .map(({ stderr }) => stderr())
+        .join('')
+        .match(/built cli\.js/g),
+    ).toHaveLength(1);
+
+    const third = start();
+    expect([await third.ended, third.stderr()]).toEqual([0, '']);
+
+    writeFileSync(
+      path.join(cwd, 'electron', 'options.ts'),
+      readFileSync(path.join(cwd, 'electron', 'options.ts'), 'utf8') + '\n',
+    );
+    const fourth = start();
+    await fourth.ended;
+    expect(fourth.stderr()).toMatch(/built cli\.js/);
+  });
+
+  test('that fails says so, ends with an error and starts nothing old', async () => {
+    const cwd = checkout();
+    const before = run(['electron/build.ts', 'cli'], { cwd });
+    expect(await before.ended).toBe(0);
+    writeFileSync(
+      path.join(cwd, 'electron', 'log.ts'),
+      "import { nothing } from './missing.ts';\nexport const openLog = nothing;\n",
+    );
+    const program = run(['electron/launch.ts', '--headless', '--version'], { cwd });
+    expect(await program.ended).toBe(1);
+    expect(program.stderr()).toContain('the build failed');
+    expect(program.stdout()).toBe('');
+  });
+
+  test('is not kept waiting by a build that was killed', async () => {
+    const cwd = checkout();
+    const killed = run(['electron/build.ts', 'cli'], { cwd });
+    await expect.poll(() => existsSync(path.join(cwd, 'dist', '.build-lock')), { interval: 5 }).toBe(true);
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    const next = run(['electron/build.ts', 'cli'], { cwd });
+    expect(await next.ended).toBe(0);
+    expect(existsSync(path.join(cwd, 'dist', 'cli.js'))).toBe(true);
+  });
+});
