@@ -257,7 +257,7 @@ function unescapeAscii(bytes: Buffer): Buffer {
   return Buffer.from(plain, 'latin1');
 }
 
-function parseOr<T>(text: string, otherwise: T): unknown {
+function parseOr(text: string, otherwise: string | undefined): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -35,7 +35,7 @@ function meterOf(framing: Framing, hideUsage = false) {
 function pushAll(meter: Meter, body: Buffer, cuts: readonly number[]): string {
   const out: Buffer[] = [];
   let from = 0;
-  for (const cut of [...cuts.map((one) => one % (body.length + 1)).sort((a, b) => a - b), body.length]) {
+  for (const cut of [...cuts.map((one) => one % (body.length + 1)).toSorted((a, b) => a - b), body.length]) {
     out.push(meter.push(body.subarray(from, cut)));
     from = cut;
   }
@@ -58,13 +58,11 @@ const event = fc.oneof(
       given: [`x${data}`, type] as const,
       hidden: false,
     })),
-  fc
-    .stringMatching(/^[a-z€]{0,20}$/)
-    .map((rest) => ({
-      lines: [`data: hide${rest}`],
-      given: [`hide${rest}`, undefined] as const,
-      hidden: true,
-    })),
+  fc.stringMatching(/^[a-z€]{0,20}$/).map((rest) => ({
+    lines: [`data: hide${rest}`],
+    given: [`hide${rest}`, undefined] as const,
+    hidden: true,
+  })),
   fc.constant({ lines: [': keep-alive'], given: null, hidden: false }),
   fc.constant({ lines: ['data: x', 'id: 7', 'data: y'], given: ['x\ny', undefined] as const, hidden: false }),
   fc.constant({ lines: [] as string[], given: null, hidden: false }),
@@ -181,7 +179,7 @@ describe('a stream of events', () => {
         const body = Buffer.from(bytes);
         let from = 0;
         for (const cut of [
-          ...places.map((one) => one % (body.length + 1)).sort((a, b) => a - b),
+          ...places.map((one) => one % (body.length + 1)).toSorted((a, b) => a - b),
           body.length,
         ]) {
           out.push(meter.push(body.subarray(from, cut)));

@@ -71,7 +71,7 @@ export function loadExchanges(): Exchange[] {
   const exchanges = resolve(fixturesDir, 'exchanges');
   loaded = readdirSync(exchanges)
     .filter((name) => name.endsWith('.json'))
-    .sort()
+    .toSorted()
     .map((name) => JSON.parse(readFileSync(resolve(exchanges, name), 'utf8')) as Exchange);
   return loaded;
 }

@@ -40,7 +40,7 @@ function run(exchange: Exchange, hideUsage: boolean, cuts: readonly number[]) {
   const body = Buffer.from(exchange.response.body);
   const out: Buffer[] = [];
   let from = 0;
-  for (const cut of [...cuts.map((one) => one % (body.length + 1)).sort((a, b) => a - b), body.length]) {
+  for (const cut of [...cuts.map((one) => one % (body.length + 1)).toSorted((a, b) => a - b), body.length]) {
     out.push(meter.push(body.subarray(from, cut)));
     from = cut;
   }
@@ -155,8 +155,8 @@ describe.skipIf(fixturesDir === null)('a recorded answer', () => {
 afterAll(() => {
   if (table.size === 0) return;
   const lines = [...table]
-    .sort()
-    .map(([name, { passed, total }]) => `${name.padEnd(52)} ${passed} / ${total}`);
+    .map(([name, { passed, total }]) => `${name.padEnd(52)} ${passed} / ${total}`)
+    .toSorted((one, other) => one.localeCompare(other));
   const rows = [...table.values()];
   const sum = (pick: 'passed' | 'total') => rows.reduce((all, row) => all + row[pick], 0);
   console.info(
