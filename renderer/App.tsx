@@ -124,14 +124,18 @@ function Header() {
         </span>
       )}
       {totals && (
-        <dl className="totals">
-          {totals.running > 0 && <div className="dim amount">{strings.header.running(totals.running)}</div>}
-          {totals.heldNano > 0 && (
-            <div className="dim amount held">{strings.header.held(formatUsd(totals.heldNano))}</div>
+        <div className="totals">
+          {totals.running > 0 && (
+            <span className="wide dim amount">{strings.header.running(totals.running)}</span>
           )}
-          <Total label={strings.header.today} amount={formatUsd(totals.todayNano)} />
-          <Total label={strings.header.month} amount={formatUsd(totals.monthNano)} />
-        </dl>
+          {totals.heldNano > 0 && (
+            <span className="wide dim amount">{strings.header.held(formatUsd(totals.heldNano))}</span>
+          )}
+          <dl>
+            <Total label={strings.header.today} amount={formatUsd(totals.todayNano)} />
+            <Total label={strings.header.month} amount={formatUsd(totals.monthNano)} />
+          </dl>
+        </div>
       )}
     </header>
   );

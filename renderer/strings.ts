@@ -3,7 +3,7 @@ import type { Billing, Every, RequestFlag } from '#shared/model.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
 
-const billing: Record<Billing, string> = { 'own-key': 'Own provider key', credits: 'Credits', free: 'Free' };
+const billing: Record<Billing, string> = { 'own-key': 'Own key', credits: 'Credits', free: 'Free' };
 
 const flags: Record<RequestFlag, { label: string; title: string }> = {
   estimated: {
@@ -90,7 +90,6 @@ export const strings = {
     per: (amount: string, period: Every) => `${amount} / ${every[period]}`,
     editLimit: (name: string) => `Edit usage limit of ${name}`,
     actionsOf: (name: string) => `Actions for ${name}`,
-    usageOf: (name: string) => `Usage details of ${name}`,
     held: (amount: string) => `${amount} held`,
     near: (percent: string) => `${percent} used`,
     reached: 'Limit reached',
@@ -263,7 +262,7 @@ export const strings = {
       time: 'Time',
       key: 'Key',
       model: 'Model',
-      tokens: 'Tokens in / cached / out',
+      tokens: 'In / cached / out',
       cost: 'Cost',
       flags: 'Flags',
       status: 'Status',

@@ -39,7 +39,7 @@ export const theme = createTheme({
     NativeSelect: { defaultProps: { size: 'sm' } },
     Checkbox: { defaultProps: { size: 'xs' } },
     // The page scrolls inside <main>, so there is no document scroll to lock (and no style element to add for it).
-    Modal: {
+    ModalRoot: {
       defaultProps: {
         lockScroll: false,
         centered: false,

@@ -35,22 +35,30 @@ export function ActivityPage() {
           )
         }
       >
-        <div className="table-frame">
+        <div className="table-frame wide-table">
           <table className="table activity">
             <thead>
               <tr>
-                <th scope="col">{words.columns.time}</th>
-                <th scope="col">{words.columns.key}</th>
+                <th scope="col" className="w-time">
+                  {words.columns.time}
+                </th>
+                <th scope="col" className="w-key">
+                  {words.columns.key}
+                </th>
                 <th scope="col">{words.columns.model}</th>
-                <th scope="col" className="end">
+                <th scope="col" className="w-tokens end">
                   {words.columns.tokens}
                 </th>
-                <th scope="col" className="end">
+                <th scope="col" className="w-cost end">
                   {words.columns.cost}
                 </th>
-                <th scope="col">{words.columns.flags}</th>
-                <th scope="col">{words.columns.status}</th>
-                <th scope="col" className="end">
+                <th scope="col" className="w-flags">
+                  {words.columns.flags}
+                </th>
+                <th scope="col" className="w-status">
+                  {words.columns.status}
+                </th>
+                <th scope="col" className="w-duration end">
                   {words.columns.duration}
                 </th>
               </tr>
@@ -76,6 +84,7 @@ function Filters() {
     <>
       <NativeSelect
         size="xs"
+        className="filter-key"
         aria-label={words.filterKey}
         value={filter.keyId ?? ''}
         data={[
@@ -86,6 +95,7 @@ function Filters() {
       />
       <NativeSelect
         size="xs"
+        className="filter-status"
         aria-label={words.filterStatus}
         value={filter.status ?? ''}
         data={[

@@ -13,7 +13,7 @@ import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { Ago, Day, When } from '../ui/time.tsx';
 import { KeyMenu } from './KeyMenu.tsx';
-import { UsageCard } from './UsageCard.tsx';
+import { USAGE_CARD, UsageCard } from './UsageCard.tsx';
 
 /** A row's control that something floats at. */
 export interface Anchor {
@@ -27,6 +27,7 @@ interface RowHandlers {
 }
 
 const words = strings.keys;
+const columns = ['name', 'key', 'status', 'created', 'lastUsed', 'usage', 'limit', 'actions'] as const;
 
 export function KeyTable({ ids }: { ids: readonly string[] }) {
   const [menu, setMenu] = useState<Anchor | null>(null);
@@ -37,31 +38,27 @@ export function KeyTable({ ids }: { ids: readonly string[] }) {
   return (
     <>
       <div className="table-frame">
-        <table className="table keys">
-          <colgroup>
-            {Object.keys(words.columns).map((column) => (
-              <col key={column} className={`col-${column}`} />
-            ))}
-          </colgroup>
-          <thead>
-            <tr>
-              <th scope="col">{words.columns.name}</th>
-              <th scope="col">{words.columns.key}</th>
-              <th scope="col">{words.columns.status}</th>
-              <th scope="col" className="col-created">
-                {words.columns.created}
-              </th>
-              <th scope="col">{words.columns.lastUsed}</th>
-              <th scope="col">{words.columns.usage}</th>
-              <th scope="col">{words.columns.limit}</th>
-              <th scope="col" className="end">
-                {words.columns.actions}
-              </th>
+        {/* Rows are laid out as grids (see styles.css), so the roles that go with a table are said again. */}
+        <table className="table keys" role="table" aria-label={strings.pages.keys}>
+          <thead role="rowgroup">
+            <tr role="row">
+              {columns.map((column) => (
+                <th key={column} scope="col" role="columnheader" className={`col-${column}`}>
+                  {words.columns[column]}
+                </th>
+              ))}
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {ids.map((id) => (
-              <Row key={id} id={id} menuOpen={menu?.id === id} onMenu={onMenu} onDetails={onDetails} />
+              <Row
+                key={id}
+                id={id}
+                menuOpen={menu?.id === id}
+                detailsOpen={details?.id === id}
+                onMenu={onMenu}
+                onDetails={onDetails}
+              />
             ))}
           </tbody>
         </table>
@@ -75,28 +72,31 @@ export function KeyTable({ ids }: { ids: readonly string[] }) {
 const Row = memo(function Row({
   id,
   menuOpen,
+  detailsOpen,
   onMenu,
   onDetails,
-}: { id: string; menuOpen: boolean } & RowHandlers) {
+}: { id: string; menuOpen: boolean; detailsOpen: boolean } & RowHandlers) {
   const row = useApp((state) => state.keys[id]);
   if (!row) return null;
   return (
-    <tr className={row.status === 'active' ? undefined : 'off'}>
-      <th scope="row" className="name" title={row.name}>
+    <tr role="row" className={row.status === 'active' ? undefined : 'off'}>
+      <th scope="row" role="rowheader" className="name" title={row.name}>
         {row.name}
       </th>
-      <td>
+      <td role="cell">
         <code>{row.masked}</code>
       </td>
-      <td>
+      <td role="cell">
         <span className={`state state-${row.status}`}>{words.status[row.status]}</span>
       </td>
-      <td className="col-created dim">
+      <td role="cell" className="col-created dim">
         <Day iso={row.createdAt} />
       </td>
-      <td className="dim">{row.lastUsedAt ? <Ago iso={row.lastUsedAt} /> : strings.common.never}</td>
-      <UsageCell row={row} onDetails={onDetails} />
-      <td>
+      <td role="cell" className="col-lastUsed dim">
+        {row.lastUsedAt ? <Ago iso={row.lastUsedAt} /> : strings.common.never}
+      </td>
+      <UsageCell row={row} open={detailsOpen} onDetails={onDetails} />
+      <td role="cell">
         <div className="limit-cell">
           <LimitText row={row} />
           <button
@@ -110,7 +110,7 @@ const Row = memo(function Row({
           </button>
         </div>
       </td>
-      <td className="end">
+      <td role="cell" className="col-actions">
         <button
           type="button"
           className="icon-button"
@@ -137,26 +137,33 @@ function LimitText({ row }: { row: KeyRow }) {
   );
 }
 
-function UsageCell({ row, onDetails }: { row: KeyRow; onDetails: RowHandlers['onDetails'] }) {
+function UsageCell({
+  row,
+  open,
+  onDetails,
+}: {
+  row: KeyRow;
+  open: boolean;
+  onDetails: RowHandlers['onDetails'];
+}) {
   const button = useRef<HTMLButtonElement>(null);
   const show = () => button.current && onDetails({ id: row.id, element: button.current });
   const hide = () => onDetails(null);
   const progress = limitProgress(row);
   return (
-    <td>
+    <td role="cell">
       <button
         ref={button}
         type="button"
         className="usage"
-        aria-label={words.usageOf(row.name)}
-        aria-describedby={`usage-${row.id}`}
+        aria-describedby={open ? USAGE_CARD : undefined}
         onMouseEnter={show}
         onMouseLeave={hide}
         onFocus={show}
         onBlur={hide}
         onClick={show}
       >
-        <span id={`usage-${row.id}`} className="usage-body">
+        <span className="usage-body">
           <span className="usage-line">
             <span className="amount">{formatUsd(row.usageNano)}</span>
             {row.heldNano > 0 && <span className="held amount">{words.held(formatUsd(row.heldNano))}</span>}
@@ -198,5 +205,5 @@ function LimitState({ row, percent }: { row: KeyRow; percent: string }) {
       </span>
     );
   }
-  return <span className="limit-state">{percent}</span>;
+  return <span className="limit-state">{words.near(percent)}</span>;
 }

@@ -41,7 +41,7 @@ export function PricesPage() {
         }
       >
         <p className="intro dim">{words.intro}</p>
-        <div className="table-frame">
+        <div className="table-frame wide-table">
           <table className="table prices">
             <thead>
               <tr>

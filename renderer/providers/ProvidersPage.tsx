@@ -32,7 +32,7 @@ export function ProvidersPage() {
         }
       >
         <p className="intro dim">{words.intro}</p>
-        <div className="table-frame">
+        <div className="table-frame wide-table">
           <table className="table providers">
             <thead>
               <tr>

@@ -113,27 +113,31 @@ function TextSetting({
   };
 
   return (
-    <form className="setting" onSubmit={submitting(save)} noValidate>
+    <form onSubmit={submitting(save)} noValidate>
       <TextInput
         label={label}
         description={hint}
-        inputWrapperOrder={['label', 'input', 'description', 'error']}
         name={field}
         autoComplete="off"
         inputMode={field === 'port' ? 'numeric' : 'text'}
-        className="grow"
         value={typed ?? text}
         error={error}
+        rightSectionWidth={110}
+        rightSection={
+          typed !== null &&
+          typed !== text && (
+            <Button type="submit" size="compact-xs">
+              {strings.common.save}
+            </Button>
+          )
+        }
         onChange={(event) => {
           setTyped(event.currentTarget.value);
           setError(null);
           setDone(false);
         }}
       />
-      <Button type="submit" variant="default" disabled={typed === null || typed === text}>
-        {strings.common.save}
-      </Button>
-      <p className="hint" role="status">
+      <p className="setting-done" role="status">
         {done && saved}
       </p>
     </form>

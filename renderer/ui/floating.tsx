@@ -1,5 +1,4 @@
 /** What floats at a row's control. One for a whole table, since a popover component a row is felt with a thousand rows. */
-import { Portal } from '@mantine/core';
 import {
   useEffect,
   useLayoutEffect,
@@ -96,26 +95,24 @@ export function FloatingMenu({
   };
 
   return (
-    <Portal>
-      <div ref={menu} className="floating menu" role="menu" aria-label={label} onKeyDown={onKeyDown}>
-        {actions.map((action) => (
-          <button
-            key={action.label}
-            type="button"
-            role="menuitem"
-            tabIndex={-1}
-            className={action.danger ? 'danger' : undefined}
-            onClick={() => {
-              onClose(true);
-              action.run();
-            }}
-          >
-            {action.icon}
-            {action.label}
-          </button>
-        ))}
-      </div>
-    </Portal>
+    <div ref={menu} className="floating menu" role="menu" aria-label={label} onKeyDown={onKeyDown}>
+      {actions.map((action) => (
+        <button
+          key={action.label}
+          type="button"
+          role="menuitem"
+          tabIndex={-1}
+          className={action.danger ? 'danger' : undefined}
+          onClick={() => {
+            onClose(true);
+            action.run();
+          }}
+        >
+          {action.icon}
+          {action.label}
+        </button>
+      ))}
+    </div>
   );
 }
 

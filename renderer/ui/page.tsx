@@ -89,19 +89,24 @@ export function Dialog({
   children: ReactNode;
 }) {
   return (
-    <Modal
+    <Modal.Root
       opened
       onClose={onClose}
-      title={title}
       size={size}
       closeOnEscape={!keep}
       // A drag that ends outside, or a slip of the pointer, must not lose what was typed.
       closeOnClickOutside={false}
-      closeButtonProps={{ 'aria-label': strings.common.close }}
-      overlayProps={{ backgroundOpacity: 0.45 }}
     >
-      {children}
-    </Modal>
+      <Modal.Overlay backgroundOpacity={0.45} />
+      <Modal.Content>
+        {/* Not Modal.Header: its <header> would count as a second banner of the page. */}
+        <div className="dialog-head">
+          <Modal.Title>{title}</Modal.Title>
+          <Modal.CloseButton aria-label={strings.common.close} />
+        </div>
+        <Modal.Body>{children}</Modal.Body>
+      </Modal.Content>
+    </Modal.Root>
   );
 }
 
@@ -131,9 +136,10 @@ export function DialogButtons({
 export function FormError({ message }: { message: string | null }) {
   if (message === null) return null;
   return (
-    <Alert color="red" variant="light" role="alert" icon={<IconAlertTriangle />} className="form-error">
+    <p className="warning warning-bad" role="alert">
+      <IconAlertTriangle size={15} />
       {message}
-    </Alert>
+    </p>
   );
 }
 
@@ -233,6 +239,7 @@ export function CopyButton({
   return (
     <Button
       variant={primary ? 'filled' : 'default'}
+      {...(primary ? { 'data-autofocus': true } : {})}
       leftSection={copied ? <IconCheck size={15} /> : <IconCopy size={15} />}
       onClick={() => {
         copy(text);
