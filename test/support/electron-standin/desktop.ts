@@ -59,11 +59,15 @@ export interface DesktopOptions {
   dataDir: string;
   args?: string[];
   env?: Record<string, string>;
+  /** The built main process; the one of this checkout where nothing else is said. */
+  program?: string;
 }
 
-export function startDesktop({ browser, dataDir, args = [], env = {} }: DesktopOptions): Desktop {
-  const program = path.join(projectRoot, 'dist', 'main.js');
-  if (!existsSync(program)) throw new Error('dist/main.js is missing: run `npm run build` first');
+const builtProgram = path.join(projectRoot, 'dist', 'main.js');
+
+export function startDesktop(options: DesktopOptions): Desktop {
+  const { browser, dataDir, args = [], env = {}, program = builtProgram } = options;
+  if (!existsSync(program)) throw new Error(`${program} is missing: run \`npm run build\` first`);
   const pagesBefore = new Set(browser.context.pages());
   const child = fork(program, ['--data-dir', dataDir, ...args], {
     execArgv: ['--import', path.join(import.meta.dirname, 'register.ts')],
