@@ -56,6 +56,8 @@ function openDatabase(dataDir: string, lock: Connection): Store {
     db.pragma('synchronous = NORMAL');
     db.pragma('foreign_keys = ON');
     migrate(db, path);
+    // SQLite opens a file it may not write without a word, and only a write tells: better here than at a request.
+    db.pragma(`user_version = ${newestVersion()}`);
   } catch (cause) {
     db?.close();
     if (cause instanceof DataFolderError) throw cause;
