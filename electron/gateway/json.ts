@@ -66,14 +66,6 @@ export function scanObject(bytes: Buffer): JsonObject | null {
   };
 }
 
-/** How often `text` stands in the bytes of these fields. */
-export function countText(fields: JsonFields, text: string): number {
-  const bytes = withoutEscapes(fields.bytes) ?? fields.bytes;
-  let count = 0;
-  for (let at = bytes.indexOf(text); at !== NONE; at = bytes.indexOf(text, at + text.length)) count++;
-  return count;
-}
-
 /**
  * `bytes` with the edits made and every other byte as it was. A value on the way that is no object is replaced by one;
  * a missing field is added at the end of its object; where a name is repeated every one of its values is set, so that

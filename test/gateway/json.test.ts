@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { applyEdits, countText, scanObject, type JsonEdit } from '../../electron/gateway/json.ts';
+import { applyEdits, scanObject, type JsonEdit } from '../../electron/gateway/json.ts';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
@@ -107,7 +107,6 @@ describe('scanObject', () => {
     const fields = scan('{"content":[{"cache_contro\\u006c":{"ttl":"1h"}}],"b":"cache_control"}');
     expect(fields?.contains('"cache_control"')).toBe(true);
     expect(fields?.contains('"prompt"')).toBe(false);
-    expect(fields && countText(fields, 'cache_control')).toBe(2);
   });
 
   it('is not brought down by depth', () => {

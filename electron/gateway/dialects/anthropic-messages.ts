@@ -1,5 +1,5 @@
 /** Anthropic Messages. */
-import { countText, type JsonEdit, type JsonFields } from '../json.ts';
+import type { JsonEdit, JsonFields } from '../json.ts';
 import type {
   AnswerFacts,
   AnswerReader,
@@ -16,6 +16,7 @@ import {
   count,
   emptyFacts,
   isRecord,
+  objectsIn,
   parseEvent,
   readReportedCost,
   record,
@@ -73,13 +74,23 @@ function read(body: JsonFields): RequestFacts {
   };
 }
 
-/** Tokens of what the body only points at, or shows in fewer bytes than tokens: a page of a PDF is also an image. */
+/**
+ * Tokens of what the body only points at, or shows in fewer bytes than tokens. The messages are parsed only where one
+ * of the words stands in the body at all, which a tool's schema can bring about too.
+ */
 function attachmentTokens(body: JsonFields): number {
-  const unbounded = ['"application/pdf"', '"file_id"', '"container_upload"'].some((sign) =>
-    body.contains(sign),
-  );
-  const linked = body.contains('"document"') && body.contains('"url"');
-  return unbounded || linked ? CONTEXT_TOKENS : countText(body, '"image"') * IMAGE_TOKENS;
+  if (!['"image"', '"document"', '"container_upload"'].some((sign) => body.contains(sign))) return 0;
+  let tokens = 0;
+  for (const block of objectsIn([body.get('messages'), body.get('system')])) {
+    const source = record(block['source']);
+    if (block['type'] === 'image') tokens += IMAGE_TOKENS;
+    else if (block['type'] === 'container_upload') tokens += CONTEXT_TOKENS;
+    // A page of a PDF is text and an image; plain text has at most a token a byte.
+    else if (block['type'] === 'document' && source['type'] !== 'text' && source['type'] !== 'content') {
+      tokens += CONTEXT_TOKENS;
+    }
+  }
+  return tokens;
 }
 
 function toolTokens(tools: readonly JsonRecord[], body: JsonFields): number {
@@ -211,8 +222,10 @@ class MessagesReader implements AnswerReader {
 
   #merge(reported: unknown): void {
     if (!isRecord(reported)) return;
-    // A count that is null or missing in a later event means no news.
-    const news = Object.entries(reported).filter(([, value]) => value !== null);
+    // A count that is null, missing, or 0 in a later event means no news: counts only grow.
+    const news = Object.entries(reported).filter(
+      ([name, value]) => value !== null && (value !== 0 || !this.#usage[name]),
+    );
     this.#usage = { ...this.#usage, ...Object.fromEntries(news) };
     const usage = this.#usage;
     const { facts } = this;

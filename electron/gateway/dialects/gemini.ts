@@ -1,5 +1,5 @@
 /** Gemini generateContent and embedContent, of the Gemini API and of Vertex AI. */
-import { countText, type JsonEdit, type JsonFields } from '../json.ts';
+import type { JsonEdit, JsonFields } from '../json.ts';
 import type {
   AnswerFacts,
   AnswerReader,
@@ -17,6 +17,7 @@ import {
   count,
   emptyFacts,
   isRecord,
+  objectsIn,
   parseEvent,
   readReportedCost,
   record,
@@ -90,13 +91,28 @@ function readEmbed(body: JsonFields, path: { model: string | null; stream: boole
   };
 }
 
-const has = (body: JsonFields, ...names: string[]) => names.some((name) => body.contains(`"${name}"`));
-
-/** Tokens of what the body only points at, or shows in fewer bytes than tokens. */
+/**
+ * Tokens of what the body only points at, or shows in fewer bytes than tokens. The contents are parsed only where one
+ * of the words stands in the body at all.
+ */
 function attachmentTokens(body: JsonFields): number {
-  if (has(body, 'fileData', 'file_data', 'cachedContent', 'cached_content')) return CONTEXT_TOKENS;
-  const inline = countText(body, '"inlineData"') + countText(body, '"inline_data"');
-  return inline * IMAGE_TOKENS + (has(body, 'application/pdf') ? PDF_TOKENS : 0);
+  if ((body.get('cachedContent') ?? body.get('cached_content') ?? null) !== null) return CONTEXT_TOKENS;
+  if (!['fileData', 'file_data', 'inlineData', 'inline_data'].some((name) => body.contains(`"${name}"`)))
+    return 0;
+  let tokens = 0;
+  for (const part of objectsIn(
+    ['contents', 'content', 'requests', 'systemInstruction'].map((name) => body.get(name)),
+  )) {
+    const inline = record(part['inlineData'] ?? part['inline_data']);
+    const linked = record(part['fileData'] ?? part['file_data']);
+    const type =
+      text(inline['mimeType'] ?? inline['mime_type'] ?? linked['mimeType'] ?? linked['mime_type']) ?? '';
+    if (Object.keys(inline).length > 0) tokens += type === 'application/pdf' ? PDF_TOKENS : IMAGE_TOKENS;
+    // A film by its address can be as long as the model takes.
+    else if (Object.keys(linked).length > 0)
+      tokens += type.startsWith('image/') ? IMAGE_TOKENS : CONTEXT_TOKENS;
+  }
+  return Math.min(tokens, CONTEXT_TOKENS);
 }
 
 function toolTokens(tools: readonly JsonRecord[]): number {

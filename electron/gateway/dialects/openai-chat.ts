@@ -143,7 +143,7 @@ class ChatReader implements AnswerReader {
 
     // Groq repeats the usage under a name of its own, and gives it there alone where the client did not ask for it.
     const usage = isRecord(chunk['usage']) ? chunk['usage'] : record(chunk['x_groq'])['usage'];
-    const isUsageAlone = Array.isArray(chunk['choices']) && choices.length === 0 && isRecord(usage);
+    const isUsageAlone = choices.length === 0 && isRecord(usage) && !isRecord(chunk['error']);
     if (isRecord(usage)) {
       this.#usage(usage);
       this.facts.usageIsFinal = this.finished || isUsageAlone;

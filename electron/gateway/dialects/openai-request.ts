@@ -1,7 +1,7 @@
 /** What requests of the OpenAI protocols have in common: numbers of any type, tools, and what their input may hide. */
-import { countText, type JsonFields } from '../json.ts';
+import type { JsonFields } from '../json.ts';
 import type { RequestFacts } from './dialect.ts';
-import { count, isRecord, text } from './usage.ts';
+import { count, isRecord, objectsIn, text } from './usage.ts';
 
 /** The largest context window of an OpenAI model (GPT-5.4 and later, platform.openai.com/docs/models). */
 export const CONTEXT_TOKENS = 1_050_000;
@@ -45,13 +45,27 @@ export function commonFacts(body: JsonFields): RequestFacts {
   };
 }
 
-/** Tokens of what the body only points at, or shows in fewer bytes than tokens; never more than a context window. */
+/**
+ * Tokens of what the body only points at, or shows in fewer bytes than tokens; never more than a context window. The
+ * input is parsed only where one of the words stands in the body at all, which a tool's schema can bring about too.
+ */
 export function attachmentTokens(body: JsonFields, model: string | null): number {
-  if (body.contains('"file_id"') || body.contains('"file_url"') || body.contains('"file_data"'))
-    return CONTEXT_TOKENS;
-  const images = countText(body, '"image_url"') + countText(body, '"input_image"');
-  const each = model?.includes('gpt-4o-mini') === true ? IMAGE_TOKENS_4O_MINI : IMAGE_TOKENS;
-  return Math.min(images * each, CONTEXT_TOKENS);
+  if (
+    !['"image_url"', '"input_image"', '"file"', '"input_file"', '"item_reference"'].some((sign) =>
+      body.contains(sign),
+    )
+  ) {
+    return 0;
+  }
+  const imageTokens = model?.includes('gpt-4o-mini') === true ? IMAGE_TOKENS_4O_MINI : IMAGE_TOKENS;
+  let tokens = 0;
+  for (const part of objectsIn([body.get('messages'), body.get('input')])) {
+    if (part['type'] === 'image_url' || part['type'] === 'input_image') tokens += imageTokens;
+    // A page of a file is text and an image; stored items are input as long as they were.
+    else if (['file', 'input_file', 'item_reference'].includes(String(part['type'])))
+      tokens += CONTEXT_TOKENS;
+  }
+  return Math.min(tokens, CONTEXT_TOKENS);
 }
 
 /** Searches that the hosted tools of a request allow, and the input they and the other hosted tools can add. */

@@ -40,9 +40,9 @@ function read(body: JsonFields): RequestFacts {
   const facts = commonFacts(body);
   const tools = hostedTools(body);
   // Stored input is billed like sent input, and can be as long as the model takes.
-  const stored =
-    ['previous_response_id', 'conversation', 'prompt'].some((name) => (body.get(name) ?? null) !== null) ||
-    body.contains('"item_reference"');
+  const stored = ['previous_response_id', 'conversation', 'prompt'].some(
+    (name) => (body.get(name) ?? null) !== null,
+  );
   const extra = stored ? CONTEXT_TOKENS : attachmentTokens(body, facts.model) + tools.inputTokens;
   return {
     ...facts,

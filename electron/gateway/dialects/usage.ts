@@ -19,6 +19,17 @@ export function records(value: unknown): JsonRecord[] {
   return Array.isArray(value) ? value.filter(isRecord) : [];
 }
 
+/** Every object in a value, at any depth; without recursion, for the depth is the client's to choose. */
+export function* objectsIn(value: unknown): Generator<JsonRecord> {
+  const left = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next !== 'object' || next === null) continue;
+    if (isRecord(next)) yield next;
+    for (const inner of Object.values(next)) if (typeof inner === 'object') left.push(inner);
+  }
+}
+
 /** A count of tokens; undefined where the provider gave none, which is not the same as 0. */
 export function count(value: unknown): number | undefined {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return undefined;

@@ -301,7 +301,12 @@ describe('a Messages request', () => {
     expect(ask({ type: 'text', text: 'a' })).toBe(0);
     expect(ask(image, image)).toBe(2 * 4_784);
     expect(ask({ type: 'document', source: { type: 'url', url: 'https://x/y.pdf' } })).toBe(1_000_000);
-    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(1_000_000);
+    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(4_784);
+    expect(ask({ type: 'document', source: { type: 'text', data: 'a' } })).toBe(0);
+    const schema = { properties: { type: { enum: ['image', 'document'] } } };
+    expect(
+      asked(messages, { model: 'c', tools: [{ name: 'f', input_schema: schema }] }).extraInputTokens,
+    ).toBe(3_000);
     const tools = [{ type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 2, max_content_tokens: 5_000 }];
     expect(asked(messages, { model: 'c', tools }).extraInputTokens).toBe(13_000);
   });

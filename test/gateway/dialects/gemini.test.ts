@@ -207,6 +207,12 @@ describe('a Gemini request', () => {
       4_128,
     );
     expect(ask({ contents: [{ parts: [{ file_data: { file_uri: 'https://x' } }] }] })).toBe(1_048_576);
+    expect(
+      ask({ contents: [{ parts: [{ fileData: { mimeType: 'image/png', fileUri: 'https://x' } }] }] }),
+    ).toBe(4_128);
+    expect(
+      ask({ contents: [{ parts: [{ inlineData: { mimeType: 'application/pdf', data: 'AA' } }] }] }),
+    ).toBe(258_000);
     expect(ask({ cachedContent: 'cachedContents/1' })).toBe(1_048_576);
     expect(ask({ tools: [{ urlContext: {} }] })).toBe(1_048_576);
     expect(ask({ tools: [{ function_declarations: [] }] })).toBe(0);

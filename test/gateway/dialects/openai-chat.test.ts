@@ -36,8 +36,10 @@ describe('a chat stream', () => {
       { ...finish, usage: counts }, // usage in the last chunk of content: DeepSeek, Mistral, Groq
       { choices: [], obfuscation: 'x' },
       usageAlone,
+      { usage: counts },
+      { error: { message: 'no' }, usage: counts },
     ].map((chunk) => reader.event(JSON.stringify(chunk), undefined));
-    expect(verdicts).toEqual(['pass', 'pass', 'pass', 'pass', 'pass', 'hide']);
+    expect(verdicts).toEqual(['pass', 'pass', 'pass', 'pass', 'pass', 'hide', 'hide', 'pass']);
   });
 
   it('takes the last usage where every chunk has one, as final only at the end', () => {
@@ -78,7 +80,7 @@ describe('a chat stream', () => {
       'null',
       '{"choices":7}',
       '{"choices":[null,3],"usage":"x"}',
-      '{"usage":{"prompt_tokens":-1}}',
+      '{"choices":[{}],"usage":{"prompt_tokens":-1}}',
     ]) {
       expect(reader.event(data, 'odd')).toBe('pass');
     }
@@ -268,9 +270,13 @@ describe('a chat request', () => {
     const image = { type: 'image_url', image_url: { url: 'https://x/y.png' } };
     const ask = (content: unknown[], model = 'gpt-5') =>
       asked(chat, { model, messages: [{ role: 'user', content }] }).extraInputTokens;
-    expect(ask([{ type: 'text', text: 'an "image_url" in a text' }])).toBe(0);
-    expect(ask([image])).toBe(24_000);
-    expect(ask([image], 'gpt-4o-mini')).toBeGreaterThanOrEqual(48_169);
+    expect(ask([{ type: 'text', text: 'an "image_url" in a text, or "file"' }])).toBe(0);
+    expect(ask([image, image])).toBe(24_000);
+    expect(ask([image], 'gpt-4o-mini')).toBe(48_169);
+    expect(
+      asked(chat, { model: 'm', tools: [{ parameters: { image_url: {}, enum: ['file', 'image_url'] } }] })
+        .extraInputTokens,
+    ).toBe(0);
     expect(ask([{ type: 'file', file: { file_id: 'f' } }])).toBe(1_050_000);
   });
 

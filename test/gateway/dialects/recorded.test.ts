@@ -68,7 +68,11 @@ function readFacts(facts: AnswerFacts) {
     serviceTier: facts.serviceTier,
     usage: usage && Object.fromEntries(classes.map(([name]) => [name, usage[name]])),
     webSearches: usage?.webSearches ?? 0,
-    extraPasses: facts.extraPasses.map(({ model, usage }) => [model, usage.inputTokens, usage.outputTokens]),
+    extraPasses: facts.extraPasses.map((pass) => [
+      pass.model,
+      pass.usage.inputTokens,
+      pass.usage.outputTokens,
+    ]),
     reportedCostNano: facts.reportedCostNano,
   };
 }
