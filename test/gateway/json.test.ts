@@ -115,6 +115,21 @@ describe('scanObject', () => {
     expect(scan(`{"a":${'['.repeat(1_000_000)}`)).toBeNull();
   });
 
+  it('finds the end of long strings, whatever they hold', () => {
+    const long = fc.array(fc.constantFrom('"', '\\', '\\"', 'x'.repeat(127), 'x'.repeat(300), '}', 'é'), {
+      maxLength: 30,
+    });
+    fc.assert(
+      fc.property(long, (parts) => {
+        const json = { a: parts.join(''), b: [parts.join('')], z: 1 };
+        const fields = scan(JSON.stringify(json));
+        expect([fields?.get('a'), fields?.get('b'), fields?.get('z')]).toEqual([json.a, json.b, 1]);
+        expect(scan(JSON.stringify(json).slice(0, -7))).toBeNull();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('takes time in proportion to the body', () => {
     const took = (size: number) => {
       const body = Buffer.from(
