@@ -144,19 +144,21 @@ async function bundle({ entry, output, format }: { entry: string; output: string
       target: 'node24',
       // Kept readable: a stack trace of an installed app should say where it happened.
       minify: false,
+      // Whoever is given the bundle is given the terms of what is in it.
+      license: format === 'es' && { fileName: `${output}.licenses.md` },
       write: false,
       rolldownOptions: { output: { format, codeSplitting: false, entryFileNames: output } },
     },
   });
-  const outputs = Array.isArray(result) ? result : [result];
-  const chunk = outputs
-    .flatMap((one) => ('output' in one ? one.output : []))
-    .find((one) => one.type === 'chunk');
-  if (!chunk) throw new Error(`the bundler gave nothing for ${entry}`);
-  // Written beside and renamed, so that a process that starts right now reads the old file or the new one.
-  const file = path.join(distFolder, output);
-  writeFileSync(`${file}.new`, chunk.code);
-  renameSync(`${file}.new`, file);
+  const outputs = (Array.isArray(result) ? result : [result]).flatMap((one) =>
+    'output' in one ? one.output : [],
+  );
+  for (const one of outputs) {
+    // Written beside and renamed, so that a process that starts right now reads the old file or the new one.
+    const file = path.join(distFolder, one.fileName);
+    writeFileSync(`${file}.new`, one.type === 'chunk' ? one.code : one.source);
+    renameSync(`${file}.new`, file);
+  }
 }
 
 async function buildRenderer(): Promise<void> {
@@ -168,7 +170,7 @@ async function buildRenderer(): Promise<void> {
     configFile: path.join(projectRoot, 'renderer', 'vite.config.ts'),
     root: path.join(projectRoot, 'renderer'),
     logLevel: 'warn',
-    build: { outDir: next, emptyOutDir: true },
+    build: { outDir: next, emptyOutDir: true, license: { fileName: 'licenses.md' } },
   });
   rmSync(old, { recursive: true, force: true });
   if (existsSync(built)) renameSync(built, old);

@@ -242,7 +242,7 @@ describe('the app', () => {
     quit(desktop);
     expect(await desktop.ended()).toBe(0);
     await expect.poll(() => page.isClosed()).toBe(true);
-    await expect(fetch(status.value.gatewayUrl)).rejects.toThrow();
+    await expect(fetch(status.value.gatewayUrl)).rejects.toThrow('fetch failed');
     // SQLite removes its log when the last connection is closed in order.
     expect(existsSync(path.join(dataDir, 'faregate.db-wal'))).toBe(false);
   });

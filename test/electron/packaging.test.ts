@@ -35,6 +35,7 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
       'dist/icons/trayTemplate.png',
       'dist/icons/trayTemplate@2x.png',
       'dist/main.js',
+      'dist/main.js.licenses.md',
       'dist/preload.cjs',
       'package.json',
     ]);

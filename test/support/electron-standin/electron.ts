@@ -96,11 +96,13 @@ class App extends EventEmitter {
   }
   exit(code = 0): void {
     this.emit('quit', {}, code);
-    // Both messages have to be out before the process is gone.
-    void this.#handingOver.then(() => {
-      if (process.send) process.send({ what: 'quit', code } satisfies FromApp, () => process.exit(code));
-      else process.exit(code);
-    });
+    void this.#exit(code);
+  }
+  /** Both messages have to be out before the process is gone. */
+  async #exit(code: number): Promise<void> {
+    await this.#handingOver;
+    if (process.send) process.send({ what: 'quit', code } satisfies FromApp, () => process.exit(code));
+    else process.exit(code);
   }
 }
 export const app = new App();
@@ -246,12 +248,12 @@ export const Menu = {
   buildFromTemplate: (items: MenuItem[]) => ({ items }),
 };
 
-let tray: Tray | undefined;
+const trays = new Set<Tray>();
 export class Tray extends EventEmitter {
   items: MenuItem[] = [];
   constructor(image: { file: string }) {
     super();
-    tray = this;
+    trays.add(this);
     record({ what: 'tray', image: path.basename(image.file), imageExists: existsSync(image.file) });
   }
   setToolTip = () => undefined;
@@ -259,7 +261,7 @@ export class Tray extends EventEmitter {
     this.items = menu.items;
     record({ what: 'tray-menu', labels: menu.items.flatMap(({ label }) => label ?? []) });
   }
-  destroy = () => undefined;
+  destroy = () => void trays.delete(this);
 }
 export const nativeImage = { createFromPath: (file: string) => ({ file }) };
 
@@ -307,10 +309,10 @@ function obey(command: Command): void {
       window?.close();
       return;
     case 'click-tray':
-      tray?.emit('click');
+      for (const tray of trays) tray.emit('click');
       return;
     case 'choose-tray-item':
-      tray?.items.find(({ label }) => label === command.label)?.click?.();
+      for (const { items } of trays) items.find(({ label }) => label === command.label)?.click?.();
       return;
     case 'quit':
       app.quit();
