@@ -23,7 +23,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expect(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
       await expectAccessible(page, 'API keys, first start');
       await page.getByRole('link', { name: 'Providers' }).click();
-      await expect(page.getByRole('heading', { name: 'Providers' })).toBeVisible();
+      await expect(page.getByRole('heading', { name: 'Providers', exact: true })).toBeVisible();
       await expectAccessible(page, 'providers, first start');
     });
 

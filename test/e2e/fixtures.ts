@@ -60,5 +60,5 @@ export async function cell(page: Page, row: Locator, heading: string): Promise<L
   const headings = await page.getByRole('columnheader').allInnerTexts();
   const index = headings.findIndex((text) => text.trim() === heading);
   expect(index, `a column "${heading}" among ${headings.join(', ')}`).toBeGreaterThanOrEqual(0);
-  return row.getByRole('cell').nth(index);
+  return row.getByRole('cell').or(row.getByRole('rowheader')).nth(index);
 }

@@ -19,18 +19,17 @@ const prompt = 'Say hello.';
 async function addProvider(page: Page, kind: string, baseUrl: string): Promise<void> {
   await page.getByRole('button', { name: 'Add provider' }).first().click();
   const dialog = page.getByRole('dialog', { name: 'Add provider' });
-  await dialog.getByRole('combobox', { name: 'Provider' }).click();
-  await page.getByRole('option', { name: kind, exact: true }).click();
+  await dialog.getByRole('combobox', { name: 'Provider' }).selectOption({ label: kind });
   await dialog.getByLabel('Base URL').fill(baseUrl);
   await dialog.getByLabel('Credential').fill('sk-wrong');
   await dialog.getByRole('button', { name: 'Test', exact: true }).click();
   await expect(dialog.getByText(/Incorrect API key|refused|401/)).toBeVisible();
   await dialog.getByLabel('Credential').fill(upstreamCredential);
   await dialog.getByRole('button', { name: 'Test', exact: true }).click();
-  await expect(dialog.getByText(/OK: \d+ models/)).toBeVisible();
+  await expect(dialog.getByText(/\d+ models/)).toBeVisible();
   await dialog.getByRole('button', { name: 'Add provider' }).click();
   await expect(dialog).toBeHidden();
-  await expect(page.getByRole('cell', { name: baseUrl })).toBeVisible();
+  await expect(keyRow(page, kind)).toContainText(baseUrl);
 }
 
 test('from the first start to a limit that is reached, raised and kept', async ({
@@ -55,7 +54,7 @@ test('from the first start to a limit that is reached, raised and kept', async (
     await page.getByRole('link', { name: 'Providers' }).click();
     await addProvider(page, 'OpenAI', `${upstream.url}/v1`);
     await addProvider(page, 'Anthropic', `${upstream.url}/v1`);
-    await addProvider(page, 'Gemini', `${upstream.url}/v1beta`);
+    await addProvider(page, 'Google Gemini', `${upstream.url}/v1beta`);
     expect(await page.content()).not.toContain(upstreamCredential);
   });
 
@@ -219,6 +218,6 @@ test('from the first start to a limit that is reached, raised and kept', async (
 
 /** The output bound of a request in any of the dialects. */
 function allowedOutput(body: unknown): number {
-  const { max_completion_tokens, max_tokens, max_output_tokens, generationConfig } = Bounds.parse(body);
+  const { max_completion_tokens, max_tokens, max_output_tokens, generationConfig } = Bounds.parse(body ?? {});
   return max_completion_tokens ?? max_tokens ?? max_output_tokens ?? generationConfig?.maxOutputTokens ?? 5;
 }

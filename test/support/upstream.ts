@@ -91,8 +91,12 @@ export async function startUpstream(options: { credential?: string } = {}): Prom
   let tokensOf: (request: UpstreamRequest) => AnswerTokens = () => ordinary;
 
   const server = createServer((incoming, response) => {
-    // A caller that goes away in the middle is a case under test, not a fault of this server.
-    void handle(incoming, response).catch(() => response.destroy());
+    void handle(incoming, response).catch((error: unknown) => {
+      // A caller that goes away in the middle is a case under test; anything else is a mistake in the test's script.
+      if (!response.destroyed && !incoming.destroyed)
+        console.error('The script of the upstream failed:', error);
+      response.destroy();
+    });
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
