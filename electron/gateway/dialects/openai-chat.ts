@@ -129,7 +129,7 @@ class ChatReader implements AnswerReader {
     this.#hideUsage = options.hideUsage;
   }
 
-  event(data: string): EventVerdict {
+  event(data: string, type: string | undefined): EventVerdict {
     if (data.trimEnd() === '[DONE]') {
       this.finished = true;
       this.facts.usageIsFinal = this.facts.usage !== null;
@@ -138,11 +138,11 @@ class ChatReader implements AnswerReader {
     const chunk = parseEvent(data);
     if (chunk === null) return 'pass';
     this.#head(chunk);
+    if (type === 'error') this.#fail();
     const choices = records(chunk['choices']);
     for (const choice of choices) this.#choice(choice);
 
-    // Groq repeats the usage under a name of its own, and gives it there alone where the client did not ask for it.
-    const usage = isRecord(chunk['usage']) ? chunk['usage'] : record(chunk['x_groq'])['usage'];
+    const usage = chunkUsage(chunk, choices);
     const isUsageAlone = choices.length === 0 && isRecord(usage) && !isRecord(chunk['error']);
     if (isRecord(usage)) {
       this.#usage(usage);
@@ -178,16 +178,19 @@ class ChatReader implements AnswerReader {
   #head(chunk: JsonRecord): void {
     this.facts.model = text(chunk['model']) ?? this.facts.model;
     this.facts.serviceTier = text(chunk['service_tier']) ?? this.facts.serviceTier;
-    // An error inside a successful stream ends it; most providers send no [DONE] behind it.
-    if (isRecord(chunk['error']) || text(chunk['error']) !== null) {
-      this.facts.failed = true;
-      this.finished = true;
-    }
+    if (isRecord(chunk['error']) || text(chunk['error']) !== null) this.#fail();
+  }
+
+  /** An error inside a successful stream ends it; most providers send no [DONE] behind it. */
+  #fail(): void {
+    this.facts.failed = true;
+    this.finished = true;
   }
 
   #choice(choice: JsonRecord): void {
     const delta = record(choice['delta']);
-    let seen = chars(choice['text']) + chars(delta['content']) + chars(delta['refusal']);
+    // Mistral's thinking models send the content in parts.
+    let seen = chars(choice['text']) + textLength(delta['content']) + chars(delta['refusal']);
     // The same thinking under the names of vLLM and DeepSeek, of Groq and OpenRouter; never both are counted.
     seen += chars(delta['reasoning_content']) || chars(delta['reasoning']);
     seen += chars(record(delta['function_call'])['arguments']) + chars(record(delta['audio'])['transcript']);
@@ -200,10 +203,22 @@ class ChatReader implements AnswerReader {
   }
 
   #usage(usage: JsonRecord): void {
+    const reported = chatUsage(usage, this.#vendor, this.facts.model);
+    // A last chunk of zeros takes nothing back.
+    if (this.facts.usage !== null && reported.inputTokens + reported.outputTokens === 0) return;
     readReportedCost(this.facts, usage);
     const webSearches = searchesUncounted(this.facts.model) + gatewaySearches(this.facts, usage);
-    this.facts.usage = { ...chatUsage(usage, this.#vendor, this.facts.model), webSearches };
+    this.facts.usage = { ...reported, webSearches };
   }
+}
+
+/**
+ * The usage a chunk carries. Groq has it under a name of its own as well, and there alone where the client did not ask
+ * for it; Moonshot puts it into the choice.
+ */
+function chunkUsage(chunk: JsonRecord, choices: readonly JsonRecord[]): unknown {
+  if (isRecord(chunk['usage'])) return chunk['usage'];
+  return record(chunk['x_groq'])['usage'] ?? choices.find((choice) => isRecord(choice['usage']))?.['usage'];
 }
 
 /**

@@ -73,6 +73,8 @@ const lastEvents: ReadonlySet<string> = new Set([
   'response.incomplete',
   'response.failed',
   'response.cancelled',
+  // OpenRouter, while its Responses were in beta.
+  'response.done',
 ]);
 
 class ResponsesReader implements AnswerReader {
@@ -97,7 +99,7 @@ class ResponsesReader implements AnswerReader {
       if (isSearch(record(event['item']))) this.#searchesSeen++;
       return 'pass';
     }
-    if (name === 'error') {
+    if (name === 'error' || (name === '' && isRecord(event['error']))) {
       this.facts.failed = true;
       this.finished = true;
       return 'pass';

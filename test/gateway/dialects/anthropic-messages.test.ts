@@ -106,6 +106,15 @@ describe('a Messages stream', () => {
     expect(facts.usage).toEqual(usage({ inputTokens: 20, outputTokens: 9, webSearches: 2 }));
   });
 
+  it('loses nothing to a later 0, and takes a later count of the input', () => {
+    const later = delta({ input_tokens: 0, cache_read_input_tokens: 30, output_tokens: 9 });
+    const { facts } = stream(messages, [
+      start({ input_tokens: 20, cache_read_input_tokens: 0, output_tokens: 1 }),
+      later,
+    ]);
+    expect(facts.usage).toEqual(usage({ inputTokens: 50, cachedInputTokens: 30, outputTokens: 9 }));
+  });
+
   it('begins its account anew with a second message', () => {
     const reader = stream(messages, [
       start({ input_tokens: 699, cache_creation: { ephemeral_1h_input_tokens: 5 }, output_tokens: 5 }),

@@ -58,6 +58,25 @@ describe('a chat stream', () => {
     expect([facts.usage?.inputTokens, facts.usageIsFinal]).toEqual([10, true]);
   });
 
+  it('reads the usage that Moonshot puts into the choice', () => {
+    const { facts } = stream(chat, [
+      { choices: [{ delta: {}, finish_reason: 'stop', usage: counts }] },
+      '[DONE]',
+    ]);
+    expect(facts.usage?.outputTokens).toBe(5);
+  });
+
+  it('loses nothing to a last chunk of zeros', () => {
+    const zeros = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+    expect(
+      stream(chat, [
+        { ...finish, usage: counts },
+        { choices: [], usage: zeros },
+      ]).facts.usage?.inputTokens,
+    ).toBe(10);
+    expect(stream(chat, [{ choices: [], usage: zeros }]).facts.usage).toEqual(usage({}));
+  });
+
   it('counts characters of text, thinking and tool arguments, each once', () => {
     const { facts } = stream(chat, [
       { choices: [{ delta: { content: 'four', reasoning: 'ab', reasoning_content: 'ab' } }] },
@@ -69,6 +88,9 @@ describe('a chat stream', () => {
   it('has failed, and ended, with an error inside it', () => {
     const reader = stream(chat, [delta('a'), { error: { message: 'no' } }]);
     expect([reader.facts.failed, reader.finished, reader.facts.usageIsFinal]).toEqual([true, true, false]);
+    const named = readerOf(chat);
+    named.event('{"message":"no"}', 'error');
+    expect([named.facts.failed, named.finished]).toEqual([true, true]);
   });
 
   it('passes what it cannot read', () => {
