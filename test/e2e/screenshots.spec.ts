@@ -1,5 +1,6 @@
 /** The README's pictures, made from a running gateway so that they cannot show what is not there. */
 import { join } from 'node:path';
+import { NANO_PER_USD } from '#shared/money.ts';
 import { addProvider } from '../support/gateway.ts';
 import { expect, test, upstreamCredential } from './fixtures.ts';
 
@@ -7,7 +8,7 @@ const kept = process.env['UPDATE_SCREENSHOTS'] === '1';
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test.describe(colorScheme, () => {
-    test.use({ colorScheme, viewport: { width: 1280, height: 620 } });
+    test.use({ colorScheme, viewport: { width: 1280, height: 450 } });
 
     test(`the API keys page in use (${colorScheme})`, async ({
       gateway,
@@ -23,12 +24,16 @@ for (const colorScheme of ['light', 'dark'] as const) {
       ][] = [
         ['claude-code', 50, 10, 812_000],
         ['codex', 25, null, 2_210_000],
-        ['nightly-eval', 5, null, 500_000],
+        ['nightly-eval', 5, null, 499_500],
         ['editor', null, null, 64_300],
         ['scripts', 2, null, 40_100],
       ];
       for (const [name, limitUsd, perDayUsd, outputTokens] of usages) {
-        const { key, secret } = await gateway.call('keys.create', { name });
+        const { secret } = await gateway.call('keys.create', {
+          name,
+          limitNano: limitUsd === null ? null : limitUsd * NANO_PER_USD,
+          recurring: perDayUsd === null ? null : { amountNano: perDayUsd * NANO_PER_USD, every: 'day' },
+        });
         upstream.answers({ inputTokens: 2000, outputTokens, text: 'Hello.' });
         const response = await fetch(`${gateway.url}/v1/chat/completions`, {
           method: 'POST',
@@ -37,10 +42,6 @@ for (const colorScheme of ['light', 'dark'] as const) {
         });
         expect(response.status).toBe(200);
         await response.text();
-        const limitNano = limitUsd === null ? null : limitUsd * 1_000_000_000;
-        const recurring =
-          perDayUsd === null ? null : { amountNano: perDayUsd * 1_000_000_000, every: 'day' as const };
-        await gateway.call('keys.setLimit', { id: key.id, limitNano, recurring });
       }
 
       await page.reload();
