@@ -284,14 +284,18 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     } catch (cause) {
       unwritten.push({ hold: held, outcome, settledAt });
       setFault(describeWriteFailure(cause));
+      return;
     }
+    listener.freed(held.keyId);
   }
 
   function retry(): void {
+    const freed = new Set<string>();
     try {
       for (let next = unwritten[0]; next !== undefined; next = unwritten[0]) {
         commitSettlement(next.hold, next.outcome, next.settledAt);
         unwritten.shift();
+        freed.add(next.hold.keyId);
       }
       // A write that works is the proof, and an empty transaction is none: this one rewrites the file's first page.
       if (fault !== null) store.write(() => db.pragma(`user_version = ${newestVersion()}`));
@@ -299,6 +303,8 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     } catch (cause) {
       setFault(describeWriteFailure(cause));
     }
+    // Last: whoever waits asks for money at once, and must find nothing half done.
+    for (const keyId of freed) listener.freed(keyId);
   }
 
   function commitSettlement(held: Hold, outcome: Outcome, settledAt: number): void {
@@ -368,7 +374,6 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     period.add(row.at, credits + own);
     listener.changed(held.keyId);
     listener.settled(toRequestRow(row));
-    listener.freed(held.keyId);
   }
 
   function setLimits(keyId: string, next: Limits): void {
@@ -380,7 +385,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         ? null
         : samePeriod && account.window
           ? account.window
-          : { ...windowAt(now(), next.recurring.every), usedNano: 0 };
+          : { ...windowAt(now(), next.recurring.every), start: now(), usedNano: 0 };
     store.write(() =>
       sql.setLimits.run({
         id: keyId,
@@ -525,7 +530,11 @@ function toAccount(record: KeyRecord, at: number): Account {
     lastUsedAt: record.last_used_at,
     limitNano: record.limit_nano,
     recurring,
-    window: window && { ...window, usedNano: sameWindow ? record.window_used_nano : 0 },
+    window:
+      window &&
+      (sameWindow
+        ? { start: record.window_start ?? window.start, end: window.end, usedNano: record.window_used_nano }
+        : { ...window, usedNano: 0 }),
   };
 }
 

@@ -11,6 +11,7 @@ export interface Limits {
 
 /** The current window of a recurring limit. Times in milliseconds; `end` is the first instant of the next window. */
 export interface Window {
+  /** From when on it counts: where it begins, or when the limit was set within it. */
   start: number;
   end: number;
   usedNano: Nano;
