@@ -6,12 +6,12 @@ import { PriceDialog } from './prices/PriceDialog.tsx';
 import { RemovePriceDialog } from './prices/PricesPage.tsx';
 import { ProviderDialog } from './providers/ProviderDialog.tsx';
 import { DeleteProviderDialog } from './providers/ProvidersPage.tsx';
-import { useApp } from './store.ts';
+import { app, useApp } from './store.ts';
 
 /** The one dialog that is open, if any. Each instance starts fresh, with the row as it was when it was opened. */
 export function Dialogs() {
   const dialog = useApp((state) => state.dialog);
-  const { keys, providers } = useApp.getState();
+  const { keys, providers } = app.getState();
   if (!dialog) return null;
   switch (dialog.kind) {
     case 'create-key':

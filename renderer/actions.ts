@@ -7,14 +7,14 @@ import {
   applyKeyChanges,
   keysFrom,
   ready,
-  useApp,
+  app,
   type AppState,
   type Dialog,
   type RequestFilter,
 } from './store.ts';
 
 const backend = openBackend();
-const { getState, setState } = useApp;
+const { getState, setState } = app;
 
 export const isDesktop = backend.desktop;
 

@@ -11,7 +11,8 @@ export const formatCompact = (count: number) =>
   count < 10_000 ? whole.format(count) : compact.format(count);
 
 const dateTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
-const date = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+const dayOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
+const monthOfYear = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' });
 const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
 const shortClock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
 const dayAndClock = new Intl.DateTimeFormat('en-GB', {
@@ -23,7 +24,12 @@ const dayAndClock = new Intl.DateTimeFormat('en-GB', {
 
 /** Local date and time to the second. */
 export const formatExact = (iso: string) => dateTime.format(new Date(iso));
-export const formatDate = (iso: string) => date.format(new Date(iso));
+
+/** `19 Nov` in this year, `Nov 2025` before it; the exact time is always a hover away. */
+export function formatDate(iso: string, now: number): string {
+  const moment = new Date(iso);
+  return (moment.getFullYear() === new Date(now).getFullYear() ? dayOfYear : monthOfYear).format(moment);
+}
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -37,7 +43,7 @@ export function formatAgo(iso: string, now: number): string {
   if (past < HOUR) return `${Math.floor(past / MINUTE)} min ago`;
   if (past < DAY) return `${Math.floor(past / HOUR)} h ago`;
   if (past < 30 * DAY) return `${Math.floor(past / DAY)} d ago`;
-  return formatDate(iso);
+  return formatDate(iso, now);
 }
 
 /** A moment near today: the clock alone where it is today, with the day before it otherwise. */

@@ -2,7 +2,8 @@
  * What the window knows, in one store: rows by id so that a row on screen follows its own key only, and the pure
  * functions that fold the gateway's answers and events into it. The window adds up no money; it shows what is pushed.
  */
-import { create } from 'zustand';
+import { useStore } from 'zustand';
+import { createStore } from 'zustand/vanilla';
 import type { EventData } from '#shared/contract.ts';
 import type {
   KeyRow,
@@ -77,7 +78,12 @@ export const initialState: AppState = {
   announcement: '',
 };
 
-export const useApp = create<AppState>()(() => initialState);
+export const app = createStore<AppState>()(() => initialState);
+
+/** Follows the part of the state that the selector picks. */
+export function useApp<Part>(selector: (state: AppState) => Part): Part {
+  return useStore(app, selector);
+}
 
 /** Requests kept in memory while the log runs on; older ones come back with "Load more". */
 export const REQUESTS_KEPT = 1_000;

@@ -67,7 +67,6 @@ export const strings = {
     never: 'Never',
     none: 'None',
     actions: 'Actions',
-    optional: 'optional',
   },
   keys: {
     create: 'Create API key',
@@ -85,7 +84,6 @@ export const strings = {
       actions: 'Actions',
     },
     status: { active: 'Active', disabled: 'Disabled', expired: 'Expired' },
-    expires: (when: string) => `Expires ${when}`,
     noLimit: 'No limit',
     per: (amount: string, period: Every) => `${amount} / ${every[period]}`,
     editLimit: (name: string) => `Edit usage limit of ${name}`,
@@ -93,7 +91,6 @@ export const strings = {
     held: (amount: string) => `${amount} held`,
     near: (percent: string) => `${percent} used`,
     reached: 'Limit reached',
-    resets: (when: string) => `Resets ${when}`,
     reachedAnnouncement: (name: string) =>
       `${name} has reached its usage limit. Its new requests are refused.`,
     emptyTitle: 'No API keys yet',
@@ -159,7 +156,6 @@ export const strings = {
     key: (name: string) => `Secret of ${name}`,
     copyKey: 'Copy key',
     tools: 'Tools',
-    useWith: 'Use it with',
     connectTitle: (name: string) => `Connect a tool to ${name}`,
     connectText: (placeholder: string) =>
       `The key itself was shown once, when it was created. Put it where ${placeholder} stands; if it is lost, rotate the key.`,
@@ -169,13 +165,13 @@ export const strings = {
   rotate: {
     title: 'Rotate API key',
     text: (name: string) =>
-      `${name} gets a new secret. The old one stops working at once and its running requests are stopped. Usage and limits stay as they are.`,
+      `“${name}” gets a new secret. The old one stops working at once and its running requests are stopped. Usage and limits stay as they are.`,
     submit: 'Rotate key',
   },
   deleteKey: {
     title: 'Delete API key',
     text: (name: string) =>
-      `${name} stops working at once and its running requests are stopped. What it has spent stays in the activity and in the totals.`,
+      `“${name}” stops working at once and its running requests are stopped. What it has spent stays in the activity and in the totals.`,
     submit: 'Delete key',
   },
   snippets: {
@@ -251,7 +247,7 @@ export const strings = {
     more: 'More options',
     deleteTitle: 'Delete provider',
     deleteText: (name: string) =>
-      `Requests can no longer go to ${name}, and its credential is removed. Activity and usage stay.`,
+      `Requests can no longer go to “${name}”, and its credential is removed. Activity and usage stay.`,
     deleteSubmit: 'Delete provider',
     changeFailed: (name: string) => `${name} was not changed`,
   },
@@ -327,7 +323,7 @@ export const strings = {
     remove: (model: string) => `Remove price of ${model}`,
     removeTitle: 'Remove price',
     removeText: (model: string) =>
-      `${model} is priced from the built-in catalogue again. Where that does not know it, keys with a limit are refused the model.`,
+      `“${model}” is priced from the built-in catalogue again. Where that does not know it, keys with a limit are refused the model.`,
     deletedProvider: 'Deleted provider',
   },
   settings: {

@@ -12,8 +12,7 @@ import type { KeyRow } from '#shared/model.ts';
 import { changeKey, openDialog, setRequestFilter } from '../actions.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
-import { FloatingMenu, type MenuAction } from '../ui/floating.tsx';
-import type { Anchor } from './KeyTable.tsx';
+import { FloatingMenu, type Anchor, type MenuAction } from '../ui/floating.tsx';
 
 const words = strings.keys.menu;
 const ICON = 15;

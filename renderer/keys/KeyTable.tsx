@@ -2,7 +2,6 @@
  * The API keys table. Rows are plain elements that each follow their own key in the store, so a thousand keys cost a
  * thousand cheap rows and a pushed number draws one of them; the menu and the usage card exist once for the whole table.
  */
-import { VisuallyHidden } from '@mantine/core';
 import { IconAlertTriangle, IconBan, IconDots, IconPencil } from '@tabler/icons-react';
 import { memo, useCallback, useRef, useState } from 'react';
 import type { KeyRow } from '#shared/model.ts';
@@ -11,15 +10,10 @@ import { openDialog } from '../actions.ts';
 import { limitProgress } from '../format.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
-import { Ago, Day, When } from '../ui/time.tsx';
+import type { Anchor } from '../ui/floating.tsx';
+import { Ago, Day } from '../ui/time.tsx';
 import { KeyMenu } from './KeyMenu.tsx';
 import { USAGE_CARD, UsageCard } from './UsageCard.tsx';
-
-/** A row's control that something floats at. */
-export interface Anchor {
-  id: string;
-  element: HTMLElement;
-}
 
 interface RowHandlers {
   onMenu: (anchor: Anchor) => void;
@@ -38,18 +32,17 @@ export function KeyTable({ ids }: { ids: readonly string[] }) {
   return (
     <>
       <div className="table-frame">
-        {/* Rows are laid out as grids (see styles.css), so the roles that go with a table are said again. */}
-        <table className="table keys" role="table" aria-label={strings.pages.keys}>
-          <thead role="rowgroup">
-            <tr role="row">
+        <table className="table keys" aria-label={strings.pages.keys}>
+          <thead>
+            <tr>
               {columns.map((column) => (
-                <th key={column} scope="col" role="columnheader" className={`col-${column}`}>
+                <th key={column} scope="col" className={`col-${column}`}>
                   {words.columns[column]}
                 </th>
               ))}
             </tr>
           </thead>
-          <tbody role="rowgroup">
+          <tbody>
             {ids.map((id) => (
               <Row
                 key={id}
@@ -79,24 +72,24 @@ const Row = memo(function Row({
   const row = useApp((state) => state.keys[id]);
   if (!row) return null;
   return (
-    <tr role="row" className={row.status === 'active' ? undefined : 'off'}>
-      <th scope="row" role="rowheader" className="name" title={row.name}>
+    <tr className={row.status === 'active' ? undefined : 'off'}>
+      <th scope="row" className="name" title={row.name}>
         {row.name}
       </th>
-      <td role="cell">
+      <td>
         <code>{row.masked}</code>
       </td>
-      <td role="cell">
+      <td>
         <span className={`state state-${row.status}`}>{words.status[row.status]}</span>
       </td>
-      <td role="cell" className="col-created dim">
+      <td className="col-created dim">
         <Day iso={row.createdAt} />
       </td>
-      <td role="cell" className="col-lastUsed dim">
+      <td className="col-lastUsed dim">
         {row.lastUsedAt ? <Ago iso={row.lastUsedAt} /> : strings.common.never}
       </td>
       <UsageCell row={row} open={detailsOpen} onDetails={onDetails} />
-      <td role="cell">
+      <td>
         <div className="limit-cell">
           <LimitText row={row} />
           <button
@@ -110,7 +103,7 @@ const Row = memo(function Row({
           </button>
         </div>
       </td>
-      <td role="cell" className="col-actions">
+      <td className="col-actions">
         <button
           type="button"
           className="icon-button"
@@ -127,12 +120,13 @@ const Row = memo(function Row({
 });
 
 function LimitText({ row }: { row: KeyRow }) {
-  if (row.limitNano === null && row.recurring === null)
-    return <span className="limit-text dim">{words.noLimit}</span>;
+  const progress = limitProgress(row);
+  if (!progress) return <span className="limit-text dim">{words.noLimit}</span>;
   return (
     <span className="limit-text amount">
       {row.limitNano !== null && <span>{formatLimit(row.limitNano)}</span>}
       {row.recurring && <span>{words.per(formatLimit(row.recurring.amountNano), row.recurring.every)}</span>}
+      <LimitState row={row} percent={progress.percent} />
     </span>
   );
 }
@@ -149,9 +143,8 @@ function UsageCell({
   const button = useRef<HTMLButtonElement>(null);
   const show = () => button.current && onDetails({ id: row.id, element: button.current });
   const hide = () => onDetails(null);
-  const progress = limitProgress(row);
   return (
-    <td role="cell">
+    <td>
       <button
         ref={button}
         type="button"
@@ -163,23 +156,27 @@ function UsageCell({
         onBlur={hide}
         onClick={show}
       >
-        <span className="usage-body">
-          <span className="usage-line">
-            <span className="amount">{formatUsd(row.usageNano)}</span>
-            {row.heldNano > 0 && <span className="held amount">{words.held(formatUsd(row.heldNano))}</span>}
-          </span>
-          {progress && (
-            <>
-              <span className={`bar bar-${row.limitState}`} aria-hidden="true">
-                <span className="bar-used" style={{ width: `${progress.used * 100}%` }} />
-                <span className="bar-held" style={{ width: `${progress.held * 100}%` }} />
-              </span>
-              <LimitState row={row} percent={progress.percent} />
-            </>
-          )}
-        </span>
+        <UsageAmount row={row} />
       </button>
     </td>
+  );
+}
+
+function UsageAmount({ row }: { row: KeyRow }) {
+  const progress = limitProgress(row);
+  return (
+    <>
+      <span className="usage-line">
+        <span className="amount">{formatUsd(row.usageNano)}</span>
+        {row.heldNano > 0 && <span className="held amount">{words.held(formatUsd(row.heldNano))}</span>}
+      </span>
+      {progress && (
+        <span className={`bar bar-${row.limitState}`} aria-hidden="true">
+          <span className="bar-used" style={{ width: `${progress.used * 100}%` }} />
+          <span className="bar-held" style={{ width: `${progress.held * 100}%` }} />
+        </span>
+      )}
+    </>
   );
 }
 
@@ -189,11 +186,6 @@ function LimitState({ row, percent }: { row: KeyRow; percent: string }) {
       <span className="limit-state reached">
         <IconBan size={13} />
         {words.reached}
-        {row.recurring && row.recurring.usedNano >= row.recurring.amountNano && (
-          <VisuallyHidden>
-            . {words.details.resets} <When iso={row.recurring.resetsAt} />
-          </VisuallyHidden>
-        )}
       </span>
     );
   }

@@ -31,7 +31,7 @@ export function LimitFields({
     <>
       <TextInput
         label={strings.limit.field}
-        description={warning?.field === 'amount' ? undefined : strings.limit.hint}
+        description={warning?.field === 'amount' || errors.amount ? undefined : strings.limit.hint}
         inputWrapperOrder={['label', 'input', 'description', 'error']}
         placeholder={strings.limit.placeholder}
         leftSection="$"

@@ -83,7 +83,7 @@ function ToolTabs({ secret }: { secret: string }) {
                 {snippet.title}
                 <CopyIcon text={snippet.text} label={words.copySnippet(snippet.title)} />
               </figcaption>
-              <pre tabIndex={0}>{snippet.text}</pre>
+              <pre>{snippet.text}</pre>
             </figure>
           ))}
           <p className="hint">{tool.note}</p>

@@ -4,9 +4,8 @@ import { formatLimit, formatUsd } from '#shared/money.ts';
 import { formatCompact, formatCount } from '../format.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
-import { useFloating } from '../ui/floating.tsx';
+import { useFloating, type Anchor } from '../ui/floating.tsx';
 import { Ago, Day, When } from '../ui/time.tsx';
-import type { Anchor } from './KeyTable.tsx';
 
 const words = strings.keys.details;
 

@@ -152,7 +152,7 @@ function MoreFields({
   const [open, setOpen] = useState(false);
   const panel = useId();
   const unfolded = open || Boolean(errors.name ?? errors.slug ?? errors.billing);
-  const billingDefault = `${strings.billing[kinds[draft.kind].billing]}`;
+  const billingDefault = strings.billing[kinds[draft.kind].billing];
   return (
     <>
       <button

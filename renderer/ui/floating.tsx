@@ -1,6 +1,7 @@
 /** What floats at a row's control. One for a whole table, since a popover component a row is felt with a thousand rows. */
 import {
   useEffect,
+  useEffectEvent,
   useLayoutEffect,
   useRef,
   type KeyboardEvent,
@@ -9,6 +10,12 @@ import {
 } from 'react';
 
 const GAP = 5;
+
+/** A row's control that something floats at. */
+export interface Anchor {
+  id: string;
+  element: HTMLElement;
+}
 
 /** Places the element under `anchor`, or over it where there is no room, and closes it when the page moves away. */
 export function useFloating(
@@ -28,13 +35,14 @@ export function useFloating(
     floating.current.style.left = `${Math.max(GAP, Math.min(left, window.innerWidth - width - GAP))}px`;
   }, [anchor, side]);
 
+  const close = useEffectEvent(onClose);
   useEffect(() => {
     const ended = new AbortController();
     const options = { capture: true, signal: ended.signal };
-    window.addEventListener('scroll', onClose, { ...options, passive: true });
-    window.addEventListener('resize', onClose, options);
+    window.addEventListener('scroll', () => close(), { ...options, passive: true });
+    window.addEventListener('resize', () => close(), options);
     return () => ended.abort();
-  }, [onClose]);
+  }, []);
 
   return floating;
 }
@@ -59,10 +67,8 @@ export function FloatingMenu({
   /** `focusBack`: whether the focus goes back to the button, or has gone elsewhere already. */
   onClose: (focusBack: boolean) => void;
 }) {
-  const dismiss = useRef(onClose);
-  dismiss.current = onClose;
-  const closeQuietly = useRef(() => dismiss.current(false));
-  const menu = useFloating(anchor, 'end', closeQuietly.current);
+  const menu = useFloating(anchor, 'end', () => onClose(false));
+  const dismiss = useEffectEvent(() => onClose(false));
 
   useEffect(() => {
     items(menu.current)[0]?.focus({ preventScroll: true });
@@ -70,7 +76,7 @@ export function FloatingMenu({
       const inside =
         event.target instanceof Node &&
         (menu.current?.contains(event.target) || anchor.contains(event.target));
-      if (!inside) dismiss.current(false);
+      if (!inside) dismiss();
     };
     document.addEventListener('pointerdown', onPointer, true);
     return () => document.removeEventListener('pointerdown', onPointer, true);
@@ -95,7 +101,14 @@ export function FloatingMenu({
   };
 
   return (
-    <div ref={menu} className="floating menu" role="menu" aria-label={label} onKeyDown={onKeyDown}>
+    <div
+      ref={menu}
+      className="floating menu"
+      role="menu"
+      tabIndex={-1}
+      aria-label={label}
+      onKeyDown={onKeyDown}
+    >
       {actions.map((action) => (
         <button
           key={action.label}

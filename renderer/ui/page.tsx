@@ -1,5 +1,5 @@
 /** The parts every page is made of: heading, states, dialog frame, copy button. */
-import { Alert, Button, Modal, Skeleton, VisuallyHidden } from '@mantine/core';
+import { Button, Modal, Skeleton, VisuallyHidden } from '@mantine/core';
 import { IconAlertTriangle, IconCheck, IconCopy } from '@tabler/icons-react';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { notifications } from '@mantine/notifications';
@@ -34,18 +34,16 @@ export function ListState({
 }) {
   if (load.state === 'failed') {
     return (
-      <Alert
-        color="red"
-        variant="light"
-        icon={<IconAlertTriangle />}
-        title={strings.common.loadFailed}
-        className="list-failed"
-      >
+      <div className="list-failed" role="alert">
+        <strong className="with-icon">
+          <IconAlertTriangle size={16} />
+          {strings.common.loadFailed}
+        </strong>
         <p>{load.message}</p>
         <Button variant="default" onClick={onRetry}>
           {strings.common.retry}
         </Button>
-      </Alert>
+      </div>
     );
   }
   if (load.state === 'loading') return <LoadingRows />;

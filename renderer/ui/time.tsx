@@ -36,9 +36,10 @@ export function When({ iso, seconds = false }: { iso: string; seconds?: boolean 
 }
 
 export function Day({ iso }: { iso: string }) {
+  const text = useSyncExternalStore(onTick, () => formatDate(iso, Date.now()));
   return (
     <time dateTime={iso} title={formatExact(iso)}>
-      {formatDate(iso)}
+      {text}
     </time>
   );
 }
