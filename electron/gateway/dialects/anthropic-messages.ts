@@ -9,23 +9,21 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { largest } from './openai-request.ts';
 import { anthropicRefusal } from './refusal.ts';
+import { emptyFacts, readReportedCost, tokenUsage } from './usage.ts';
 import {
   chars,
   count,
-  emptyFacts,
   isRecord,
+  largest,
   objectsIn,
   parseEvent,
-  readReportedCost,
   record,
   records,
   text,
   textLength,
-  tokenUsage,
   type JsonRecord,
-} from './usage.ts';
+} from './values.ts';
 
 export const anthropicMessages: Dialect = {
   id: 'anthropic-messages',

@@ -10,23 +10,22 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { largest, positive } from './openai-request.ts';
 import { geminiError, geminiRefusal } from './refusal.ts';
+import { emptyFacts, readReportedCost, tokenUsage } from './usage.ts';
 import {
   chars,
   count,
-  emptyFacts,
   isRecord,
+  largest,
   objectsIn,
   parseEvent,
-  readReportedCost,
+  positive,
   record,
   records,
   text,
   textLength,
-  tokenUsage,
   type JsonRecord,
-} from './usage.ts';
+} from './values.ts';
 
 export const gemini: Dialect = {
   id: 'gemini',

@@ -11,23 +11,22 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { attachmentTokens, commonFacts, hostedTools, largest, positive } from './openai-request.ts';
+import { attachmentTokens, commonFacts, hostedTools } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
+import { emptyFacts, gatewaySearches, readReportedCost, tokenUsage } from './usage.ts';
 import {
   chars,
   count,
-  emptyFacts,
-  gatewaySearches,
   isRecord,
+  largest,
   parseEvent,
-  readReportedCost,
+  positive,
   record,
   records,
   text,
   textLength,
-  tokenUsage,
   type JsonRecord,
-} from './usage.ts';
+} from './values.ts';
 
 export const openaiChat: Dialect = chatDialect('openai-chat', readChat);
 export const openaiCompletions: Dialect = chatDialect('openai-completions', readCompletions);

@@ -4,7 +4,8 @@ import type { AnswerFacts, AnswerReader, Dialect, EventVerdict, RequestFacts } f
 import { chatUsage } from './openai-chat.ts';
 import { attachmentTokens, commonFacts } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
-import { emptyFacts, isRecord, readReportedCost, text } from './usage.ts';
+import { emptyFacts, readReportedCost } from './usage.ts';
+import { isRecord, text } from './values.ts';
 
 export const openaiEmbeddings: Dialect = {
   id: 'openai-embeddings',

@@ -1,7 +1,7 @@
 /** What requests of the OpenAI protocols have in common: numbers of any type, tools, and what their input may hide. */
 import type { JsonFields } from '../json.ts';
 import type { RequestFacts } from './dialect.ts';
-import { count, isRecord, objectsIn, text } from './usage.ts';
+import { count, isRecord, objectsIn, text } from './values.ts';
 
 /** The largest context window of an OpenAI model (GPT-5.4 and later, platform.openai.com/docs/models). */
 export const CONTEXT_TOKENS = 1_050_000;
@@ -18,16 +18,6 @@ const SEARCH_TOKENS = 16_000;
 
 /** No maximum is published for searches in one answer; requests that say `max_tool_calls` are held to it. */
 const SEARCHES = 10;
-
-/** The larger of the bounds that are set, so that the one the provider goes by is covered. */
-export function largest(...values: unknown[]): number | null {
-  const bounds = values.map(count).filter((value) => value !== undefined);
-  return bounds.length === 0 ? null : Math.max(...bounds);
-}
-
-export function positive(value: unknown): number {
-  return Math.max(1, count(value) ?? 1);
-}
 
 /** The fields that mean the same in every OpenAI protocol. */
 export function commonFacts(body: JsonFields): RequestFacts {

@@ -10,23 +10,21 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { attachmentTokens, commonFacts, CONTEXT_TOKENS, hostedTools, largest } from './openai-request.ts';
+import { attachmentTokens, commonFacts, CONTEXT_TOKENS, hostedTools } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
+import { emptyFacts, gatewaySearches, readReportedCost, tokenUsage } from './usage.ts';
 import {
   chars,
   count,
-  emptyFacts,
-  gatewaySearches,
   isRecord,
+  largest,
   parseEvent,
-  readReportedCost,
   record,
   records,
   text,
   textLength,
-  tokenUsage,
   type JsonRecord,
-} from './usage.ts';
+} from './values.ts';
 
 export const openaiResponses: Dialect = {
   id: 'openai-responses',

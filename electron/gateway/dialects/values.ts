@@ -1,0 +1,73 @@
+/** Reading values whose shape nobody has promised: what is not there or of another kind reads as missing. */
+export type JsonRecord = Record<string, unknown>;
+
+const emptyRecord: JsonRecord = Object.freeze({});
+
+export function isRecord(value: unknown): value is JsonRecord {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The value where it is an object, else an empty one, so that a missing level reads as missing fields. */
+export function record(value: unknown): JsonRecord {
+  return isRecord(value) ? value : emptyRecord;
+}
+
+export function records(value: unknown): JsonRecord[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}
+
+/** Every object in a value, at any depth; without recursion, for the depth is the client's to choose. */
+export function* objectsIn(value: unknown): Generator<JsonRecord> {
+  const left = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next !== 'object' || next === null) continue;
+    if (isRecord(next)) yield next;
+    for (const inner of Object.values(next)) if (typeof inner === 'object') left.push(inner);
+  }
+}
+
+/** More than any answer can have, and small enough that sums of such counts stay whole numbers. */
+const MAX_COUNT = 1e12;
+
+/** A count of tokens; undefined where the provider gave none, which is not the same as 0. */
+export function count(value: unknown): number | undefined {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return undefined;
+  return Math.min(Math.round(value), MAX_COUNT);
+}
+
+export function text(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+/** The number of characters, where it is text. */
+export function chars(value: unknown): number {
+  return typeof value === 'string' ? value.length : 0;
+}
+
+/** One event's JSON object; null where it is none. */
+export function parseEvent(data: string): JsonRecord | null {
+  try {
+    const value: unknown = JSON.parse(data);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The larger of the bounds that are set, so that the one the provider goes by is covered. */
+export function largest(...values: unknown[]): number | null {
+  const bounds = values.map(count).filter((value) => value !== undefined);
+  return bounds.length === 0 ? null : Math.max(...bounds);
+}
+
+export function positive(value: unknown): number {
+  return Math.max(1, count(value) ?? 1);
+}
+
+/** Characters in all texts of an answer: generous, for the rare whole answer that reports no usage. */
+export function textLength(value: unknown, depth = 0): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null || depth > 32) return 0;
+  return Object.values(value).reduce<number>((sum, inner) => sum + textLength(inner, depth + 1), 0);
+}
