@@ -57,12 +57,18 @@ function ended(child: ChildProcess): Promise<Ending> {
   });
 }
 
+/** The exit code of the build; 0 where nothing was stale. */
+async function buildStale(names: readonly TargetName[]): Promise<number> {
+  const stale = staleTargets(names);
+  if (stale.length === 0) return 0;
+  const { code } = await run(process.execPath, [path.join(import.meta.dirname, 'build.ts'), ...stale]);
+  return code ?? 1;
+}
+
 /** Ends this process where the build fails: whatever lies in `dist/` is not what the sources say. */
 async function ensureBuilt(names: readonly TargetName[]): Promise<void> {
-  const stale = staleTargets(names);
-  if (stale.length === 0) return;
-  const { code } = await run(process.execPath, [path.join(import.meta.dirname, 'build.ts'), ...stale]);
-  if (code !== 0) process.exit(code ?? 1);
+  const code = await buildStale(names);
+  if (code !== 0) process.exit(code);
 }
 
 async function startHeadless(args: readonly string[]): Promise<void> {
@@ -104,6 +110,24 @@ async function startDesktop(args: readonly string[]): Promise<void> {
   process.exitCode = code ?? 1;
 }
 
+async function startDev(args: readonly string[]): Promise<void> {
+  const electron = await findWindowProgram();
+  const { develop } = await import('./dev.ts');
+  await develop({ args, electron, say, build: async (names) => (await buildStale(names)) === 0 });
+}
+
+/** Electron's program; null, and a line that says why, where there can be no window. */
+async function findWindowProgram(): Promise<string | null> {
+  const reason = whyNoWindow();
+  const binary = reason === null ? await electronBinary() : null;
+  if (binary === null) {
+    say(
+      `${reason ?? "Electron's program is not installed and could not be fetched"}; starting without a window.`,
+    );
+  }
+  return binary;
+}
+
 /** How Chromium ends where its sandbox cannot be set up, as in many containers. */
 function crashed(signal: NodeJS.Signals | null): boolean {
   return signal === 'SIGTRAP' || signal === 'SIGABRT' || signal === 'SIGSEGV' || signal === 'SIGILL';
@@ -141,6 +165,8 @@ async function main([mode, ...rest]: readonly string[]): Promise<void> {
   switch (mode) {
     case '--headless':
       return startHeadless(rest);
+    case '--dev':
+      return startDev(rest);
     case '--build-only':
       return ensureBuilt(targetNames);
     default:

@@ -24,7 +24,7 @@ import {
 } from './gateway/gateway.ts';
 import { openLog, type AppLog } from './log.ts';
 import { parseDesktopOptions } from './options.ts';
-import { registerPageScheme, servePage } from './page.ts';
+import { registerPageScheme, servePage, servePageFrom } from './page.ts';
 import { desktopSecrets } from './secrets.ts';
 import { openDesktopState, type DesktopStateFile } from './state.ts';
 import { createTray, type TrayIcon } from './tray.ts';
@@ -70,7 +70,9 @@ async function runApp(): Promise<void> {
   Menu.setApplicationMenu(applicationMenu());
   guardSession(session.defaultSession);
 
-  servePage(session.defaultSession, loadAssets(path.join(import.meta.dirname, 'renderer')));
+  const devServer = process.env['FAREGATE_DEV_SERVER'];
+  if (devServer !== undefined && !app.isPackaged) servePageFrom(session.defaultSession, devServer);
+  else servePage(session.defaultSession, loadAssets(path.join(import.meta.dirname, 'renderer')));
   const gateway = await startGateway(log, state);
   if (!gateway) return app.quit();
   await showApp(gateway, state, log);

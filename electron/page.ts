@@ -1,5 +1,5 @@
 /** The page's own scheme: where the window loads the renderer from, instead of from files or from the network. */
-import { protocol, type Session } from 'electron';
+import { net, protocol, type Session } from 'electron';
 import type { Assets } from './gateway/gateway.ts';
 
 const SCHEME = 'faregate-app';
@@ -19,6 +19,14 @@ export function servePage(session: Session, assets: Assets): void {
     if (request.method !== 'GET' || url.host !== HOST) return new Response('Not found.\n', { status: 404 });
     const { status, headers, body } = assets.respond(url.pathname);
     return new Response(new Uint8Array(body), { status, headers });
+  });
+}
+
+/** The same page from Vite's server, for work on it. Its scripts are not all files, so it has no policy. */
+export function servePageFrom(session: Session, server: string): void {
+  session.protocol.handle(SCHEME, (request) => {
+    const { pathname, search } = new URL(request.url);
+    return net.fetch(new URL(pathname + search, server).href);
   });
 }
 

@@ -119,6 +119,9 @@ function browserContext(): Promise<BrowserContext> {
   return connected;
 }
 
+/** As far as it is used, Electron's fetch is Node's. */
+export const net = { fetch: globalThis.fetch };
+
 const schemes = new Map<string, ProtocolHandler>();
 export const protocol = {
   handle: (scheme: string, handler: ProtocolHandler) => void schemes.set(scheme, handler),
