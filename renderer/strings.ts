@@ -109,7 +109,7 @@ export const strings = {
       title: 'Usage',
       credits: 'From credits',
       ownKeys: 'From own provider keys',
-      held: 'Held for running requests',
+      held: 'Held for requests',
       requests: 'Requests',
       tokens: 'Tokens in / out',
       unpriced: 'Unpriced requests',

@@ -3,7 +3,7 @@
  * thousand cheap rows and a pushed number draws one of them; the menu and the usage card exist once for the whole table.
  */
 import { IconAlertTriangle, IconBan, IconDots, IconPencil } from '@tabler/icons-react';
-import { memo, useCallback, useRef, useState } from 'react';
+import { memo, useCallback, useDeferredValue, useRef, useState } from 'react';
 import type { KeyRow } from '#shared/model.ts';
 import { formatLimit, formatUsd } from '#shared/money.ts';
 import { openDialog } from '../actions.ts';
@@ -23,7 +23,11 @@ interface RowHandlers {
 const words = strings.keys;
 const columns = ['name', 'key', 'status', 'created', 'lastUsed', 'usage', 'limit', 'actions'] as const;
 
+/** More than a screen holds: these are drawn at once, the rest right after without holding up the window. */
+const FIRST_ROWS = 40;
+
 export function KeyTable({ ids }: { ids: readonly string[] }) {
+  const shown = useDeferredValue(ids, ids.slice(0, FIRST_ROWS));
   const [menu, setMenu] = useState<Anchor | null>(null);
   const [details, setDetails] = useState<Anchor | null>(null);
   const onMenu = useCallback((anchor: Anchor) => setMenu(anchor), []);
@@ -43,7 +47,7 @@ export function KeyTable({ ids }: { ids: readonly string[] }) {
             </tr>
           </thead>
           <tbody>
-            {ids.map((id) => (
+            {shown.map((id) => (
               <Row
                 key={id}
                 id={id}
@@ -122,11 +126,14 @@ const Row = memo(function Row({
 function LimitText({ row }: { row: KeyRow }) {
   const progress = limitProgress(row);
   if (!progress) return <span className="limit-text dim">{words.noLimit}</span>;
+  // Under the limit that it speaks of.
+  const state = <LimitState row={row} percent={progress.percent} />;
   return (
     <span className="limit-text amount">
       {row.limitNano !== null && <span>{formatLimit(row.limitNano)}</span>}
+      {progress.of === 'all-time' && state}
       {row.recurring && <span>{words.per(formatLimit(row.recurring.amountNano), row.recurring.every)}</span>}
-      <LimitState row={row} percent={progress.percent} />
+      {progress.of === 'recurring' && state}
     </span>
   );
 }
