@@ -145,6 +145,7 @@ async function startVite(
   const vite = await createViteServer({
     configFile: path.join(projectRoot, 'renderer', 'vite.config.ts'),
     root: path.join(projectRoot, 'renderer'),
+    clearScreen: false,
     // In the window the page's own address is not that of the server, so the reloading socket has to be told.
     server: { middlewareMode: true, hmr: { server, host: LOOPBACK, clientPort: port, protocol: 'ws' } },
   });

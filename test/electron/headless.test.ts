@@ -34,6 +34,23 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** A checkout of its own, so that nothing else is using its `dist/`. */
+function checkout(): string {
+  const copy = path.join(folder, 'checkout');
+  for (const entry of [
+    'electron',
+    'renderer',
+    'shared',
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+  ]) {
+    cpSync(path.join(projectRoot, entry), path.join(copy, entry), { recursive: true });
+  }
+  symlinkSync(path.join(projectRoot, 'node_modules'), path.join(copy, 'node_modules'), 'junction');
+  return copy;
+}
+
 interface Program {
   child: ChildProcess;
   stdout(): string;
@@ -214,16 +231,6 @@ describe('npm start', () => {
 });
 
 describe('the build', { timeout: 60_000 }, () => {
-  /** A checkout of its own, so that nothing else is using its `dist/`. */
-  function checkout(): string {
-    const copy = path.join(folder, 'checkout');
-    for (const entry of ['electron', 'shared', 'package.json', 'package-lock.json', 'tsconfig.json']) {
-      cpSync(path.join(projectRoot, entry), path.join(copy, entry), { recursive: true });
-    }
-    symlinkSync(path.join(projectRoot, 'node_modules'), path.join(copy, 'node_modules'), 'junction');
-    return copy;
-  }
-
   test('happens once for two starts at the same time, and not again until a source changes', async () => {
     const cwd = checkout();
     const start = () => run(['electron/launch.ts', '--headless', '--version'], { cwd });
@@ -275,5 +282,42 @@ describe('the build', { timeout: 60_000 }, () => {
     const next = run(['electron/build.ts', 'cli'], { cwd });
     expect(await next.ended).toBe(0);
     expect(existsSync(path.join(cwd, 'dist', 'cli.js'))).toBe(true);
+  });
+});
+
+describe('npm run dev', { timeout: 60_000 }, () => {
+  test('serves the page from its sources, and the gateway anew when its own change', async () => {
+    const cwd = checkout();
+    const args = ['electron/launch.ts', '--dev', '--port', '0', '--data-dir', dataDir()];
+    const program = run(args, { cwd, env: { DISPLAY: '', WAYLAND_DISPLAY: '' } });
+    // Vite has its say on the same stream.
+    const lines = () =>
+      program
+        .stdout()
+        .split('\n')
+        .filter((line) => line.startsWith('{') && line.endsWith('}'));
+    await expect.poll(lines, { timeout: 30_000 }).toHaveLength(1);
+    const [, page = '', token = ''] = /dashboard at (\S+)#token=(\S+)/.exec(program.stderr()) ?? [];
+    expect(await (await fetch(page)).text()).toContain('/@vite/client');
+
+    const status = async (given: string) => {
+      const headers = { authorization: `Bearer ${given}`, 'content-type': 'application/json' };
+      return fetch(new URL('api/call', page), { method: 'POST', headers, body: '{"name":"status.get"}' });
+    };
+    expect((await status('guessed')).status).toBe(401);
+    expect(await (await status(token)).json()).toMatchObject({ ok: true });
+
+    writeFileSync(path.join(cwd, 'shared', 'touched.ts'), 'export {};\n');
+    await expect.poll(lines, { timeout: 30_000 }).toHaveLength(2);
+    const [first, second] = lines().map((line): { pid: number; gatewayUrl: string } => JSON.parse(line));
+    expect(second?.pid).not.toBe(first?.pid);
+    expect(await (await status(token)).json()).toMatchObject({
+      ok: true,
+      value: { gatewayUrl: second?.gatewayUrl },
+    });
+
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(0);
+    await expect(fetch(String(second?.gatewayUrl))).rejects.toThrow('fetch failed');
   });
 });
