@@ -122,6 +122,10 @@ const TOKEN_ITEM = 'faregate-token';
 
 /** The token arrives in the fragment, which is never sent to a server, and leaves the address (and history) at once. */
 function takeToken(): string {
+  // The address of a gateway that was started again, opened in this very tab, changes the fragment and loads nothing.
+  window.addEventListener('hashchange', () => {
+    if (new URLSearchParams(location.hash.slice(1)).has('token')) location.reload();
+  });
   const fragment = new URLSearchParams(location.hash.slice(1));
   const token = fragment.get('token');
   if (token) {

@@ -40,7 +40,7 @@ export const strings = {
     offlineBanner: 'The connection to the gateway is lost. Numbers below may be out of date; trying again.',
     refusedBanner:
       'The gateway does not accept this page’s token. Open the dashboard address that the gateway printed when it started.',
-    callFailed: 'The gateway could not be reached. Nothing was changed; try again.',
+    callFailed: 'The gateway could not be reached. Check that it is running and try again.',
     notUnderstood: 'The gateway’s answer was not understood. Reload the window; the versions may differ.',
   },
   header: {
@@ -116,6 +116,7 @@ export const strings = {
       window: (period: Every) => `This ${every[period]}`,
       windowValue: (used: string, limit: string) => `${used} of ${limit}`,
       resets: 'Resets',
+      expires: 'Expires',
     },
   },
   limit: {
@@ -237,6 +238,7 @@ export const strings = {
     credentialHint: 'Stored encrypted by the operating system; never shown again.',
     credentialOptionalHint: 'Most local servers need none.',
     credentialKept: 'Stored. Leave empty to keep it.',
+    credentialRemove: 'Remove the stored credential',
     credentialPlaceholderStored: 'Stored: type to replace',
     billing: 'Billing',
     billingHint:
@@ -338,5 +340,6 @@ export const strings = {
     thresholdsInvalid: 'Enter up to ten whole numbers from 1 to 100, separated by commas.',
     launchAtLogin: 'Start Faregate when you log in',
     saved: 'Saved.',
+    notSaved: 'The setting was not saved',
   },
 } as const;

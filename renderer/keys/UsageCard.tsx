@@ -66,6 +66,14 @@ export function UsageCard({ anchor, onClose }: { anchor: Anchor; onClose: () => 
         <dd className="apart">
           <Day iso={row.createdAt} />
         </dd>
+        {row.expiresAt && (
+          <>
+            <dt>{words.expires}</dt>
+            <dd>
+              <When iso={row.expiresAt} />
+            </dd>
+          </>
+        )}
         <dt>{strings.keys.columns.lastUsed}</dt>
         <dd>{row.lastUsedAt ? <Ago iso={row.lastUsedAt} /> : strings.common.never}</dd>
       </dl>

@@ -1,4 +1,4 @@
-import { Button, NativeSelect, PasswordInput, TextInput } from '@mantine/core';
+import { Button, Checkbox, NativeSelect, PasswordInput, TextInput } from '@mantine/core';
 import { IconChevronRight, IconCircleCheck, IconCircleX } from '@tabler/icons-react';
 import { useId, useState } from 'react';
 import type { ContractError } from '#shared/contract.ts';
@@ -17,6 +17,7 @@ interface Draft {
   slug: string;
   baseUrl: string;
   credential: string;
+  removeCredential: boolean;
   /** Empty = the default of the kind. */
   billing: Billing | '';
 }
@@ -41,6 +42,7 @@ export function ProviderDialog({
     slug: row?.slug ?? '',
     baseUrl: row?.baseUrl ?? '',
     credential: '',
+    removeCredential: false,
     billing: row?.billing ?? '',
   }));
   const [errors, setErrors] = useState<Errors>({});
@@ -59,7 +61,11 @@ export function ProviderDialog({
     if (missing) return setErrors(missing);
     setBusy(true);
     const answer = row
-      ? await changeProviders('providers.update', { id: row.id, ...changedFields(draft, row) })
+      ? await changeProviders('providers.update', {
+          id: row.id,
+          ...changedFields(draft, row),
+          ...(draft.removeCredential ? { credential: null } : {}),
+        })
       : await changeProviders('providers.create', { kind: draft.kind, ...typedFields(draft) });
     setBusy(false);
     if (answer.ok) closeDialog();
@@ -106,9 +112,17 @@ export function ProviderDialog({
           autoComplete="new-password"
           value={draft.credential}
           error={errors.credential}
+          disabled={draft.removeCredential}
           onChange={(event) => change({ credential: event.currentTarget.value })}
           {...(row ? { 'data-autofocus': true } : {})}
         />
+        {row?.hasCredential && (
+          <Checkbox
+            label={words.credentialRemove}
+            checked={draft.removeCredential}
+            onChange={(event) => change({ removeCredential: event.currentTarget.checked, credential: '' })}
+          />
+        )}
         <TextInput
           label={words.baseUrl}
           description={words.baseUrlHint}

@@ -1,4 +1,5 @@
 import { Button, SegmentedControl, Switch, TextInput } from '@mantine/core';
+import { notifications } from '@mantine/notifications';
 import { useState } from 'react';
 import { Settings } from '#shared/model.ts';
 import { isDesktop, saveSettings } from '../actions.ts';
@@ -47,7 +48,7 @@ export function SettingsPage() {
               <Switch
                 label={words.launchAtLogin}
                 checked={settings.launchAtLogin}
-                onChange={(event) => void saveSettings({ launchAtLogin: event.currentTarget.checked })}
+                onChange={(event) => void change({ launchAtLogin: event.currentTarget.checked })}
               />
             )}
             {version !== undefined && (
@@ -62,6 +63,12 @@ export function SettingsPage() {
   );
 }
 
+/** For controls that take effect at once and have no place of their own for an error. */
+async function change(setting: Partial<Settings>): Promise<void> {
+  const answer = await saveSettings(setting);
+  if (!answer.ok) notifications.show({ color: 'red', title: words.notSaved, message: answer.error.message });
+}
+
 function ThemeSetting({ settings }: { settings: Settings }) {
   return (
     <div role="group" aria-labelledby="theme-label">
@@ -73,7 +80,7 @@ function ThemeSetting({ settings }: { settings: Settings }) {
         aria-labelledby="theme-label"
         data={themeOptions}
         value={settings.theme}
-        onChange={(value) => void saveSettings({ theme: Settings.shape.theme.parse(value) })}
+        onChange={(value) => void change({ theme: Settings.shape.theme.parse(value) })}
       />
     </div>
   );
