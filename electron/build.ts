@@ -168,6 +168,7 @@ async function buildRenderer(): Promise<void> {
   const old = path.join(distFolder, 'renderer.old');
   await viteBuild({
     configFile: path.join(projectRoot, 'renderer', 'vite.config.ts'),
+    configLoader: 'native',
     root: path.join(projectRoot, 'renderer'),
     logLevel: 'warn',
     build: { outDir: next, emptyOutDir: true, license: { fileName: 'licenses.md' } },

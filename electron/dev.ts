@@ -144,6 +144,7 @@ async function startVite(
   const port = typeof address === 'object' && address ? address.port : 0;
   const vite = await createViteServer({
     configFile: path.join(projectRoot, 'renderer', 'vite.config.ts'),
+    configLoader: 'native',
     root: path.join(projectRoot, 'renderer'),
     clearScreen: false,
     // In the window the page's own address is not that of the server, so the reloading socket has to be told.
