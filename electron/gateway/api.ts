@@ -15,7 +15,7 @@ import { keyStatus, type Key, type Keys } from './keys.ts';
 import { limitState } from './limits.ts';
 import type { Ledger } from './ledger.ts';
 import { ListError, type ModelLists } from './models.ts';
-import type { Prices } from './prices.ts';
+import { PriceFieldError, type Prices } from './prices.ts';
 import {
   ProviderFieldError,
   providerKindFacts,
@@ -91,6 +91,8 @@ const failure = (error: ContractError): Answer<never> => ({ ok: false, error });
 
 function describe(error: unknown, { ledger, onInternalError }: ApiDependencies): ContractError {
   if (error instanceof CallError) return error.error;
+  if (error instanceof PriceFieldError)
+    return { code: 'invalid_input', message: error.message, field: error.field };
   if (error instanceof ProviderFieldError)
     return { code: 'conflict', message: error.message, field: error.field };
   onInternalError(error);
@@ -209,6 +211,7 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
       told(mustBe(await providers.update(id, fields), 'provider')),
     'providers.delete': ({ id }) => {
       if (!providers.remove(id)) throw new CallError('not_found', 'This provider does not exist any more.');
+      for (const { model } of prices.list(id)) prices.remove(id, model);
       models.forget();
       dependencies.providersChanged();
       return {};

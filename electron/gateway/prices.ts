@@ -4,7 +4,7 @@
  */
 import { calcPrice, findProvider, type ModelPrice, type PriceCalculation } from '@pydantic/genai-prices';
 import { PriceInput, type PriceRow } from '#shared/model.ts';
-import { assertNano, decimalToNano, divideHalfUp, type Nano } from '#shared/money.ts';
+import { assertNano, decimalToNano, divideHalfUp, NANO_PER_USD, type Nano } from '#shared/money.ts';
 import type { TokenUsage } from './dialects/dialect.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
 import type { Store } from './store.ts';
@@ -166,10 +166,21 @@ export interface Prices {
   /** null where the model has no price: a decision for the caller, never a silent zero. */
   find(provider: Provider, model: string, at: number): Price | null;
   list(providerId?: string): PriceRow[];
+  /** @throws PriceFieldError where an amount is out of range. */
   set(input: PriceInput): PriceRow;
   remove(providerId: string, model: string): boolean;
   /** Providers that have an own price for exactly this model. */
   providersPricing(model: string): string[];
+}
+
+/** An amount of a price is not acceptable; the message is for the person. */
+export class PriceFieldError extends Error {
+  readonly field: string;
+  constructor(field: string, message: string) {
+    super(message);
+    this.name = 'PriceFieldError';
+    this.field = field;
+  }
 }
 
 export function createPrices(store: Store, now: () => number): Prices {
@@ -184,7 +195,13 @@ export function createPrices(store: Store, now: () => number): Prices {
   const stored = db.prepare<[], { price: string; set_at: number }>(
     'SELECT price, set_at FROM prices ORDER BY rowid',
   );
-  for (const { price, set_at } of stored.all()) remember(PriceInput.parse(JSON.parse(price)), set_at);
+  for (const { price, set_at } of stored.all()) {
+    try {
+      remember(PriceInput.parse(JSON.parse(price)), set_at);
+    } catch {
+      // A row that no longer fits (edited by hand, or of another version) is no price, and no failed start.
+    }
+  }
   const save = db.prepare(
     `INSERT INTO prices (provider_id, model, price, set_at) VALUES (?, ?, ?, ?)
      ON CONFLICT (provider_id, model) DO UPDATE SET price = excluded.price, set_at = excluded.set_at`,
@@ -213,6 +230,8 @@ export function createPrices(store: Store, now: () => number): Prices {
         .filter((row) => providerId === undefined || row.providerId === providerId),
     set(input) {
       const setAt = now();
+      // What cannot be computed with is refused before it is stored.
+      toPrice(input);
       store.write(() => save.run(input.providerId, input.model, JSON.stringify(input), setAt));
       return remember(input, setAt);
     },
@@ -242,6 +261,8 @@ export function isVendor(provider: Provider, vendor: string): boolean {
 
 function fromCatalogue(provider: Provider, model: string, timestamp: Date): Price | null {
   const { vendor } = providerKindFacts[provider.kind];
+  // OpenRouter serves the variants of this name for nothing (openrouter.ai/docs, "Free variants").
+  if (vendor === 'openrouter' && model.endsWith(':free')) return freeVariant;
   if (vendor !== null) return lookUp(model, { providerId: vendor, timestamp }, false);
   // Another endpoint: by its address where the catalogue knows it, else the maker's price, openly a guess. A name
   // such as `openai/gpt-4o` says who the maker is.
@@ -254,6 +275,14 @@ function fromCatalogue(provider: Provider, model: string, timestamp: Date): Pric
       : null) ?? lookUp(model, { timestamp }, true)
   );
 }
+
+const freeVariant: Price = {
+  source: 'free variant of OpenRouter',
+  guessed: false,
+  rates: Object.fromEntries(tokenClasses.map((name) => [name, { base: 0, steps: [] }])),
+  webSearches: null,
+  requests: null,
+};
 
 function lookUp(
   model: string,
@@ -288,7 +317,7 @@ function toCataloguePrice(found: PriceCalculation, guessed: boolean): Price | nu
   const price = found.model_price;
   const rates: Price['rates'] = {};
   for (const name of tokenClasses) {
-    const rate = toRate(price[catalogueNames[name]]);
+    const rate = toRate(price[catalogueNames[name]]) ?? missingRate(found.model.id, name);
     if (rate) rates[name] = rate;
   }
   if (!rates.input && !rates.output) return null;
@@ -296,9 +325,34 @@ function toCataloguePrice(found: PriceCalculation, guessed: boolean): Price | nu
     source: `${CATALOGUE}: ${found.provider.id}/${found.model.id}`,
     guessed,
     rates,
-    webSearches: perThousand(price['web_searches_kcount']),
+    webSearches: perThousand(price['web_searches_kcount']) ?? searchFee(found.provider.id, found.model.id),
     requests: perThousand(price['requests_kcount']),
   };
+}
+
+/** Fees per thousand searches that the catalogue leaves out, from the pricing pages of the vendors. */
+function searchFee(vendor: string, model: string): Nano | null {
+  switch (vendor) {
+    case 'x-ai':
+      return toNano(5);
+    case 'google':
+      // By the grounded request up to Gemini 2.5, by the query since. What is free each day is not known here.
+      return toNano(/gemini-[12]\b/.test(model) ? 35 : 14);
+    case 'openai':
+      return toNano(/-search-preview/.test(model) ? 25 : 10);
+    case 'openrouter':
+      return toNano(10);
+    default:
+      return null;
+  }
+}
+
+/** Audio of the first audio models (openai.com/api/pricing), which the catalogue would bill as text. */
+function missingRate(model: string, name: TokenClass): Rate | null {
+  if (!/^gpt-4o-(mini-)?audio-preview/.test(model)) return null;
+  const [input, output] = model.includes('mini') ? [10, 20] : [40, 80];
+  if (name === 'audioInput') return { base: toNano(input), steps: [] };
+  return name === 'audioOutput' ? { base: toNano(output), steps: [] } : null;
 }
 
 function toRate(value: ModelPrice[string]): Rate | null {
@@ -322,8 +376,19 @@ function toNano(dollars: number | string): Nano {
   return assertNano(Number(nano));
 }
 
+/** Dollars per million tokens or thousand searches; far above any price, and far from where sums become inexact. */
+const DEAREST = 10_000;
+const DEAREST_REQUEST = 1_000;
+
 function toPrice(input: PriceInput): Price {
   const rates: Price['rates'] = {};
+  for (const [name, value] of Object.entries(input)) {
+    if (name === 'providerId' || name === 'model' || value === undefined) continue;
+    const most = name === 'perRequest' ? DEAREST_REQUEST : DEAREST;
+    const nano = decimalToNano(value);
+    if (nano === null || nano > BigInt(most) * BigInt(NANO_PER_USD))
+      throw new PriceFieldError(name, `Enter a price of at most $${most.toLocaleString('en-US')}.`);
+  }
   for (const name of ['input', 'output', 'cachedInput', 'cacheWrite', 'cacheWrite1h'] as const) {
     const value = input[name];
     if (value !== undefined) rates[name] = { base: toNano(value), steps: [] };
