@@ -88,7 +88,7 @@ function usageOf(asked: Asked, answer: AnswerFacts, ending: Ending, flags: Set<R
   };
 }
 
-/** null where a model that was used has no price. */
+/** null where the model has no price. */
 function computedCost(
   asked: Asked,
   price: Price | null,
@@ -100,11 +100,12 @@ function computedCost(
   const main = cost(price, usage, answer.serviceTier);
   let { nano, assumed } = main;
   for (const pass of answer.extraPasses) {
-    const passPrice = pass.model === null ? price : asked.priceOf(pass.model);
-    if (passPrice === null) return null;
+    const own = pass.model === null ? price : asked.priceOf(pass.model);
+    // Without a price of its own a pass counts at the one asked for: the rest of the cost is known and must not be lost.
+    const passPrice = own ?? price;
     const part = cost(passPrice, pass.usage, answer.serviceTier);
     nano += part.nano;
-    assumed ||= part.assumed || passPrice.guessed;
+    assumed ||= part.assumed || passPrice.guessed || own === null;
   }
   if (assumed || price.guessed) flags.add('estimated');
   return nano;
