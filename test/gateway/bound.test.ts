@@ -1,0 +1,80 @@
+/** Admission's upper bound of a request's input against what providers really billed for it. */
+import { afterAll, describe, expect, test } from 'vitest';
+import type { DialectId } from '#shared/model.ts';
+import { boundOf } from '../../electron/gateway/admission.ts';
+import { dialects } from '../../electron/gateway/dialects/index.ts';
+import { scanObject } from '../../electron/gateway/json.ts';
+import type { Price } from '../../electron/gateway/prices.ts';
+import { fixturesDir, loadExchanges, type Exchange } from '../support/fixtures.ts';
+
+const dialectOf: Readonly<Record<string, DialectId>> = {
+  chat: 'openai-chat',
+  completions: 'openai-completions',
+  responses: 'openai-responses',
+  'responses-compact': 'openai-responses',
+  embeddings: 'openai-embeddings',
+  messages: 'anthropic-messages',
+  generateContent: 'gemini',
+  streamGenerateContent: 'gemini',
+  embedContent: 'gemini-embeddings',
+};
+
+/** A nano-dollar a token of input and nothing else, so that the bound in money is the bound in tokens. */
+const inputAlone: Price = {
+  source: 'test',
+  guessed: false,
+  rates: { input: { base: 1_000_000, steps: [] } },
+  webSearches: null,
+  requests: null,
+};
+
+/** A request is only good for this where it is what was sent, and its usage what was billed. */
+function isUsable(exchange: Exchange): boolean {
+  const { api, request, expected } = exchange;
+  const { trimmed, synthesized } = request as { trimmed?: unknown; synthesized?: unknown };
+  const { recorded } = exchange as { recorded?: unknown };
+  return (
+    api in dialectOf &&
+    recorded === 'recorded' &&
+    !trimmed &&
+    !synthesized &&
+    request.body !== undefined &&
+    expected.usage !== null &&
+    expected.outcome !== 'http_error' &&
+    expected.doubts.length === 0
+  );
+}
+
+const exchanges = loadExchanges().filter(isUsable);
+
+/** Tokens of input that the bound allows for, and those that were billed. */
+function inputsOf({ api, request, expected }: Exchange): { bound: number; billed: number; body: number } {
+  const id = dialectOf[api] ?? 'openai-chat';
+  const body = Buffer.from(request.body_text ?? JSON.stringify(request.body));
+  const fields = scanObject(body);
+  if (fields === null) throw new Error('the recorded body is no object');
+  const model = /\/models\/([^/:]+):/.exec(request.path)?.[1] ?? null;
+  const facts = dialects[id].read(fields, { model, stream: request.path.includes('stream') });
+  const plain = { ...facts, serviceTier: null, cacheWrites: 'none' as const, webSearches: 0 };
+  const { fixedNano } = boundOf(inputAlone, plain, body.length, false);
+  return { bound: fixedNano, billed: expected.usage?.input_tokens ?? 0, body: body.length };
+}
+
+describe.skipIf(fixturesDir === null)('the bound of a request', () => {
+  const spare = new Map<string, { least: number; id: string }>();
+  afterAll(() => {
+    const table = [...spare].map(([name, { least, id }]) => `\n  ${name}: ${least} (${id})`);
+    if (table.length > 0) console.info(`Least input tokens to spare, by provider: ${table.join('')}`);
+  });
+
+  test('is tried on enough recordings', () => {
+    expect(exchanges.length).toBeGreaterThan(50);
+  });
+
+  test.each(exchanges)('is no less than what was billed: $id', (exchange) => {
+    const { bound, billed } = inputsOf(exchange);
+    const least = spare.get(exchange.provider)?.least ?? Infinity;
+    if (bound - billed < least) spare.set(exchange.provider, { least: bound - billed, id: exchange.id });
+    expect(bound).toBeGreaterThanOrEqual(billed);
+  });
+});
