@@ -21,7 +21,13 @@ import {
 } from '#shared/contract.ts';
 import type { ProviderKind, ProviderRow } from '#shared/model.ts';
 import { usdToNano } from '#shared/money.ts';
-import { createGateway, type Clock, type Gateway, type Secrets } from '../../electron/gateway/gateway.ts';
+import {
+  createGateway,
+  type Clock,
+  type Gateway,
+  type Log,
+  type Secrets,
+} from '../../electron/gateway/gateway.ts';
 import type { Upstream } from './upstream.ts';
 
 export const projectRoot = resolve(import.meta.dirname, '..', '..');
@@ -210,10 +216,16 @@ export interface CoreGateway extends RunningGateway {
 }
 
 /** The core inside the test's own process: as real as the program, but for the sealing of credentials. */
-export async function startCore(options: { dataDir?: string; clock?: Clock } = {}): Promise<CoreGateway> {
+export async function startCore(
+  options: { dataDir?: string; clock?: Clock; waitMs?: number; log?: Log } = {},
+): Promise<CoreGateway> {
   const dataDir = options.dataDir ?? temporaryFolder();
-  const clock = options.clock === undefined ? {} : { clock: options.clock };
-  const gateway = await createGateway({ dataDir, secrets: readableSecrets, version: '0.0.0-test', ...clock });
+  const gateway = await createGateway({
+    secrets: readableSecrets,
+    version: '0.0.0-test',
+    ...options,
+    dataDir,
+  });
   const { url } = await gateway.listen({ port: 0 });
   const tryCall: Caller['tryCall'] = async (name, input) =>
     parseAnswer(name, await gateway.dispatch(name, input));
