@@ -10,7 +10,7 @@ export interface BridgeOptions {
   /** The window that is open now, if one is. */
   window: () => BrowserWindow | null;
   /** Told of every call that succeeded, before its answer goes to the page. */
-  onCalled?: (name: unknown, value: unknown) => void;
+  onCalled?: (name: unknown, input: unknown, value: unknown) => void;
 }
 
 /** Returns the function that takes the bridge down again. */
@@ -20,7 +20,7 @@ export function connectBridge({ gateway, window, onCalled }: BridgeOptions): () 
       return { ok: false, error: { code: 'unauthorized', message: 'This page may not call the gateway.' } };
     }
     const answer = await gateway.dispatch(name, input);
-    if (answer.ok) onCalled?.(name, answer.value);
+    if (answer.ok) onCalled?.(name, input, answer.value);
     return answer;
   });
   const unsubscribe = gateway.subscribe((name, data) => {

@@ -20,6 +20,8 @@ import { parseOptions, usage, UsageError, type Options } from './options.ts';
 /** Everything is to be over 5 s after the first signal; what the gateway gets is less, for the ends to be tied. */
 const GRACE_MS = 4_000;
 const DEADLINE_MS = 4_900;
+/** One Ctrl+C can arrive twice: from the terminal, and passed on by npm. It still is one wish. */
+const SAME_WISH_MS = 500;
 
 interface Running {
   gateway: Gateway;
@@ -50,10 +52,13 @@ async function start(options: Options): Promise<Running> {
 
 /** Settles what runs, then ends the process; a second signal ends it at once. */
 function stopOnSignals({ gateway, web }: Running): void {
-  let stopping = false;
+  let stoppingSince: number | null = null;
   const stop = (code: number) => {
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (stoppingSince !== null) {
+      if (performance.now() - stoppingSince > SAME_WISH_MS) process.exit(1);
+      return;
+    }
+    stoppingSince = performance.now();
     setTimeout(() => process.exit(1), DEADLINE_MS).unref();
     web
       .close()

@@ -23,7 +23,8 @@ import {
   type Gateway,
 } from './gateway/gateway.ts';
 import { openLog, type AppLog } from './log.ts';
-import { parseDesktopOptions } from './options.ts';
+import { setLaunchAtLogin, wasStartedAtLogin } from './login.ts';
+import { defaultDataDir, parseDesktopOptions } from './options.ts';
 import { registerPageScheme, servePage, servePageFrom } from './page.ts';
 import { desktopSecrets } from './secrets.ts';
 import { openDesktopState, type DesktopStateFile } from './state.ts';
@@ -89,12 +90,15 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     window.on('closed', () => (window = null));
   };
   const settings = await gateway.dispatch('settings.get', {});
-  if (settings.ok) applySettings(settings.value);
+  if (settings.ok) showTheme(settings.value);
   const disconnect = connectBridge({
     gateway,
     window: () => window,
-    onCalled: (name, value) => {
-      if (name === 'settings.set') applySettings(value);
+    onCalled(name, input, value) {
+      if (name !== 'settings.set') return;
+      showTheme(value);
+      if (typeof input === 'object' && input !== null && 'launchAtLogin' in input)
+        applyLaunchAtLogin(value, log);
     },
   });
 
@@ -136,7 +140,7 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     );
   });
 
-  if (!options.hidden) show();
+  if (!options.hidden && !wasStartedAtLogin()) show();
 }
 
 /** null where the person chose to quit instead. */
@@ -212,11 +216,20 @@ async function ask<Choice extends string>(
   return buttons[response];
 }
 
-function applySettings(value: unknown): void {
-  const { theme, launchAtLogin } = Settings.parse(value);
-  nativeTheme.themeSource = theme;
-  // From a checkout this would register Electron itself.
-  if (app.isPackaged) app.setLoginItemSettings({ openAtLogin: launchAtLogin, args: ['--hidden'] });
+function showTheme(value: unknown): void {
+  nativeTheme.themeSource = Settings.parse(value).theme;
+}
+
+/** Only where the person changed it just now: what the system says at other times is the system's. */
+function applyLaunchAtLogin(value: unknown, log: AppLog): void {
+  try {
+    setLaunchAtLogin(
+      Settings.parse(value).launchAtLogin,
+      dataDir === defaultDataDir() ? [] : ['--data-dir', dataDir],
+    );
+  } catch (error) {
+    log.warn({ error: String(error) }, 'Starting at login could not be changed.');
+  }
 }
 
 function notify(title: string, body: string): void {

@@ -9,8 +9,10 @@ export const PAGE_URL = `${PAGE_ORIGIN}/`;
 
 /** Has to be called before the app is ready. */
 export function registerPageScheme(): void {
-  // Standard and secure: the page gets an origin of its own, relative addresses, and a secure context. Nothing more.
-  protocol.registerSchemesAsPrivileged([{ scheme: SCHEME, privileges: { standard: true, secure: true } }]);
+  // The page gets an origin of its own, relative addresses, a secure context, and may fetch from itself. Nothing more.
+  protocol.registerSchemesAsPrivileged([
+    { scheme: SCHEME, privileges: { standard: true, secure: true, supportFetchAPI: true } },
+  ]);
 }
 
 export function servePage(session: Session, assets: Assets): void {

@@ -12,7 +12,8 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  unlinkSync,
+  renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -168,14 +169,17 @@ function createKeyFile(file: string): Buffer {
   try {
     linkSync(draft, file);
   } catch (error) {
-    if (!hasCode(error, 'EEXIST')) {
+    if (hasCode(error, 'EEXIST')) {
+      const other = readKeyFile(file);
+      if (other) return other;
+    }
+    // Some file systems, such as exFAT, know no links; there the last of two writers wins.
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].some((code) => hasCode(error, code))) {
       throw new SecretKeyError(`The key file ${file} cannot be created: ${String(error)}`, error);
     }
-    const other = readKeyFile(file);
-    if (other) return other;
-    throw error;
+    renameSync(draft, file);
   } finally {
-    unlinkSync(draft);
+    rmSync(draft, { force: true });
   }
   syncFolder(path.dirname(file));
   return key;

@@ -276,6 +276,21 @@ describe('the app', () => {
   });
 });
 
+test.runIf(process.platform === 'linux')(
+  'a start at login is set up by a file, and removed again',
+  async () => {
+    const config = path.join(dataDir, 'config');
+    const { page } = await openApp({ env: { XDG_CONFIG_HOME: config } });
+    const file = path.join(config, 'autostart', 'faregate.desktop');
+    await page.evaluate(callFromPage('settings.set', { theme: 'dark' }));
+    expect(existsSync(file)).toBe(false);
+    await page.evaluate(callFromPage('settings.set', { launchAtLogin: true }));
+    expect(readFileSync(file, 'utf8')).toContain(`"--hidden" "--data-dir" "${dataDir}"\n`);
+    await page.evaluate(callFromPage('settings.set', { launchAtLogin: false }));
+    expect(existsSync(file)).toBe(false);
+  },
+);
+
 describe('credentials', () => {
   const addProvider = callFromPage('providers.create', {
     kind: 'openai',

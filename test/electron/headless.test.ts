@@ -15,6 +15,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { startUpstream } from '../support/upstream.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..');
@@ -154,6 +155,49 @@ describe('the headless gateway', () => {
     expect(await program.ended).toBe(0);
     expect(await events.text()).toMatch(/^: open/);
   });
+
+  test.runIf(posix)(
+    'takes one Ctrl+C that arrives twice for one wish, and a later one for "at once"',
+    async () => {
+      const upstream = await startUpstream();
+      const program = cli(...quiet());
+      const line = await ready(program);
+      const call = async (name: string, input: object) => {
+        const headers = {
+          authorization: `Bearer ${String(line['token'])}`,
+          'content-type': 'application/json',
+        };
+        const body = JSON.stringify({ name, input });
+        const answer = await fetch(`${String(line['apiUrl'])}/call`, { method: 'POST', headers, body });
+        return ((await answer.json()) as { value: { secret: string } }).value;
+      };
+      const provider = { kind: 'openai', baseUrl: `${upstream.url}/v1`, credential: 'sk-upstream' };
+      await call('providers.create', provider);
+      const { secret } = await call('keys.create', { name: 'hanging' });
+      upstream.reply('/v1/chat/completions', { hang: true });
+      const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json' };
+      const body = JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'x' }] });
+      const asked = fetch(`${String(line['gatewayUrl'])}/v1/chat/completions`, {
+        method: 'POST',
+        headers,
+        body,
+      });
+      const failed = asked.then((response) => response.text()).catch(() => 'cut off');
+      await upstream.nthRequest(1);
+
+      const startedAt = performance.now();
+      program.child.kill('SIGINT');
+      program.child.kill('SIGINT');
+      // Still waiting for the running request: a wish more than half a second later is another one.
+      const again = setInterval(() => program.child.kill('SIGINT'), 700);
+      expect(await program.ended).toBe(1);
+      clearInterval(again);
+      expect(performance.now() - startedAt).toBeGreaterThan(500);
+      expect(performance.now() - startedAt).toBeLessThan(3_500);
+      await failed;
+      await upstream.close();
+    },
+  );
 
   test('says that its port is taken, and how to take another', async () => {
     const other = createServer().listen(0, '127.0.0.1');

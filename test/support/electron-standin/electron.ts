@@ -60,7 +60,9 @@ class App extends EventEmitter {
   }
   enableSandbox = () => undefined;
   setAppUserModelId = () => undefined;
+  getAppPath = () => projectRoot;
   setLoginItemSettings = () => undefined;
+  getLoginItemSettings = () => ({ wasOpenedAtLogin: false });
 
   /** As in Electron: true for the first app of a user data folder, which is told of the others. */
   requestSingleInstanceLock(): boolean {
