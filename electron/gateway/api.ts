@@ -1,5 +1,5 @@
 /** The contract's handlers, without a transport: parse the input, handle, answer in an envelope. Never rejects. */
-import * as z from 'zod';
+import type * as z from 'zod';
 import {
   isMethodName,
   methods,

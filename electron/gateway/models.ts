@@ -2,7 +2,7 @@
 import type { Dispatcher } from 'undici';
 import * as z from 'zod';
 import { Refusal } from '#shared/errors.ts';
-import { DialectId } from '#shared/model.ts';
+import type { DialectId } from '#shared/model.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
 import { fetchJson, unreachable } from './upstream.ts';
 
@@ -130,7 +130,8 @@ export class ListError extends Error {
 }
 
 function idOf(entry: Entry): string {
-  return String(entry['id'] ?? entry['name'] ?? '').replace(/^models\//, '');
+  const id = entry['id'] ?? entry['name'];
+  return typeof id === 'string' ? id.replace(/^models\//, '') : '';
 }
 
 /** An id that another provider listed first is only reachable with the provider's name before it. */

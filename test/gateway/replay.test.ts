@@ -59,7 +59,9 @@ describe.skipIf(exchanges.length === 0)('a recorded exchange through the gateway
   afterAll(async () => {
     await core.dispose();
     await upstream.close();
-    const rows = [...passed].sort().map(([name, [right, all]]) => `${name.padEnd(44)}${right} of ${all}`);
+    const rows = [...passed]
+      .toSorted(([a], [b]) => a.localeCompare(b))
+      .map(([name, [right, all]]) => `${name.padEnd(44)}${right} of ${all}`);
     console.log(['Replayed through the gateway, by provider and call:', ...rows].join('\n'));
   });
 

@@ -1,4 +1,4 @@
-import type { Migration } from './index.ts';
+import type { Migration } from './migration.ts';
 
 /**
  * Keys, providers, prices, settings, and the ledger: holds, usage rows and each key's totals. Times are milliseconds

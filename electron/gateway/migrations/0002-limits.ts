@@ -1,4 +1,4 @@
-import type { Migration } from './index.ts';
+import type { Migration } from './migration.ts';
 
 /**
  * Usage limits per key. A NULL limit is no limit, so every key that existed before has none; 0 blocks the key.
