@@ -52,7 +52,9 @@ export function ConnectDialog({ id }: { id: string }) {
         <p className="dim">{words.connectText(row.masked)}</p>
         <ToolTabs secret={row.masked} />
         <div className="dialog-buttons">
-          <Button onClick={closeDialog}>{strings.common.done}</Button>
+          <Button onClick={closeDialog} data-autofocus>
+            {strings.common.done}
+          </Button>
         </div>
       </div>
     </Dialog>

@@ -48,7 +48,7 @@ export function SettingsPage() {
               <Switch
                 label={words.launchAtLogin}
                 checked={settings.launchAtLogin}
-                onChange={(event) => void change({ launchAtLogin: event.currentTarget.checked })}
+                onChange={(event) => void applyNow({ launchAtLogin: event.currentTarget.checked })}
               />
             )}
             {version !== undefined && (
@@ -64,7 +64,7 @@ export function SettingsPage() {
 }
 
 /** For controls that take effect at once and have no place of their own for an error. */
-async function change(setting: Partial<Settings>): Promise<void> {
+async function applyNow(setting: Partial<Settings>): Promise<void> {
   const answer = await saveSettings(setting);
   if (!answer.ok) notifications.show({ color: 'red', title: words.notSaved, message: answer.error.message });
 }
@@ -80,7 +80,7 @@ function ThemeSetting({ settings }: { settings: Settings }) {
         aria-labelledby="theme-label"
         data={themeOptions}
         value={settings.theme}
-        onChange={(value) => void change({ theme: Settings.shape.theme.parse(value) })}
+        onChange={(value) => void applyNow({ theme: Settings.shape.theme.parse(value) })}
       />
     </div>
   );

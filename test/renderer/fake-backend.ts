@@ -26,6 +26,8 @@ export interface FakeBackend {
   token: string;
   /** Answers of the next calls of a method, instead of what the state says. */
   failNext(method: string, message: string, field?: string): void;
+  /** Method and address of every request, in order. */
+  requests: string[];
   /** Violations of the policy that the browser reported. */
   violations: unknown[];
   send<N extends EventName>(name: N, data: EventData<N>): void;
@@ -146,6 +148,7 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
   const streams = new Set<ServerResponse>();
   const failures = new Map<string, Failure>();
   const violations: unknown[] = [];
+  const requests: string[] = [];
   let isCut = false;
 
   const send: FakeBackend['send'] = (name, data) => {
@@ -250,6 +253,7 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://local');
+    requests.push(`${request.method} ${request.url}`);
     if (isCut && url.pathname.startsWith('/api/')) return void response.destroy();
     if (url.pathname === '/violation') {
       violations.push(JSON.parse(await text(request)));
@@ -314,6 +318,7 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
     state,
     url,
     token,
+    requests,
     violations,
     send,
     failNext: (method, message, field) => void failures.set(method, new Failure(message, field)),

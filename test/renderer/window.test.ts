@@ -1,0 +1,233 @@
+/** The built page in a real browser, against a contract whose answers, events and failures the test decides. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { chromium, expect, type Browser, type Page } from '@playwright/test';
+import { build } from 'vite';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
+import { chromiumArguments, findChromium } from '../support/chromium.ts';
+import {
+  emptyState,
+  keyRow,
+  providerRow,
+  requestRow,
+  startFakeBackend,
+  type FakeBackend,
+} from './fake-backend.ts';
+
+const executablePath = findChromium();
+if (executablePath === null) {
+  console.warn('SKIPPED: the window in a browser. No Chromium was found; install one or set CHROMIUM_PATH.');
+}
+
+const usd = (dollars: number) => Math.round(dollars * 1e9);
+const row = (page: Page, name: string) => page.getByRole('row').filter({ hasText: name });
+const limitField = (page: Page) => page.getByLabel('Usage limit (USD)', { exact: true });
+
+describe.skipIf(executablePath === null)('the window', () => {
+  const outDir = mkdtempSync(path.join(tmpdir(), 'faregate-renderer-'));
+  let browser: Browser;
+  let backend: FakeBackend;
+  let page: Page;
+
+  beforeAll(async () => {
+    const root = path.resolve(import.meta.dirname, '..', '..', 'renderer');
+    await build({ configFile: path.join(root, 'vite.config.ts'), logLevel: 'error', build: { outDir } });
+    browser = await chromium.launch({ executablePath: executablePath ?? '', args: [...chromiumArguments] });
+  }, 120_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(outDir, { recursive: true, force: true });
+  });
+
+  beforeEach(async () => {
+    backend = await startFakeBackend(outDir, {
+      ...emptyState(),
+      providers: [providerRow({ id: 'p1', kind: 'openai', name: 'OpenAI' })],
+      keys: [
+        keyRow({ id: 'k1', name: 'claude-code', usageNano: usd(4), limitNano: usd(10) }),
+        keyRow({ id: 'k2', name: 'codex', createdAt: '2026-09-01T00:00:00.000Z' }),
+      ],
+      requests: [requestRow(2), requestRow(1)],
+    });
+    page = await browser.newPage();
+    await page.goto(`${backend.url}/#token=${backend.token}`);
+  });
+
+  afterEach(async () => {
+    const { violations } = backend;
+    await page.close();
+    await backend.close();
+    // Whatever a test did, the page kept to its policy.
+    if (violations.length > 0) throw new Error(`against the page's policy: ${JSON.stringify(violations)}`);
+  });
+
+  const push = (part: Partial<ReturnType<typeof keyRow>>, id = 'k1') => {
+    const before = backend.state.keys.find((each) => each.id === id);
+    if (!before) throw new Error(`no key ${id}`);
+    const { limitState: _, ...rest } = { ...before, ...part };
+    backend.send('keys-changed', { rows: [keyRow(rest)], removed: [] });
+  };
+
+  test('takes the token out of the address and sends it in no address', async () => {
+    await expect(row(page, 'claude-code')).toBeVisible();
+    expect(page.url()).toBe(`${backend.url}/`);
+    await page.reload();
+    await expect(row(page, 'claude-code')).toBeVisible();
+    expect(backend.requests.join('\n')).not.toContain(backend.token);
+  });
+
+  test('shows pushed numbers in their row, touches no other row, and asks for nothing', async () => {
+    await expect(row(page, 'claude-code')).toContainText('$4.00');
+    await page.evaluate(() => {
+      const changed: string[] = [];
+      Object.assign(window, { changed });
+      const nameOf = (node: Node) =>
+        (node instanceof Element ? node : node.parentElement)?.closest('tr')?.querySelector('th')
+          ?.textContent;
+      const seen = new MutationObserver((records) => {
+        for (const { target } of records) changed.push(nameOf(target) ?? 'outside the rows');
+      });
+      const table = document.querySelector('table');
+      if (table)
+        seen.observe(table, { subtree: true, childList: true, characterData: true, attributes: true });
+    });
+    const asked = backend.requests.length;
+    push({ usageNano: usd(8.5), heldNano: usd(0.02) });
+    await expect(row(page, 'claude-code')).toContainText('$8.50');
+    await expect(row(page, 'claude-code')).toContainText('$0.02 held');
+    await expect(row(page, 'claude-code')).toContainText('85% used');
+    const changed = await page.evaluate(() => Reflect.get(window, 'changed') as string[]);
+    expect([...new Set(changed)]).toEqual(['claude-code']);
+    expect(backend.requests).toHaveLength(asked);
+  });
+
+  test('says aloud that a key has reached its limit', async () => {
+    await expect(row(page, 'claude-code')).toBeVisible();
+    push({ usageNano: usd(10) });
+    await expect(row(page, 'claude-code')).toContainText('Limit reached');
+    await expect(page.getByRole('status')).toContainText('claude-code has reached its usage limit');
+  });
+
+  test('a number that is pushed does not overwrite what is being typed', async () => {
+    await page.getByRole('button', { name: 'Edit usage limit of claude-code' }).click();
+    await limitField(page).fill('12');
+    push({ usageNano: usd(6), limitNano: usd(20) });
+    await expect(page.getByRole('dialog')).toContainText('$6.00');
+    await expect(limitField(page)).toHaveValue('12');
+  });
+
+  test('a save that fails keeps the text and says why, at the field where it belongs to one', async () => {
+    await page.getByRole('button', { name: 'Edit usage limit of claude-code' }).click();
+    await limitField(page).fill('12');
+    backend.failNext('keys.setLimit', 'The disk is full.');
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('alert')).toHaveText('The disk is full.');
+    await expect(limitField(page)).toHaveValue('12');
+
+    backend.failNext('keys.setLimit', 'That is too much.', 'limitNano');
+    await page.keyboard.press('Enter');
+    await expect(limitField(page)).toHaveAccessibleDescription(/That is too much\./);
+
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('dialog')).toBeHidden();
+    await expect(row(page, 'claude-code')).toContainText('$12.00');
+    expect(backend.state.keys[0]?.limitNano).toBe(usd(12));
+  });
+
+  test('a recurring limit is set in the folded part and taken away by emptying it', async () => {
+    const edit = page.getByRole('button', { name: 'Edit usage limit of codex' });
+    await edit.click();
+    await page.getByRole('button', { name: 'Recurring limit' }).click();
+    await page.getByLabel('Recurring limit (USD)').fill('5');
+    await page.getByLabel('Period').selectOption('day');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await expect(row(page, 'codex')).toContainText('$5.00 / day');
+    await edit.click();
+    await page.getByLabel('Recurring limit (USD)').fill('');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await expect(row(page, 'codex')).toContainText('No limit');
+  });
+
+  test('says that the line is lost, comes back by itself and shows what has changed meanwhile', async () => {
+    await expect(row(page, 'claude-code')).toContainText('$4.00');
+    backend.cut();
+    await expect(page.getByRole('alert')).toContainText('connection to the gateway is lost');
+    backend.state.keys = [keyRow({ id: 'k3', name: 'made-meanwhile' })];
+    backend.restore();
+    await expect(row(page, 'made-meanwhile')).toBeVisible();
+    await expect(row(page, 'claude-code')).toBeHidden();
+    await expect(page.getByRole('alert')).toBeHidden();
+  });
+
+  test('a token that is not accepted is said, and is not tried for ever', async () => {
+    const other = await browser.newPage();
+    await other.goto(`${backend.url}/#token=wrong`);
+    await expect(other.getByRole('alert')).toContainText('does not accept');
+    const asked = backend.requests.filter((line) => line.includes('/api/events')).length;
+    // The address of the new start, pasted into the same tab, changes only the fragment.
+    await other.goto(`${backend.url}/#token=${backend.token}`);
+    await expect(row(other, 'claude-code')).toBeVisible();
+    expect(backend.requests.filter((line) => line.includes('/api/events'))).toHaveLength(asked + 1);
+    await other.close();
+  });
+
+  test('a new secret is not lost to a slip: Escape leaves it until it was copied', async () => {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Create API key' }).click();
+    await page.getByLabel('Name', { exact: true }).fill('fresh');
+    await page.keyboard.press('Enter');
+    const secret = page.getByLabel('Secret of fresh');
+    await expect(secret).toHaveValue(/^sk-fg-/);
+    await page.keyboard.press('Escape');
+    await expect(secret).toBeVisible();
+    await page.getByRole('button', { name: 'Copy key' }).click();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toMatch(/^sk-fg-/);
+    await page.keyboard.press('Escape');
+    await expect(secret).toBeHidden();
+    expect(await page.content()).not.toContain('sk-fg-Zq7');
+  });
+
+  test('the actions of a key are reached with the keyboard, and deleting asks first', async () => {
+    const actions = page.getByRole('button', { name: 'Actions for codex' });
+    await actions.focus();
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('menuitem', { name: 'Connect a tool' })).toBeFocused();
+    await page.keyboard.press('End');
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('button', { name: 'Cancel' })).toBeFocused();
+    await page.keyboard.press('Escape');
+    await expect(actions).toBeFocused();
+    await expect(row(page, 'codex')).toBeVisible();
+
+    await actions.click();
+    await page.getByRole('menuitem', { name: 'Delete' }).click();
+    await page.getByRole('button', { name: 'Delete key' }).click();
+    await expect(row(page, 'codex')).toBeHidden();
+  });
+
+  test('settled requests appear on top of the activity', async () => {
+    await page.getByRole('link', { name: 'Activity' }).click();
+    await expect(page.getByRole('row')).toHaveCount(3);
+    backend.send('request-settled', {
+      rows: [requestRow(3, { costNano: null, model: 'new-model', flags: ['unpriced'] })],
+    });
+    await expect(page.getByRole('row').nth(1)).toContainText('new-model');
+    await expect(page.getByRole('row').nth(1)).toContainText('Unknown');
+    await expect(page.getByRole('row').nth(1)).toContainText('Unpriced');
+  });
+
+  test('a thousand keys are all there and can be filtered', async () => {
+    const keys = Array.from({ length: 1_000 }, (_, index) =>
+      keyRow({ id: `m${index}`, name: `key-${index}`, usageNano: usd(index) }),
+    );
+    backend.state.keys = keys;
+    await page.reload();
+    await expect(page.getByText('1,000 keys')).toBeVisible();
+    await expect(page.getByRole('row')).toHaveCount(1_001);
+    await page.getByLabel('Filter keys').fill('key-99');
+    await expect(page.getByText('11 keys')).toBeVisible();
+    await expect(page.getByRole('row')).toHaveCount(12);
+  });
+});
