@@ -84,6 +84,8 @@ export interface Admission {
   admit(key: Key, draft: HoldDraft, bound: Bound, signal: AbortSignal): Promise<Admitted>;
   /** Money may have become free for this key: by a settled request, a raised limit or the window's end. */
   wake(keyId: string): void;
+  /** Refuses what waits for this key's money, with a sentence for the person. */
+  stop(keyId: string, message: string): void;
   /** Refuses everything that waits. */
   close(): void;
 }
@@ -91,6 +93,7 @@ export interface Admission {
 interface Waiter {
   attempt(): boolean;
   giveUp(): void;
+  refuse(refusal: Refusal): void;
 }
 
 export function createAdmission(ledger: Ledger, options: { waitMs: number; now: () => number }): Admission {
@@ -103,12 +106,14 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
     draft: HoldDraft,
     bound: Bound,
   ): Admitted | { busy: TightestLimit; others: number } {
-    const others = ledger.account(key.id)?.running ?? 0;
-    const usefulTokens = Math.min(
-      bound.outputTokens,
-      (others > 0 ? USEFUL_OUTPUT_TOKENS.besideOthers : USEFUL_OUTPUT_TOKENS.alone) * bound.choices,
-    );
-    const amount = { wantNano: boundNano(bound), atLeastNano: boundNano(bound, usefulTokens) };
+    const { running: others, heldNano } = ledger.account(key.id) ?? { running: 0, heldNano: 0 };
+    const useful = (tokens: number) =>
+      boundNano(bound, Math.min(bound.outputTokens, tokens * bound.choices));
+    const aloneNano = useful(USEFUL_OUTPUT_TOKENS.alone);
+    const amount = {
+      wantNano: boundNano(bound),
+      atLeastNano: others > 0 ? useful(USEFUL_OUTPUT_TOKENS.besideOthers) : aloneNano,
+    };
     let result: HoldResult;
     try {
       result = ledger.hold(draft, amount);
@@ -130,7 +135,10 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
       case 'reached':
         throw new Refusal('limit_reached', limitReachedText(key, result.limit));
       case 'short':
-        throw new Refusal('not_enough_left', notEnoughText(key, result.limit, amount.atLeastNano));
+        // What is too little beside others may do once they have ended.
+        if (others > 0 && result.limit.roomNano + heldNano >= aloneNano)
+          return { busy: result.limit, others: result.others };
+        throw new Refusal('not_enough_left', notEnoughText(key, result.limit, aloneNano));
     }
   }
 
@@ -186,6 +194,10 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
             return true;
           },
           giveUp: () => leave(heldByOthers(key, busy)),
+          refuse(refusal) {
+            finish();
+            reject(refusal);
+          },
         };
         const timer = setTimeout(waiter.giveUp, options.waitMs);
         const windowEnd = ledger.account(key.id)?.window?.end ?? Infinity;
@@ -197,6 +209,12 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
       });
     },
     wake,
+    stop(keyId, message) {
+      const queue = queues.get(keyId) ?? [];
+      // All at once: one that left alone would let the next one try.
+      for (const waiter of queue.splice(0)) waiter.refuse(new Refusal('stopped', message));
+      queues.delete(keyId);
+    },
     close() {
       for (const queue of queues.values()) for (const waiter of [...queue]) waiter.giveUp();
     },

@@ -44,7 +44,7 @@ export interface Call {
 export interface Proxy {
   /** Resolves when the request is over and settled. @throws Refusal before anything was sent to the client. */
   forward(call: Call): Promise<void>;
-  /** Ends the running requests of a key at once, with a sentence for the person; the true cost so far is settled. */
+  /** Ends the running and the waiting requests of a key at once, with a sentence for the person; the true cost so far is settled. */
   stopKey(keyId: string, message: string): void;
   stopAll(message: string): void;
   /** Resolves when nothing runs any more. */
@@ -215,6 +215,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   return {
     forward,
     stopKey(keyId, message) {
+      admission.stop(keyId, message);
       for (const [relayed, owner] of [...running]) if (owner === keyId) relayed.stop(message);
     },
     stopAll(message) {

@@ -7,7 +7,7 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import type { AnswerReader } from './dialects/dialect.ts';
-import { createMeter, type Framing, type Meter } from './meter.ts';
+import { createMeter, type EndingCode, type Framing, type Meter } from './meter.ts';
 import type { Ending } from './settlement.ts';
 import { neverArrived, responseHeaders } from './upstream.ts';
 
@@ -51,13 +51,13 @@ export function createRelay(options: RelayOptions): Relay {
   const startedAt = options.now();
   let controller: Dispatcher.DispatchController | undefined;
   let meter: Meter | undefined;
+  let framing: Framing = 'opaque';
   let decoder: Transform | undefined;
   let status = 0;
   let firstByteAt: number | null = null;
   let settled = false;
   let finished = false;
   let clientGone = false;
-  let streaming = false;
   let grace: NodeJS.Timeout | undefined;
   let last: Buffer | undefined;
   let lastTimer: NodeJS.Timeout | undefined;
@@ -134,7 +134,15 @@ export function createRelay(options: RelayOptions): Relay {
 
   const complete = () => {
     if (finished) return;
-    const rest = meter?.end() ?? Buffer.alloc(0);
+    const rest = meter?.end() ?? nothing;
+    if (meter?.complete === false && isStream(framing)) {
+      // The end of the file, but not of the stream.
+      send(rest);
+      fail(new Error('the stream has no end'));
+    } else finishWhole(rest);
+  };
+
+  const finishWhole = (rest: Buffer) => {
     settle('complete');
     releaseLast();
     if (!clientGone) response.end(rest);
@@ -143,21 +151,25 @@ export function createRelay(options: RelayOptions): Relay {
 
   const fail = (error: Error) => {
     if (finished) return;
+    // Asked for first: what an end of the bytes makes of the last event was not sent.
+    const ending = endingOf('The provider ended the answer before it was complete.', 'upstream');
+    const rest = framing === 'opaque' ? nothing : (meter?.end() ?? nothing);
+    // A connection that breaks behind the end of an answer takes nothing from it.
+    if (framing !== 'opaque' && meter?.complete === true) return finishWhole(rest);
     settle('upstream-gone', error);
     if (!clientGone) {
-      if (!response.headersSent) options.fail(error);
-      else endEarly('The provider ended the answer before it was complete.', 'upstream');
+      if (response.headersSent) endEarly(ending);
+      else options.fail(error);
     }
     finish();
   };
 
   /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */
-  const endEarly = (message: string, code: 'stopped' | 'upstream') => {
-    releaseLast();
-    const ending = streaming && reader !== null ? reader.ending(message, code) : '';
-    if (ending === '') response.destroy();
+  const endEarly = (ending: Buffer) => {
+    if (ending.length === 0) response.destroy();
     else response.end(ending);
   };
+  const endingOf = (message: string, code: EndingCode): Buffer => meter?.ending(message, code) ?? nothing;
 
   return {
     onRequestStart(started) {
@@ -175,8 +187,7 @@ export function createRelay(options: RelayOptions): Relay {
         const contentType = String(headers['content-type'] ?? '').toLowerCase();
         // An encoding that cannot be read is passed on unread; the cost is then an estimate, and says so.
         const readable = encoding === 'identity' || decoder !== undefined;
-        const framing = readable ? framingOf(contentType, options) : 'opaque';
-        streaming = framing === 'sse' || framing === 'json-array';
+        framing = readable ? framingOf(contentType, options) : 'opaque';
         meter = createMeter({ reader, framing, hideUsage: options.hideUsage });
       }
       if (decoder) {
@@ -217,9 +228,10 @@ export function createRelay(options: RelayOptions): Relay {
 
     stop(message) {
       if (finished) return;
+      if (meter?.complete === true && isStream(framing)) finishWhole(nothing);
       settle('stopped');
-      if (!clientGone) {
-        if (response.headersSent) endEarly(message, 'stopped');
+      if (!clientGone && !finished) {
+        if (response.headersSent) endEarly(endingOf(message, 'stopped'));
         else options.fail(new Stopped(message));
       }
       finish();
@@ -230,6 +242,12 @@ export function createRelay(options: RelayOptions): Relay {
 
 /** The request was ended on purpose, with a sentence for the person. */
 export class Stopped extends Error {}
+
+const nothing: Buffer = Buffer.alloc(0);
+
+function isStream(framing: Framing): boolean {
+  return framing === 'sse' || framing === 'json-array';
+}
 
 /** Servers that name no type, or a wrong one, are taken at what was asked of them. */
 function framingOf(contentType: string, { stream, jsonArray }: RelayOptions): Framing {

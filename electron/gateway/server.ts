@@ -115,6 +115,8 @@ async function answer(
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   const body = await readBody(request);
+  // A body can take its time; meanwhile the key may have been disabled, deleted or replaced.
+  authenticate(dependencies, request, query);
   await dependencies.proxy.forward({ route, key, request, response, query, body, signal: gone.signal });
 }
 

@@ -1,5 +1,5 @@
 /** A plain HTTP client that sends and keeps exactly what it is told to, which `fetch` does not. */
-import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type Agent, type ClientRequest, type IncomingMessage } from 'node:http';
 
 export interface Outgoing {
   method?: string;
@@ -30,6 +30,8 @@ export interface Begun {
   /** Reads on to the end. */
   rest(): Promise<Incoming>;
   hangUp(): void;
+  /** Resolves when the connection is closed. */
+  closed: Promise<void>;
 }
 
 function start(url: string, { method = 'POST', headers = {}, body, agent }: Outgoing): ClientRequest {
@@ -82,9 +84,13 @@ export async function send(url: string, outgoing: Outgoing = {}): Promise<Incomi
 /** Resolves when the headers of the answer are there. */
 export async function begin(url: string, outgoing: Outgoing = {}): Promise<Begun> {
   const request = start(url, outgoing);
+  const closed = new Promise<void>((resolve) => request.once('close', () => resolve()));
   const response = await answered(request);
+  // A hang-up of our own is no error of the test.
+  response.on('error', () => {});
   return {
     response,
+    closed,
     next: async () => {
       for (;;) {
         const bytes: unknown = response.read();
