@@ -88,6 +88,8 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     if (window) return focusWindow(window);
     window = openWindow(state, { hidden: false });
     window.on('closed', () => (window = null));
+    // Windows tells its windows of the end, not the app.
+    window.on('session-end', () => app.quit());
   };
   const settings = await gateway.dispatch('settings.get', {});
   if (settings.ok) showTheme(settings.value);
@@ -122,7 +124,11 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
       ),
     );
   });
-  powerMonitor.on('shutdown', () => app.quit());
+  powerMonitor.on('shutdown', (event?: Electron.Event) => {
+    // Asks the system for the moment it takes; without it running requests would count in full at the next start.
+    event?.preventDefault();
+    app.quit();
+  });
   app.on('before-quit', (event) => {
     event.preventDefault();
     if (quitting) return;

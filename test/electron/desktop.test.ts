@@ -84,6 +84,11 @@ describe('the window', () => {
     await page.reload();
     await page.getByRole('button', { name: 'Create API key' }).first().click();
     await expectPage(page.getByRole('dialog')).toBeVisible();
+    await page.keyboard.press('Escape');
+    for (const name of ['Activity', 'Providers', 'Prices', 'Settings']) {
+      await page.getByRole('navigation').getByText(name).click();
+      await expectPage(page.getByRole('heading', { level: 1, name })).toBeVisible();
+    }
     expect(complaints).toEqual([]);
   });
 

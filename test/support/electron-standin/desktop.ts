@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
 import { chromiumArguments, ensureChromium } from '../chromium.ts';
+import { toChromium } from './contents.ts';
 import { CDP_ENDPOINT, type Command, type FromApp } from './protocol.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
@@ -104,12 +105,7 @@ export function startDesktop(options: DesktopOptions): Desktop {
         look();
         void exited.then(() => reject(new Error(`the app ended before '${what}' was recorded:\n${output}`)));
       }),
-    async page() {
-      const isNew = (page: Page) => !pagesBefore.has(page) && !page.isClosed();
-      return (
-        browser.context.pages().find(isNew) ?? browser.context.waitForEvent('page', { predicate: isNew })
-      );
-    },
+    page: () => windowPage(browser.context, pagesBefore),
     send: (command) => void child.send(command),
     async ended() {
       await exited;
@@ -117,4 +113,22 @@ export function startDesktop(options: DesktopOptions): Desktop {
     },
     output: () => output,
   };
+}
+
+/** The page that shows the app's own address: others, such as one that is just being refused, come and go. */
+function windowPage(context: BrowserContext, before: ReadonlySet<Page>): Promise<Page> {
+  return new Promise((resolve) => {
+    const look = (page: Page) => {
+      if (page.isClosed() || before.has(page) || !page.url().startsWith(toChromium('faregate-app://window/')))
+        return;
+      context.off('page', watch);
+      resolve(page);
+    };
+    const watch = (page: Page) => {
+      page.on('framenavigated', () => look(page));
+      look(page);
+    };
+    context.on('page', watch);
+    for (const page of context.pages()) watch(page);
+  });
 }
