@@ -1,0 +1,472 @@
+/** Money that is spent, short or held by others: three answers that are never mixed up, and nothing is sent meanwhile. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { abandonable, send, type Incoming } from '../support/client.ts';
+import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
+import { gate, startUpstream, type Gate, type Upstream } from '../support/upstream.ts';
+
+let upstream: Upstream;
+let gateway: CoreGateway;
+const clock = fakeClock('2026-11-18T10:30:00Z');
+
+beforeEach(async () => {
+  upstream = await startUpstream();
+  clock.set('2026-11-18T10:30:00Z');
+  gateway = await startCore({ waitMs: 60_000, clock });
+});
+
+afterEach(async () => {
+  await gateway.dispose();
+  await upstream.close();
+});
+
+/** Input costs nothing and a thousand tokens of output ten cents: a bound is `max_tokens` alone. */
+async function addProviders(): Promise<void> {
+  for (const kind of ['openai', 'anthropic', 'gemini'] as const) {
+    const { id } = await addProvider(gateway, upstream, kind);
+    await gateway.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
+  }
+}
+beforeEach(addProviders);
+
+const newKey = (limit: string | null) =>
+  gateway.call('keys.create', { name: 'dev', limitNano: limit === null ? null : usd(limit) });
+
+interface Dialect {
+  path: string;
+  body: (tokens: number) => object;
+  /** Where the output bound stands. */
+  tokens: (json: unknown) => unknown;
+}
+
+const field = (value: unknown, ...names: string[]): unknown =>
+  names.reduce(
+    (inner, name) => (typeof inner === 'object' && inner !== null ? Reflect.get(inner, name) : undefined),
+    value,
+  );
+
+const dialects: Readonly<Record<string, Dialect>> = {
+  chat: {
+    path: '/v1/chat/completions',
+    body: (tokens) => ({ model: 'acme', messages: [], max_completion_tokens: tokens }),
+    tokens: (json) => field(json, 'max_completion_tokens'),
+  },
+  responses: {
+    path: '/v1/responses',
+    body: (tokens) => ({ model: 'acme', input: 'x', max_output_tokens: tokens }),
+    tokens: (json) => field(json, 'max_output_tokens'),
+  },
+  messages: {
+    path: '/v1/messages',
+    body: (tokens) => ({ model: 'acme', messages: [], max_tokens: tokens }),
+    tokens: (json) => field(json, 'max_tokens'),
+  },
+  gemini: {
+    path: '/v1beta/models/acme:generateContent',
+    body: (tokens) => ({ contents: [], generationConfig: { maxOutputTokens: tokens } }),
+    tokens: (json) => field(json, 'generationConfig', 'maxOutputTokens'),
+  },
+};
+const names = Object.keys(dialects);
+
+function dialect(name: string): Dialect {
+  const found = dialects[name];
+  if (!found) throw new Error(name);
+  return found;
+}
+
+function ask(
+  secret: string,
+  tokens: number,
+  name = 'messages',
+  headers: Record<string, string> = {},
+): Promise<Incoming> {
+  const { path, body } = dialect(name);
+  return send(`${gateway.url}${path}`, { headers: { 'x-api-key': secret, ...headers }, body: body(tokens) });
+}
+
+/** A request that has been sent to the gateway has been read when a later one is answered. */
+const arrived = (secret: string) =>
+  send(`${gateway.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
+
+/** Answers of `tokens` output tokens, each when its gate opens; the gates in the order of the requests. */
+function answers(tokens: number): Gate[] {
+  const gates: Gate[] = [];
+  upstream.reply(/./, () => {
+    const before = gate();
+    gates.push(before);
+    return {
+      before,
+      body: { type: 'message', model: 'acme', usage: { input_tokens: 5, output_tokens: tokens } },
+    };
+  });
+  return gates;
+}
+
+/** What the caller is told, in the place where the SDKs of the dialect look for it. */
+const shapes: Readonly<Record<string, (message: unknown, code: string) => object>> = {
+  chat: (message, code) => ({ error: { message, type: 'invalid_request_error', param: null, code } }),
+  responses: (message, code) => ({ error: { message, type: 'invalid_request_error', param: null, code } }),
+  messages: (message) => ({ type: 'error', error: { type: 'billing_error', message } }),
+  gemini: (message) => ({ error: { code: 402, message, status: 'FAILED_PRECONDITION' } }),
+};
+
+describe('a limit that is reached', () => {
+  test.each(names)('is a 402 that clients show and do not try again: %s', async (name) => {
+    const { secret } = await newKey('0.50');
+    upstream.answers({ inputTokens: 1, outputTokens: 5000, text: 'x' });
+    expect((await ask(secret, 5000)).status).toBe(200);
+    const answer = await ask(secret, 10, name);
+    expect(answer.status).toBe(402);
+    expect(answer.headers['x-should-retry']).toBe('false');
+    expect(answer.headers).not.toHaveProperty('retry-after');
+    const message =
+      'Usage limit reached for key "dev": $0.50 of $0.50 spent. Raise the limit in Faregate, API Keys.';
+    expect(answer.json).toMatchObject(shapes[name]?.(message, 'insufficient_quota') ?? {});
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  test.each([
+    ['by its originator', { originator: 'codex_exec' }],
+    ['by its user agent', { 'user-agent': 'codex_cli_rs/0.169.0' }],
+  ])('is told to Codex, known %s, in the one form that it shows', async (_how, headers) => {
+    const { secret } = await newKey('0');
+    const answer = await ask(secret, 10, 'responses', headers);
+    expect(answer.status).toBe(429);
+    expect(answer.json).toMatchObject({ error: { type: 'usage_limit_reached', code: 'insufficient_quota' } });
+    expect(answer.headers['x-codex-promo-message']).toMatch(
+      /^Usage limit reached for key "dev": \$0\.00 of \$0\.00 spent/,
+    );
+    expect(answer.headers).not.toHaveProperty('retry-after');
+    expect((await ask(secret, 10, 'chat', headers)).status).toBe(402);
+  });
+
+  test('of zero refuses everything, what is free too', async () => {
+    const { secret } = await newKey('0');
+    await addProvider(gateway, upstream, 'ollama');
+    expect((await ask(secret, 1)).status).toBe(402);
+    const free = await send(`${gateway.url}/ollama/v1/chat/completions`, {
+      headers: { 'x-api-key': secret },
+      body: { model: 'm', messages: [] },
+    });
+    expect(free.status).toBe(402);
+    expect(upstream.requests).toHaveLength(0);
+  });
+
+  test('says when a recurring one resets, and serves again then', async () => {
+    const { secret } = await gateway.call('keys.create', {
+      name: 'dev',
+      recurring: { amountNano: usd('0.10'), every: 'hour' },
+    });
+    upstream.answers({ inputTokens: 1, outputTokens: 1000, text: 'x' });
+    expect((await ask(secret, 1000)).status).toBe(200);
+    const refused = await ask(secret, 1);
+    expect(refused.status).toBe(402);
+    const resetsAt = new Date('2026-11-18T11:00:00Z').toLocaleString();
+    expect(refused.text).toContain(`$0.10 of $0.10 spent this hour. It resets at ${resetsAt}.`);
+    clock.set('2026-11-18T11:00:00Z');
+    expect((await ask(secret, 1000)).status).toBe(200);
+  });
+
+  test('is no obstacle once it is raised or taken away', async () => {
+    const { key, secret } = await newKey('0');
+    expect((await ask(secret, 1)).status).toBe(402);
+    await gateway.call('keys.setLimit', { id: key.id, limitNano: usd('1') });
+    expect((await ask(secret, 1)).status).toBe(200);
+    await gateway.call('keys.setLimit', { id: key.id, limitNano: 0 });
+    expect((await ask(secret, 1)).status).toBe(402);
+    await gateway.call('keys.setLimit', { id: key.id, limitNano: null });
+    expect((await ask(secret, 1)).status).toBe(200);
+  });
+});
+
+describe('a request that is larger than what is left', () => {
+  test.each(names)('is clamped to what the key can pay for: %s', async (name) => {
+    const { secret } = await newKey('0.05');
+    const answer = await ask(secret, 100_000, name);
+    expect(answer.status).toBe(200);
+    expect(dialect(name).tokens(upstream.requests[0]?.json)).toBe(500);
+    expect(answer.headers['x-faregate-clamped']).toBe('500');
+    const { rows } = await gateway.call('requests.list', {});
+    expect(rows).toMatchObject([{ flags: ['clamped'], outputTokens: 5, costNano: usd('0.0005') }]);
+  });
+
+  test('and sets no bound is given one', async () => {
+    const { secret } = await newKey('0.05');
+    await send(`${gateway.url}/v1/chat/completions`, {
+      headers: { 'x-api-key': secret },
+      body: { model: 'acme', messages: [] },
+    });
+    expect(upstream.requests[0]?.json).toEqual({ model: 'acme', messages: [], max_completion_tokens: 500 });
+  });
+
+  test('with several choices is clamped so that all of them fit', async () => {
+    const { secret } = await newKey('0.05');
+    const body = { model: 'acme', messages: [], n: 4, max_tokens: 1000 };
+    await send(`${gateway.url}/v1/chat/completions`, { headers: { 'x-api-key': secret }, body });
+    expect(upstream.requests[0]?.json).toMatchObject({ n: 4, max_tokens: 125 });
+  });
+
+  test('is sent as it is where it fits exactly', async () => {
+    const { secret } = await newKey('0.05');
+    expect((await ask(secret, 500)).headers).not.toHaveProperty('x-faregate-clamped');
+    expect(upstream.requests[0]?.body.toString()).toBe(JSON.stringify(dialect('messages').body(500)));
+  });
+
+  test.each(names)('by far is refused with what it needs and what is left: %s', async (name) => {
+    const { secret } = await newKey('0.0015');
+    const answer = await ask(secret, 100_000, name);
+    expect(answer.status).toBe(402);
+    const message: unknown = expect.stringMatching(
+      /^Not enough left on key "dev" for this request: it needs at least \$0\.001600 and \$0\.001500 is left \(\$0\.00 of \$0\.0015 spent\)\. Raise the limit/,
+    );
+    expect(answer.json).toMatchObject(shapes[name]?.(message, 'insufficient_quota') ?? {});
+    expect(answer.headers['x-should-retry']).toBe('false');
+    expect(upstream.requests).toHaveLength(0);
+  });
+});
+
+describe('money that others hold', () => {
+  test('is waited for, and the request served when they give it back', async () => {
+    const { secret } = await newKey('1');
+    const gates = answers(100);
+    const first = ask(secret, 10_000);
+    await upstream.nthRequest(1);
+    const second = ask(secret, 9_000);
+    await arrived(secret);
+    expect(upstream.requests).toHaveLength(1);
+    gates[0]?.open();
+    await upstream.nthRequest(2);
+    gates[1]?.open();
+    expect([(await first).status, (await second).status]).toEqual([200, 200]);
+    expect((await gateway.call('keys.list', {}))[0]).toMatchObject({ usageNano: usd('0.02'), heldNano: 0 });
+  });
+
+  test('is waited for in the order of arrival, also by what would fit sooner', async () => {
+    const { secret } = await newKey('1');
+    const gates = answers(1);
+    const all = [ask(secret, 10_000)];
+    await upstream.nthRequest(1);
+    for (const tokens of [9_000, 8_000, 500]) {
+      all.push(ask(secret, tokens));
+      await arrived(secret);
+    }
+    gates[0]?.open();
+    for (const [index, tokens] of [9_000, 8_000, 500].entries()) {
+      const request = await upstream.nthRequest(index + 2);
+      expect(field(request.json, 'max_tokens')).toBe(tokens);
+      gates[index + 1]?.open();
+    }
+    expect((await Promise.all(all)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  });
+
+  test('is no longer needed when the limit is raised', async () => {
+    const { key, secret } = await newKey('1');
+    answers(1);
+    const all = [ask(secret, 10_000)];
+    await upstream.nthRequest(1);
+    all.push(ask(secret, 10_000));
+    await arrived(secret);
+    await gateway.call('keys.setLimit', { id: key.id, limitNano: usd('2') });
+    expect(field((await upstream.nthRequest(2)).json, 'max_tokens')).toBe(10_000);
+    await gateway.call('keys.delete', { id: key.id });
+    expect((await Promise.all(all)).map(({ status }) => status)).toEqual([402, 402]);
+  });
+
+  test('that turns out to be spent is a limit reached for those who waited', async () => {
+    const { secret } = await newKey('1');
+    const gates = answers(10_000);
+    const first = ask(secret, 10_000);
+    await upstream.nthRequest(1);
+    const second = ask(secret, 10_000);
+    await arrived(secret);
+    gates[0]?.open();
+    expect((await first).status).toBe(200);
+    const refused = await second;
+    expect(refused.status).toBe(402);
+    expect(refused.text).toContain('Usage limit reached');
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  test('is left to the next one by a client that hangs up while it waits', async () => {
+    const { secret } = await newKey('1');
+    const gates = answers(1);
+    const first = ask(secret, 10_000);
+    await upstream.nthRequest(1);
+    const { path, body } = dialect('messages');
+    const impatient = abandonable(`${gateway.url}${path}`, {
+      headers: { 'x-api-key': secret },
+      body: body(9_999),
+    });
+    await arrived(secret);
+    const third = ask(secret, 10_000);
+    await arrived(secret);
+    impatient.hangUp();
+    await impatient.gone;
+    await arrived(secret);
+    gates[0]?.open();
+    expect(field((await upstream.nthRequest(2)).json, 'max_tokens')).toBe(10_000);
+    gates[1]?.open();
+    expect([(await first).status, (await third).status]).toEqual([200, 200]);
+    expect(upstream.requests).toHaveLength(2);
+  });
+
+  test('is enough for a request that the key can pay for only when it is alone', async () => {
+    const { secret } = await newKey('0.10');
+    const gates = answers(1);
+    const all = [ask(secret, 1000)];
+    await upstream.nthRequest(1);
+    all.push(ask(secret, 100_000));
+    await arrived(secret);
+    gates[0]?.open();
+    const clamped = await upstream.nthRequest(2);
+    expect(field(clamped.json, 'max_tokens')).toBe(999);
+    gates[1]?.open();
+    expect((await Promise.all(all)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+
+  const held: Readonly<Record<string, object>> = {
+    chat: { error: { type: 'rate_limit_error', code: 'held_by_others' } },
+    responses: { error: { type: 'rate_limit_error', code: 'held_by_others' } },
+    messages: { type: 'error', error: { type: 'rate_limit_error' } },
+    gemini: { error: { code: 429, status: 'RESOURCE_EXHAUSTED' } },
+  };
+
+  test.each(names)('for longer than the wait is a 429 that says when to try again: %s', async (name) => {
+    const impatient = await startCore({ waitMs: 1 });
+    const { id } = await addProvider(impatient, upstream, 'anthropic');
+    for (const kind of ['openai', 'gemini'] as const)
+      await addProvider(impatient, upstream, kind, { billing: 'free' });
+    await impatient.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
+    for (const { id: other, kind } of await impatient.call('providers.list', {})) {
+      if (kind === 'anthropic') continue;
+      await impatient.call('providers.update', { id: other, billing: 'own-key' });
+      await impatient.call('prices.set', { providerId: other, model: 'acme', input: '0', output: '100' });
+    }
+    const { key, secret } = await impatient.call('keys.create', { name: 'dev', limitNano: usd('1') });
+    answers(1);
+    const asked = dialect(name);
+    const first = send(`${impatient.url}${asked.path}`, {
+      headers: { 'x-api-key': secret },
+      body: asked.body(10_000),
+    });
+    await upstream.nthRequest(1);
+    const answer = await send(`${impatient.url}${asked.path}`, {
+      headers: { 'x-api-key': secret },
+      body: asked.body(10_000),
+    });
+    expect(answer.status).toBe(429);
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+    expect(answer.headers).not.toHaveProperty('x-should-retry');
+    expect(answer.json).toMatchObject(held[name] ?? {});
+    expect(answer.text).toMatch(/is held by 1 running request .*of \$1\.00 spent/);
+    await impatient.call('keys.delete', { id: key.id });
+    await first;
+    await impatient.dispose();
+  });
+});
+
+describe('a model without a price', () => {
+  test.each(names)('is refused to a key with a limit, with how to set one: %s', async (name) => {
+    const { secret } = await newKey('1');
+    const { path, body } = dialect(name);
+    const unpriced = JSON.parse(JSON.stringify(body(5)).replace('acme', 'unheard-of-model')) as object;
+    const answer = await send(`${gateway.url}${path.replace('acme', 'unheard-of-model')}`, {
+      headers: { 'x-api-key': secret },
+      body: unpriced,
+    });
+    expect(answer.status).toBe(400);
+    expect(answer.text).toMatch(
+      /unheard-of-model.*has no price, and key .{1,2}dev.{1,2} has a usage limit\. Set a price in Faregate, Prices/,
+    );
+    expect(answer.headers['x-should-retry']).toBe('false');
+    expect(upstream.requests).toHaveLength(0);
+  });
+
+  test('is refused to a key with a recurring limit alone, too', async () => {
+    const { secret } = await gateway.call('keys.create', {
+      name: 'dev',
+      recurring: { amountNano: usd('1'), every: 'day' },
+    });
+    const answer = await send(`${gateway.url}/v1/messages`, {
+      headers: { 'x-api-key': secret },
+      body: { model: 'unheard-of-model', messages: [], max_tokens: 5 },
+    });
+    expect(answer.status).toBe(400);
+  });
+
+  test('is served to a key without a limit, and the row says that its cost is unknown', async () => {
+    const { secret } = await newKey(null);
+    const answer = await send(`${gateway.url}/v1/messages`, {
+      headers: { 'x-api-key': secret },
+      body: { model: 'unheard-of-model', messages: [], max_tokens: 5 },
+    });
+    expect(answer.status).toBe(200);
+    const { rows } = await gateway.call('requests.list', {});
+    expect(rows).toMatchObject([{ costNano: null, flags: ['unpriced'], inputTokens: 12, outputTokens: 5 }]);
+    expect((await gateway.call('keys.list', {}))[0]).toMatchObject({
+      usageNano: 0,
+      unpricedRequests: 1,
+      requests: 1,
+    });
+  });
+
+  test('is served to a key with a limit by a free provider, for an explicit nothing', async () => {
+    const { secret } = await newKey('0.01');
+    await addProvider(gateway, upstream, 'ollama');
+    const path = '/ollama/v1/chat/completions';
+    const answer = await send(`${gateway.url}${path}`, {
+      headers: { 'x-api-key': secret },
+      body: { model: 'any', messages: [] },
+    });
+    expect(answer.status).toBe(200);
+    const { rows } = await gateway.call('requests.list', {});
+    expect(rows).toMatchObject([{ costNano: 0, flags: [], priceSource: 'free', outputTokens: 5 }]);
+  });
+});
+
+describe('a key that is none', () => {
+  const types: Readonly<Record<string, object>> = {
+    chat: { error: { code: 'invalid_api_key' } },
+    responses: { error: { code: 'invalid_api_key' } },
+    messages: { error: { type: 'authentication_error' } },
+    gemini: { error: { code: 401, status: 'UNAUTHENTICATED' } },
+  };
+
+  test.each(names)('is a 401 that is not tried again: %s', async (name) => {
+    const { key, secret } = await newKey(null);
+    await gateway.call('keys.update', { id: key.id, enabled: false });
+    const { key: old, secret: expired } = await newKey(null);
+    await gateway.call('keys.update', { id: old.id, expiresAt: '2026-11-18T10:30:00Z' });
+    const tries: [string, RegExp][] = [
+      ['sk-fg-nobody', /not a gateway key of Faregate/],
+      [secret, /is disabled\. Enable it/],
+      [expired, /has expired\. Change its expiry/],
+      ['', /No gateway key was sent/],
+    ];
+    for (const [given, message] of tries) {
+      const answer = await ask(given, 5, name);
+      expect(answer.status).toBe(401);
+      expect(answer.headers['x-should-retry']).toBe('false');
+      expect(answer.json).toMatchObject(types[name] ?? {});
+      expect(answer.text).toMatch(message);
+    }
+    expect(upstream.requests).toHaveLength(0);
+  });
+
+  test('works again once it is enabled, and until the moment it expires', async () => {
+    const { key, secret } = await newKey(null);
+    await gateway.call('keys.update', { id: key.id, enabled: false });
+    await gateway.call('keys.update', { id: key.id, enabled: true, expiresAt: '2026-11-18T10:31:00Z' });
+    expect((await ask(secret, 5)).status).toBe(200);
+    clock.set('2026-11-18T10:30:59.999Z');
+    expect((await ask(secret, 5)).status).toBe(200);
+    clock.set('2026-11-18T10:31:00Z');
+    expect((await ask(secret, 5)).status).toBe(401);
+  });
+
+  test('is the old secret of a key that was replaced', async () => {
+    const { key, secret } = await newKey(null);
+    const { secret: fresh } = await gateway.call('keys.rotate', { id: key.id });
+    expect([(await ask(secret, 5)).status, (await ask(fresh, 5)).status]).toEqual([401, 200]);
+  });
+});
