@@ -81,12 +81,11 @@ async function runApp(): Promise<void> {
 
 async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): Promise<void> {
   let window: BrowserWindow | null = null;
-  let tray: TrayIcon | null = null;
   let quitting = false;
 
   const show = () => {
     if (window) return focusWindow(window);
-    window = openWindow(state, { hidden: false });
+    window = openWindow(state);
     window.on('closed', () => (window = null));
     // Windows tells its windows of the end, not the app.
     window.on('session-end', () => app.quit());
@@ -104,10 +103,10 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     },
   });
 
-  tray = createTray({ open: show, quit: () => app.quit() });
+  const tray: TrayIcon | null = createTray({ open: show, quit: () => app.quit() });
   const status = await gateway.dispatch('status.get', {});
   if (status.ok) tray?.show(Status.parse(status.value));
-  gateway.subscribe((name, data) => {
+  const stopShowing = gateway.subscribe((name, data) => {
     if (name === 'status-changed') tray?.show(Status.parse(data));
   });
 
@@ -135,8 +134,10 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     quitting = true;
     setTimeout(() => app.exit(1), DEADLINE_MS).unref();
     if (window) closeWindow(window, state);
-    tray?.destroy();
+    // The gateway still tells of what it settles while it ends.
+    stopShowing();
     disconnect();
+    tray?.destroy();
     gateway.close({ graceMs: GRACE_MS }).then(
       () => app.exit(0),
       (error: unknown) => {
@@ -163,7 +164,11 @@ async function startGateway(log: AppLog, state: DesktopStateFile): Promise<Gatew
         );
       }
       const gateway = await createGateway({ dataDir, secrets, version: app.getVersion(), log });
-      if (await listen(gateway)) return gateway;
+      const listening = await listen(gateway).catch(async (error: unknown) => {
+        await gateway.close({ graceMs: 0 });
+        throw error;
+      });
+      if (listening) return gateway;
       await gateway.close({ graceMs: 0 });
       return null;
     } catch (error) {

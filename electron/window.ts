@@ -59,8 +59,8 @@ function mayOpenOutside(address: string): boolean {
   return url !== null && url.protocol === 'https:' && url.username === '' && linkHosts.has(url.host);
 }
 
-/** Opens the window and shows it once there is something to see, unless it is to start `hidden`. */
-export function openWindow(state: DesktopStateFile, { hidden }: { hidden: boolean }): BrowserWindow {
+/** Opens the window and shows it once there is something to see. */
+export function openWindow(state: DesktopStateFile): BrowserWindow {
   const bounds = visibleBounds(state.get().bounds);
   const window = new BrowserWindow({
     ...(bounds ?? FIRST_SIZE),
@@ -83,7 +83,7 @@ export function openWindow(state: DesktopStateFile, { hidden }: { hidden: boolea
     },
   });
   if (bounds?.maximized) window.maximize();
-  if (!hidden) window.once('ready-to-show', () => window.show());
+  window.once('ready-to-show', () => window.show());
   // At the end alone: while a window is dragged it moves hundreds of times.
   window.on('close', () => keepBounds(window, state));
   reloadAfterCrash(window);

@@ -261,7 +261,9 @@ export class Tray extends EventEmitter {
     trays.add(this);
     record({ what: 'tray', image: path.basename(image.file), imageExists: existsSync(image.file) });
   }
-  setToolTip = () => undefined;
+  setToolTip(): void {
+    if (!trays.has(this)) throw new TypeError('Object has been destroyed');
+  }
   setContextMenu(menu: { items: MenuItem[] }): void {
     this.items = menu.items;
     record({ what: 'tray-menu', labels: menu.items.flatMap(({ label }) => label ?? []) });
