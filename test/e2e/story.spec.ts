@@ -71,6 +71,11 @@ test('from the first start to a limit that is reached, raised and kept', async (
       node instanceof HTMLInputElement ? node.value : node.textContent,
     );
     await page.getByRole('button', { name: 'Done' }).click();
+    await expect(keyRow(page, 'story')).toBeVisible();
+    const kept = await page.evaluate(() =>
+      JSON.stringify([{ ...localStorage }, { ...sessionStorage }, location.href]),
+    );
+    expect((await page.content()) + kept).not.toContain(text.trim());
     return text.trim();
   });
   expect(secret).toMatch(/^sk-fg-[0-9A-Za-z]{43}$/);
