@@ -31,6 +31,9 @@ const running = new Set<ChildProcess>();
 const environment: NodeJS.ProcessEnv = { ...process.env };
 const failures: string[] = [];
 
+type Browser = { path: string } | { missing: string };
+let browser: Browser | undefined;
+
 const parts = { check, build, vitest, playwright } satisfies Record<
   string,
   (paths: string[]) => Promise<Count>
@@ -139,13 +142,16 @@ async function vitest(paths: string[]): Promise<Count> {
 
 async function playwright(paths: string[]): Promise<Count> {
   const report = join(reports, 'playwright.json');
-  const browser = prepareChromium();
-  if (browser === null) return { passed: 0, failed: 1, skipped: 0 };
+  const count: Count = { passed: 0, failed: 0, skipped: 0 };
+  const chromium = prepareChromium();
+  if ('missing' in chromium) {
+    addFailure(count, chromium.missing);
+    return count;
+  }
   environment['PLAYWRIGHT_JSON_OUTPUT_FILE'] = report;
   const config = join('test', 'e2e', 'playwright.config.ts');
   const args = ['test', '--config', config, '--reporter=list,json', ...paths];
   const ended = await run(bin('@playwright/test', 'playwright'), args);
-  const count: Count = { passed: 0, failed: 0, skipped: 0 };
   const visit = (suite: unknown) => {
     for (const inner of list(suite, 'suites')) visit(inner);
     for (const spec of list(suite, 'specs')) {
@@ -161,17 +167,18 @@ async function playwright(paths: string[]): Promise<Count> {
   return orFailedAsAWhole(count, ended.code, 'playwright');
 }
 
-function prepareChromium(): string | null {
+/** Sought, and where need be installed, once a run. */
+function prepareChromium(): Browser {
+  if (browser) return browser;
   try {
     const path = ensureChromium();
     environment['CHROMIUM_PATH'] = path;
-    return path;
+    browser = { path };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    console.error(reason);
-    failures.push(reason);
-    return null;
+    browser = { missing: error instanceof Error ? error.message : String(error) };
+    console.error(browser.missing);
   }
+  return browser;
 }
 
 function addFailure(count: Count, what: string): void {
