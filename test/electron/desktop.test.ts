@@ -74,8 +74,7 @@ describe('the window', () => {
   });
 
   test('keeps to its Content-Security-Policy', async () => {
-    const desktop = start();
-    const page = await desktop.page();
+    const { page } = await openApp();
     const complaints: string[] = [];
     page.on('console', (message) => {
       if (message.type() === 'error') complaints.push(message.text());
