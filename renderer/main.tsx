@@ -1,7 +1,11 @@
 import { styleNonce } from './csp.ts';
 import '@mantine/core/styles.css';
 import '@mantine/notifications/styles.css';
+// In this order: what comes later is more particular.
 import './styles.css';
+import './ui/tables.css';
+import './ui/dialogs.css';
+import './keys/keys.css';
 import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { StrictMode } from 'react';

@@ -2,6 +2,14 @@
 import type { Billing, Every, RequestFlag } from '#shared/model.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
+/** The period that runs now. */
+const current: Record<Every, string> = {
+  hour: 'this hour',
+  day: 'today',
+  week: 'this week',
+  month: 'this month',
+};
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const billing: Record<Billing, string> = { 'own-key': 'Own key', credits: 'Credits', free: 'Free' };
 
@@ -113,7 +121,7 @@ export const strings = {
       requests: 'Requests',
       tokens: 'Tokens in / out',
       unpriced: 'Unpriced requests',
-      window: (period: Every) => `This ${every[period]}`,
+      window: (period: Every) => capital(current[period]),
       windowValue: (used: string, limit: string) => `${used} of ${limit}`,
       resets: 'Resets',
       expires: 'Expires',
@@ -139,7 +147,7 @@ export const strings = {
     belowUsage: (usage: string) =>
       `At or below the usage so far (${usage}): this blocks new requests at once.`,
     recurringBelowUsage: (usage: string, period: Every) =>
-      `At or below what was used this ${every[period]} (${usage}): this blocks new requests until the next ${every[period]}.`,
+      `At or below what was used ${current[period]} (${usage}): this blocks new requests until the next ${every[period]}.`,
     stopRunning: 'Also stop the requests that are running now',
     gone: 'This key no longer exists.',
   },

@@ -1,5 +1,4 @@
 import { Button, NativeSelect } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { IconCurrencyDollar, IconPencil } from '@tabler/icons-react';
 import { memo, useEffect, useMemo, useState } from 'react';
 import type { RequestRow } from '#shared/model.ts';
@@ -8,6 +7,7 @@ import { loadOlderRequests, loadRequests, openDialog, setRequestFilter } from '.
 import { formatCompact, formatDuration } from '../format.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { notifyFailure } from '../ui/notify.ts';
 import { Empty, ListState, Page } from '../ui/page.tsx';
 import { When } from '../ui/time.tsx';
 
@@ -222,7 +222,7 @@ function LoadMore() {
     setBusy(true);
     const failure = await loadOlderRequests();
     setBusy(false);
-    if (failure !== null) notifications.show({ color: 'red', message: failure });
+    if (failure !== null) notifyFailure(failure);
   };
   return (
     <div className="load-more">

@@ -1,4 +1,3 @@
-import { notifications } from '@mantine/notifications';
 import {
   IconActivity,
   IconPencil,
@@ -12,6 +11,7 @@ import type { KeyRow } from '#shared/model.ts';
 import { changeKey, openDialog, setRequestFilter } from '../actions.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { notifyFailure } from '../ui/notify.ts';
 import { FloatingMenu, type Anchor, type MenuAction } from '../ui/floating.tsx';
 
 const words = strings.keys.menu;
@@ -78,9 +78,5 @@ function actionsFor(row: KeyRow, from: HTMLElement): MenuAction[] {
 async function setEnabled(row: KeyRow, enabled: boolean): Promise<void> {
   const answer = await changeKey('keys.update', { id: row.id, enabled });
   if (answer.ok) return;
-  notifications.show({
-    color: 'red',
-    title: strings.keys.changeFailed(row.name),
-    message: answer.error.message,
-  });
+  notifyFailure(answer.error.message, strings.keys.changeFailed(row.name));
 }

@@ -1,10 +1,10 @@
 import { Button, Switch } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { IconAlertTriangle, IconCircleCheck, IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
 import type { ProviderRow } from '#shared/model.ts';
 import { changeProviders, closeDialog, loadProviders, openDialog } from '../actions.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { notifyFailure } from '../ui/notify.ts';
 import { ConfirmDialog, Empty, ListState, Page } from '../ui/page.tsx';
 import { kinds } from './kinds.ts';
 
@@ -136,7 +136,7 @@ function CredentialState({ row }: { row: ProviderRow }) {
 async function setEnabled(row: ProviderRow, enabled: boolean): Promise<void> {
   const answer = await changeProviders('providers.update', { id: row.id, enabled });
   if (answer.ok) return;
-  notifications.show({ color: 'red', title: words.changeFailed(row.name), message: answer.error.message });
+  notifyFailure(answer.error.message, words.changeFailed(row.name));
 }
 
 export function DeleteProviderDialog({ row }: { row: ProviderRow }) {

@@ -1,10 +1,10 @@
 import { Button, SegmentedControl, Switch, TextInput } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { useState } from 'react';
 import { Settings } from '#shared/model.ts';
 import { isDesktop, saveSettings } from '../actions.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { notifyFailure } from '../ui/notify.ts';
 import { ListState, Page, submitting } from '../ui/page.tsx';
 
 const words = strings.settings;
@@ -66,7 +66,7 @@ export function SettingsPage() {
 /** For controls that take effect at once and have no place of their own for an error. */
 async function applyNow(setting: Partial<Settings>): Promise<void> {
   const answer = await saveSettings(setting);
-  if (!answer.ok) notifications.show({ color: 'red', title: words.notSaved, message: answer.error.message });
+  if (!answer.ok) notifyFailure(answer.error.message, words.notSaved);
 }
 
 function ThemeSetting({ settings }: { settings: Settings }) {
@@ -129,7 +129,7 @@ function TextSetting({
         inputMode={field === 'port' ? 'numeric' : 'text'}
         value={typed ?? text}
         error={error}
-        rightSectionWidth={110}
+        rightSectionWidth={124}
         rightSection={
           typed !== null &&
           typed !== text && (

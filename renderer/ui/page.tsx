@@ -2,10 +2,10 @@
 import { Button, Modal, Skeleton, VisuallyHidden } from '@mantine/core';
 import { IconAlertTriangle, IconCheck, IconCopy } from '@tabler/icons-react';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
-import { notifications } from '@mantine/notifications';
 import { announce, closeDialog } from '../actions.ts';
 import type { Loading } from '../store.ts';
 import { strings } from '../strings.ts';
+import { notifyFailure } from './notify.ts';
 
 export function Page({ title, tools, children }: { title: string; tools?: ReactNode; children: ReactNode }) {
   return (
@@ -196,7 +196,7 @@ export function useCopy(): [copied: boolean, copy: (text: string) => void] {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      notifications.show({ color: 'red', message: strings.common.copyFailed });
+      notifyFailure(strings.common.copyFailed);
       return;
     }
     setCopied(true);

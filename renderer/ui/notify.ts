@@ -1,0 +1,12 @@
+import { notifications } from '@mantine/notifications';
+import { strings } from '../strings.ts';
+
+/** For what failed where no field or dialog is open to show it. */
+export function notifyFailure(message: string, title?: string): void {
+  notifications.show({
+    color: 'red',
+    message,
+    ...(title === undefined ? {} : { title }),
+    closeButtonProps: { 'aria-label': strings.common.close },
+  });
+}
