@@ -88,9 +88,10 @@ export function matchRoute(method: string, pathname: string, slugs: ReadonlySet<
 
   if (rest === 'key') return allow(method, ['GET', 'HEAD']) ?? { kind: 'own-key' };
   if (segments[0] === 'models') return matchModels(method, segments.slice(1).join('/'), slug);
-  const dialect = metered[rest] ?? free[rest];
+  const paid = own(metered, rest);
+  const dialect = paid ?? own(free, rest);
   if (dialect) {
-    const kind = metered[rest] ? 'metered' : 'free';
+    const kind = paid ? 'metered' : 'free';
     return allow(method, ['POST']) ?? { kind, dialect, path: `/${rest}`, model: null, stream: false, slug };
   }
   const stored = /^responses\/([\w-]+)(\/input_items|\/cancel)?$/.exec(rest);
@@ -116,14 +117,21 @@ function matchModels(method: string, rest: string, slug: string | null): Route {
   if (decoded === null) return { kind: 'unknown' };
   const call = /^(.+):(\w+)$/.exec(decoded);
   // An OpenRouter id may carry a colon too (`…:free`); only a method of Gemini's makes it a call.
-  const gemini = call && geminiMethods[call[2] ?? ''];
+  const gemini = call && own(geminiMethods, call[2] ?? '');
   if (gemini) {
     const model = call[1] ?? '';
-    if (!/^[\w.@-]+(\/[\w.@-]+)*$/.test(model)) return { kind: 'unknown' };
+    // It becomes a part of the provider's path: nothing in it may end a segment or climb out of one.
+    if (!/^[\w.@-]+(\/[\w.@-]+)*$/.test(model) || /(^|\/)\.\.?(\/|$)/.test(model))
+      return { kind: 'unknown' };
     return allow(method, ['POST']) ?? { ...gemini, path: `/models/{model}:${call[2]}`, model, slug };
   }
   if (method === 'POST' && call) return { kind: 'not-metered', what: `${call[2]} of Gemini` };
   return allow(method, ['GET', 'HEAD']) ?? { kind: 'models', slug, id: decoded === '' ? null : decoded };
+}
+
+/** A path can be the name of what every object has: `constructor` is no route. */
+function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 function decode(text: string): string | null {

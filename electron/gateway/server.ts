@@ -41,8 +41,16 @@ export function createGatewayServer(dependencies: ServerDependencies): Server {
       keepAliveTimeout: 75_000,
       maxHeaderSize: 64 * 1024,
       insecureHTTPParser: false,
+      // An offer of HTTP/2, as Java's client makes with every request, may be passed over (RFC 9110, section 7.8).
+      shouldUpgradeCallback: ({ headers }) => /websocket/i.test(headers.upgrade ?? ''),
     },
-    (request, response) => void serve(dependencies, request, response),
+    (request, response) => {
+      serve(dependencies, request, response).catch((error: unknown) => {
+        // Not even a refusal could be made: one request is lost, and nothing else may be.
+        dependencies.onInternalError(error);
+        response.destroy();
+      });
+    },
   );
   server.on('upgrade', (request, socket) => refuseUpgrade(request, socket));
   server.on('clientError', (_error, socket) => {
@@ -235,6 +243,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   try {
     return await decode(body, { maxOutputLength: MAX_BODY_BYTES });
   } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
     throw new Refusal('bad_request', `The body is not valid ${encoding}.`, { cause });
   }
 }
