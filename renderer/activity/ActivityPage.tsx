@@ -4,7 +4,7 @@ import { memo, useEffect, useMemo, useState } from 'react';
 import type { RequestRow } from '#shared/model.ts';
 import { formatUsd } from '#shared/money.ts';
 import { loadOlderRequests, loadRequests, openDialog, setRequestFilter } from '../actions.ts';
-import { formatCompact, formatDuration } from '../format.ts';
+import { formatCompact, formatCount, formatDuration } from '../format.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
@@ -131,15 +131,12 @@ const Row = memo(function Row({ row }: { row: RequestRow }) {
         {row.model}
         <span className="dim"> {words.viaProvider(row.provider)}</span>
       </td>
-      <td className="end amount nowrap">
+      <td className="end amount nowrap" title={tokenDetails(row)}>
         {formatCompact(row.inputTokens)}
         <span className="dim"> / {formatCompact(row.cachedInputTokens)} / </span>
         {formatCompact(row.outputTokens)}
       </td>
-      <td
-        className="end amount nowrap"
-        title={row.priceSource === null ? undefined : words.priceFrom(row.priceSource)}
-      >
+      <td className="end amount nowrap" title={costDetails(row)}>
         {row.costNano === null ? <span className="near">{words.unknownCost}</span> : formatUsd(row.costNano)}
         <CostAction row={row} />
       </td>
@@ -167,6 +164,34 @@ const Row = memo(function Row({ row }: { row: RequestRow }) {
 
 function modelTitle(row: RequestRow): string {
   return row.modelAsked === row.model ? row.model : `${row.model}. ${words.askedAs(row.modelAsked)}`;
+}
+
+/** The exact counts, and the parts that the three numbers leave out. */
+function tokenDetails(row: RequestRow): string {
+  const counts = [
+    [words.tokens.input, row.inputTokens],
+    [words.tokens.cached, row.cachedInputTokens],
+    [words.tokens.cacheWrite, row.cacheWriteTokens],
+    [words.tokens.cacheWrite1h, row.cacheWrite1hTokens],
+    [words.tokens.output, row.outputTokens],
+    [words.tokens.reasoning, row.reasoningTokens],
+    [words.tokens.webSearches, row.webSearches],
+  ] as const;
+  return counts
+    .filter(([label, count]) => count > 0 || label === words.tokens.input || label === words.tokens.output)
+    .map(([label, count]) => `${label}: ${formatCount(count)}`)
+    .join('\n');
+}
+
+/** Where the cost comes from; the provider's figure and the computed one beside each other where they differ. */
+function costDetails(row: RequestRow): string | undefined {
+  const lines: string[] = [];
+  if (row.priceSource !== null) lines.push(words.priceFrom(row.priceSource));
+  if (row.reportedCostNano !== null) lines.push(words.reported(formatUsd(row.reportedCostNano)));
+  if (row.computedCostNano !== null && row.computedCostNano !== row.costNano) {
+    lines.push(words.computed(formatUsd(row.computedCostNano)));
+  }
+  return lines.length > 0 ? lines.join('\n') : undefined;
 }
 
 function StatusText({ status }: { status: number }) {
