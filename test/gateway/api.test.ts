@@ -342,7 +342,7 @@ describe('a provider', () => {
     const create = () =>
       gateway.tryCall('providers.create', { kind: 'openai', slug: 'same', credential: 'x' });
     const answers = await Promise.all([create(), create()]);
-    expect(answers.map(({ ok }) => ok).toSorted()).toEqual([false, true]);
+    expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
   });
 
   test('keeps its credential where none or an empty one is given, and loses it for null', async () => {

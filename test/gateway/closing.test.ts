@@ -1,0 +1,139 @@
+/** The end of the gateway and the start after it: in order or not, no money is lost and none is counted twice. */
+import { rmSync } from 'node:fs';
+import { Agent } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openStore } from '../../electron/gateway/store.ts';
+import { begin, send } from '../support/client.ts';
+import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
+import { sse } from '../support/provider-answers.ts';
+import { gate, startUpstream, type Upstream } from '../support/upstream.ts';
+
+let upstream: Upstream;
+let gateway: CoreGateway;
+let key: string;
+
+beforeEach(async () => {
+  upstream = await startUpstream();
+  gateway = await startCore({ waitMs: 60_000 });
+  const { id } = await addProvider(gateway, upstream, 'anthropic');
+  await gateway.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
+  ({ secret: key } = await gateway.call('keys.create', { name: 'dev', limitNano: usd('1') }));
+});
+
+afterEach(async () => {
+  await gateway.gateway.close({ graceMs: 0 });
+  rmSync(gateway.dataDir, { recursive: true, force: true });
+  await upstream.close();
+});
+
+const url = () => `${gateway.url}/v1/messages`;
+const asking = (more: object = {}) => ({
+  headers: { 'x-api-key': key },
+  body: { model: 'acme', messages: [], max_tokens: 10_000, ...more },
+});
+const whole = { type: 'message', model: 'acme', usage: { input_tokens: 1, output_tokens: 200 } };
+
+/** What lies in the file, read after the gateway has let go of it. */
+function fileOf(dataDir: string): { holds: unknown[]; requests: Record<string, unknown>[]; usage: unknown } {
+  const store = openStore(dataDir);
+  const all = (sql: string) => store.db.prepare<[], Record<string, unknown>>(sql).all();
+  const file = {
+    holds: all('SELECT * FROM holds'),
+    requests: all('SELECT * FROM requests ORDER BY id'),
+    usage: store.db.prepare('SELECT sum(usage_credits_nano + usage_own_key_nano) FROM keys').pluck().get(),
+  };
+  store.close();
+  return file;
+}
+
+describe('closing', () => {
+  test('lets a running request finish, and settles it', async () => {
+    const open = gate();
+    upstream.reply(/./, { before: open, body: whole });
+    const asked = send(url(), asking());
+    await upstream.nthRequest(1);
+    const closed = gateway.gateway.close();
+    open.open();
+    expect((await asked).json).toEqual(whole);
+    await closed;
+    const { holds, requests, usage } = fileOf(gateway.dataDir);
+    expect(holds).toEqual([]);
+    expect(requests).toMatchObject([{ status: 200, cost_nano: usd('0.02'), flags: '' }]);
+    expect(usage).toBe(usd('0.02'));
+  });
+
+  test('ends what does not, with its dialect’s own ending, at the cost so far', async () => {
+    const events = { 'content-type': 'text/event-stream' };
+    const start = sse(
+      { type: 'message_start', message: { model: 'acme', usage: { input_tokens: 1, output_tokens: 1 } } },
+      'message_start',
+    );
+    upstream.reply(/./, { headers: events, chunks: [start], hang: true });
+    const answer = await begin(url(), asking({ stream: true }));
+    await answer.next();
+    await gateway.gateway.close({ graceMs: 0 });
+    const rest = await answer.rest();
+    expect(rest.cut).toBe(false);
+    expect(rest.text).toContain('Stopped: Faregate was closed.');
+    const { holds, requests, usage } = fileOf(gateway.dataDir);
+    expect(holds).toEqual([]);
+    expect(requests).toMatchObject([{ flags: 'stopped,estimated', cost_nano: usd('0.0001') }]);
+    expect(usage).toBe(usd('0.0001'));
+  });
+
+  test('refuses what waits for money, and what comes on an open connection', async () => {
+    const open = gate();
+    upstream.reply(/./, { before: open, body: whole });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const first = send(url(), { ...asking(), agent });
+    await upstream.nthRequest(1);
+    const waiting = send(url(), asking());
+    await send(`${gateway.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': key } });
+    const closed = gateway.gateway.close();
+    const refused = await waiting;
+    expect([402, 429]).toContain(refused.status);
+    open.open();
+    expect((await first).status).toBe(200);
+    // Sent the moment the first has been answered, on its connection where that is still there.
+    await send(url(), { ...asking(), agent }).catch(() => null);
+    await closed;
+    agent.destroy();
+    expect(upstream.requests).toHaveLength(1);
+    expect(fileOf(gateway.dataDir)).toMatchObject({ holds: [], requests: [{ cost_nano: usd('0.02') }] });
+  });
+
+  test('can be asked for twice', async () => {
+    await Promise.all([gateway.gateway.close({ graceMs: 0 }), gateway.gateway.close({ graceMs: 0 })]);
+    expect(fileOf(gateway.dataDir).holds).toEqual([]);
+  });
+
+  test('settles a hundred running streams', async () => {
+    await gateway.call('keys.setLimit', {
+      id: (await gateway.call('keys.list', {}))[0]?.id ?? '',
+      limitNano: null,
+    });
+    upstream.reply(/./, {
+      headers: { 'content-type': 'text/event-stream' },
+      chunks: [sse({ type: 'ping' }, 'ping')],
+      hang: true,
+    });
+    const all = await Promise.all(Array.from({ length: 100 }, () => begin(url(), asking({ stream: true }))));
+    await gateway.gateway.close({ graceMs: 0 });
+    const texts = await Promise.all(all.map(async (answer) => (await answer.rest()).text));
+    expect(texts.filter((text) => text.includes('Faregate was closed'))).toHaveLength(100);
+    const { holds, requests } = fileOf(gateway.dataDir);
+    expect([holds.length, requests.length]).toEqual([0, 100]);
+  });
+});
+
+describe('starting again', () => {
+  test('has the same keys, usage and limits, and enforces them', async () => {
+    upstream.reply(/./, { body: { ...whole, usage: { input_tokens: 1, output_tokens: 10_000 } } });
+    expect((await send(url(), asking())).status).toBe(200);
+    const before = await gateway.call('keys.list', {});
+    gateway = await gateway.restart();
+    expect(await gateway.call('keys.list', {})).toEqual(before);
+    expect(before).toMatchObject([{ usageNano: usd('1'), limitState: 'reached' }]);
+    expect((await send(url(), asking())).status).toBe(402);
+  });
+});
