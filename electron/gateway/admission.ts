@@ -2,7 +2,7 @@
  * Admission: how much a request can cost at the most, and whether that much money is there. The decision itself is the
  * ledger's, in one synchronous step; here it is prepared, and where it has to, waited for.
  */
-import { formatLimit, formatUsd, type Nano } from '#shared/money.ts';
+import { formatLimit, formatUsd, MAX_LIMIT_NANO, type Nano } from '#shared/money.ts';
 import { Refusal } from '#shared/errors.ts';
 import type { RequestFacts } from './dialects/dialect.ts';
 import type { Key } from './keys.ts';
@@ -30,6 +30,9 @@ const HIDDEN_INPUT_TOKENS = 1_000;
 /** Where neither request nor catalogue says how much a model may generate. */
 const MAX_OUTPUT_TOKENS = 131_072;
 
+/** More than any model generates, whatever number a request says. */
+const MOST_OUTPUT_TOKENS = 1_000_000;
+
 /** The least output that is worth serving when it is all the room allows, alone and while others hold money. */
 const USEFUL_OUTPUT_TOKENS = { alone: 16, besideOthers: 4_096 };
 
@@ -51,7 +54,7 @@ export function boundOf(price: Price, facts: RequestFacts, bodyBytes: number, em
   const tokens = Math.ceil((inputTokens * inputRate * percent) / 100_000_000);
   const searches = Math.ceil((facts.webSearches * (price.webSearches ?? 0)) / 1000);
   const fee = Math.ceil((price.requests ?? 0) / 1000);
-  const perChoice = embeds ? 0 : (facts.maxOutputTokens ?? MAX_OUTPUT_TOKENS);
+  const perChoice = embeds ? 0 : Math.min(facts.maxOutputTokens ?? MAX_OUTPUT_TOKENS, MOST_OUTPUT_TOKENS);
   return {
     fixedNano: tokens + searches + fee,
     outputTokens: perChoice * facts.choices,
@@ -67,7 +70,8 @@ function dearestRate(rate: Rate, inputTokens: number): Nano {
 }
 
 export function boundNano(bound: Bound, outputTokens: number = bound.outputTokens): Nano {
-  return bound.fixedNano + Math.ceil((outputTokens * bound.outputRate) / 1_000_000);
+  // No limit is higher: beyond it the number says nothing, and would leave what integers hold exactly.
+  return Math.min(MAX_LIMIT_NANO, bound.fixedNano + Math.ceil((outputTokens * bound.outputRate) / 1_000_000));
 }
 
 export interface Admitted {

@@ -253,6 +253,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         amountNano = limit.roomNano;
       }
     }
+    const heldNano = assertNano(account.heldNano + amountNano);
     const taken: Hold = { ...draft, id: nextId, at: now(), amountNano };
     try {
       store.write(() => sql.insertHold.run(holdParameters(taken)));
@@ -264,7 +265,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     }
     nextId += 1;
     openHolds.set(taken.id, taken);
-    account.heldNano = assertNano(account.heldNano + amountNano);
+    account.heldNano = heldNano;
     account.running += 1;
     account.lastUsedAt = taken.at;
     listener.changed(draft.keyId);

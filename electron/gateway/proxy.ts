@@ -278,8 +278,19 @@ const DECISIVE = new Set([
   'max_completion_tokens',
   'max_output_tokens',
   'generationConfig',
+  'generation_config',
   'n',
+  'best_of',
+  'prompt',
   'service_tier',
+  'serviceTier',
+  'speed',
+  'tools',
+  'max_tool_calls',
+  'previous_response_id',
+  'conversation',
+  'background',
+  'deferred',
 ]);
 
 function readRequest({ route, body, request, query }: Call, dialect: Dialect): ReadRequest {

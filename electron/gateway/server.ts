@@ -78,7 +78,8 @@ async function serve(
     );
     await answer(dependencies, { request, response, route, query });
   } catch (error) {
-    if (!(error instanceof Refusal)) dependencies.onInternalError(error);
+    // A client that goes away while it sends is no fault.
+    if (!(error instanceof Refusal) && error !== request.errored) dependencies.onInternalError(error);
     const refusal =
       error instanceof Refusal
         ? error

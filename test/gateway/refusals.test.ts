@@ -199,6 +199,38 @@ describe('a request that is larger than what is left', () => {
     expect(upstream.requests[0]?.json).toEqual({ model: 'acme', messages: [], max_completion_tokens: 500 });
   });
 
+  test.each(names)(
+    'by any number is clamped too, and for a key without a limit sent as it is: %s',
+    async (name) => {
+      const { secret } = await newKey('0.05');
+      const { secret: unlimited } = await newKey(null);
+      for (const tokens of [1e12, Number.MAX_SAFE_INTEGER, 1e300]) {
+        expect((await ask(secret, tokens, name)).headers['x-faregate-clamped']).toMatch(/^4\d\d$|^500$/);
+        const [first, second] = await Promise.all([
+          ask(unlimited, tokens, name),
+          ask(unlimited, tokens, name),
+        ]);
+        expect([first.status, second.status]).toEqual([200, 200]);
+      }
+      const listed = await gateway.call('keys.list', {});
+      expect(listed.map(({ heldNano, requests }) => [heldNano, requests])).toEqual([
+        [0, 3],
+        [0, 6],
+      ]);
+    },
+  );
+
+  test('in the number of its choices is clamped or refused, not a fault', async () => {
+    const { secret } = await newKey('0.05');
+    const body = { model: 'acme', messages: [], n: 1e15, max_tokens: 1000 };
+    const answer = await send(`${gateway.url}/v1/chat/completions`, {
+      headers: { 'x-api-key': secret },
+      body,
+    });
+    expect(answer.status).toBe(402);
+    expect(answer.text).toContain('Not enough left');
+  });
+
   test('with several choices is clamped so that all of them fit', async () => {
     const { secret } = await newKey('0.05');
     const body = { model: 'acme', messages: [], n: 4, max_tokens: 1000 };

@@ -413,6 +413,24 @@ describe('a body', () => {
     expect(messageOf(answer)).toMatch(tooLarge);
   });
 
+  test('that breaks off because its client has gone is no fault of the gateway’s', async () => {
+    const faults: object[] = [];
+    const log = { info() {}, warn() {}, error: (fields: object) => faults.push(fields) };
+    const logged = await startCore({ log });
+    const { secret } = await logged.call('keys.create', { name: 'k' });
+    const request = httpRequest(`${logged.url}/v1/messages`, {
+      method: 'POST',
+      agent: false,
+      headers: { 'x-api-key': secret, 'content-length': '1000' },
+    });
+    request.on('error', () => {});
+    request.write('{"model":');
+    await send(`${logged.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
+    request.destroy();
+    await logged.dispose();
+    expect(faults).toEqual([]);
+  });
+
   test('of several megabytes passes', async () => {
     const large = { ...body, messages: [{ role: 'user', content: 'x'.repeat(9 * 2 ** 20) }] };
     expect((await post('/v1/messages', large)).status).toBe(200);
@@ -436,19 +454,27 @@ describe('a body', () => {
     expect(upstream.requests).toHaveLength(0);
   });
 
-  test.each(['model', 'stream', 'max_tokens', 'max_completion_tokens', 'n', 'service_tier', 'mod\\u0065l'])(
-    'that gives "%s" twice is refused: parsers differ in which one they take',
-    async (name) => {
-      const field = (value: string) => `"${name}":${value}`;
-      const answer = await post(
-        '/v1/chat/completions',
-        `{"model":"acme",${field('1')},${field('2')},"messages":[]}`,
-      );
-      expect(answer.status).toBe(400);
-      expect(messageOf(answer)).toMatch(/is given twice/);
-      expect(upstream.requests).toHaveLength(0);
-    },
-  );
+  test.each([
+    'model',
+    'stream',
+    'max_tokens',
+    'max_completion_tokens',
+    'n',
+    'best_of',
+    'service_tier',
+    'tools',
+    'background',
+    'mod\\u0065l',
+  ])('that gives "%s" twice is refused: parsers differ in which one they take', async (name) => {
+    const field = (value: string) => `"${name}":${value}`;
+    const answer = await post(
+      '/v1/chat/completions',
+      `{"model":"acme",${field('1')},${field('2')},"messages":[]}`,
+    );
+    expect(answer.status).toBe(400);
+    expect(messageOf(answer)).toMatch(/is given twice/);
+    expect(upstream.requests).toHaveLength(0);
+  });
 
   test('that repeats what does not matter passes as it is', async () => {
     const written =
