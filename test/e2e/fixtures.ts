@@ -57,6 +57,7 @@ export function keyRow(page: Page, name: string): Locator {
 
 /** The cell of a row that stands under this heading, found as a reader finds it. */
 export async function cell(page: Page, row: Locator, heading: string): Promise<Locator> {
+  await expect(page.getByRole('columnheader', { name: heading, exact: true })).toBeVisible();
   const headings = await page.getByRole('columnheader').allInnerTexts();
   const index = headings.findIndex((text) => text.trim() === heading);
   expect(index, `a column "${heading}" among ${headings.join(', ')}`).toBeGreaterThanOrEqual(0);
