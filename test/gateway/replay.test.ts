@@ -103,7 +103,12 @@ describe.skipIf(exchanges.length === 0)('a recorded exchange through the gateway
     }
     expect(response.status).toBe(exchange.response.status);
     const hides = usageWasAskedFor(sent, forwarded);
-    expect(text).toBe(hides ? withoutUsageChunk(exchange.response.body) : exchange.response.body);
+    const shown = hides ? withoutUsageChunk(exchange.response.body) : exchange.response.body;
+    // What breaks off is given a proper end behind all that came.
+    if (exchange.expected.outcome === 'truncated') {
+      expect(text.slice(0, shown.length)).toBe(shown);
+      expect(text.slice(shown.length)).toContain('before it was complete');
+    } else expect(text).toBe(shown);
     expect(row).toBeDefined();
     const { expected } = exchange;
     const { usage } = expected;
