@@ -73,7 +73,7 @@ test('from the first start to a limit that is reached, raised and kept', async (
     await page.getByRole('button', { name: 'Done' }).click();
     await expect(keyRow(page, 'story')).toBeVisible();
     const kept = await page.evaluate(() =>
-      JSON.stringify([{ ...localStorage }, { ...sessionStorage }, location.href]),
+      JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage), location.href]),
     );
     expect((await page.content()) + kept).not.toContain(text.trim());
     return text.trim();
