@@ -91,7 +91,10 @@ export interface Ledger {
    * @throws LedgerUnavailable where the hold cannot be written.
    */
   hold(draft: HoldDraft, amount: { wantNano: Nano; atLeastNano: Nano }): HoldResult;
-  /** Replaces a hold by what the request really cost. Exactly once: a second call for the same hold changes nothing. */
+  /**
+   * Replaces a hold by what the request really cost. Exactly once: a second call for the same hold changes nothing.
+   * @throws RangeError where the cost is beyond what sums can hold; the hold then stays.
+   */
   settle(hold: Hold, outcome: Outcome): void;
   setLimits(keyId: string, limits: Limits): void;
   correct(requestId: number, costNano: Nano, reason: string): RequestRow | null;
@@ -184,24 +187,21 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         account.heldNano += hold.amountNano;
         account.running += 1;
       }
-      commitSettlement(
-        hold,
-        {
-          model: hold.model,
-          status: 0,
-          usage: noTokens,
-          costNano: unpriced ? null : hold.amountNano,
-          ownKeyNano: 0,
-          reportedCostNano: null,
-          computedCostNano: null,
-          priceSource: null,
-          price: hold.price,
-          flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
-          firstByteMs: null,
-          durationMs: 0,
-        },
-        now(),
-      );
+      // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
+      settle(hold, {
+        model: hold.model,
+        status: 0,
+        usage: noTokens,
+        costNano: unpriced ? null : hold.amountNano,
+        ownKeyNano: 0,
+        reportedCostNano: null,
+        computedCostNano: null,
+        priceSource: null,
+        price: hold.price,
+        flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
+        firstByteMs: null,
+        durationMs: 0,
+      });
     }
   }
 
@@ -283,6 +283,8 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     try {
       commitSettlement(held, outcome, settledAt);
     } catch (cause) {
+      // A disk may come right by itself; a number that no sum can hold never will.
+      if (cause instanceof RangeError) throw cause;
       unwritten.push({ hold: held, outcome, settledAt });
       setFault(describeWriteFailure(cause));
       return;
@@ -343,6 +345,13 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       duration_ms: outcome.durationMs,
     };
     const credits = (cost ?? 0) - own;
+    // Before anything is written: a sum that leaves the whole numbers must not be found out half way.
+    const sums = account && {
+      heldNano: assertNano(account.heldNano - held.amountNano),
+      usageCreditsNano: assertNano(account.usageCreditsNano + credits),
+      usageOwnKeyNano: assertNano(account.usageOwnKeyNano + own),
+      usageNano: assertNano(account.usageNano + credits + own),
+    };
     store.write(() => {
       sql.deleteHold.run(held.id);
       sql.insertRequest.run(row);
@@ -360,11 +369,8 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     });
     openHolds.delete(held.id);
     if (account) {
-      account.heldNano = assertNano(account.heldNano - held.amountNano);
+      Object.assign(account, sums);
       account.running -= 1;
-      account.usageCreditsNano = assertNano(account.usageCreditsNano + credits);
-      account.usageOwnKeyNano = assertNano(account.usageOwnKeyNano + own);
-      account.usageNano = assertNano(account.usageNano + credits + own);
       account.requests += 1;
       if (cost === null) account.unpricedRequests += 1;
       account.inputTokens += row.input_tokens;

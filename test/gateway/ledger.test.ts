@@ -552,6 +552,41 @@ describe('a ledger that cannot be written', () => {
     expectBooksToBalance(key);
   });
 
+  test('does not keep the gateway from starting with what a crash has left behind', () => {
+    const key = newKey({ limitNano: 1000 });
+    hold(key, 400);
+    store.close();
+    store = openStore(folder);
+    breakIt();
+    ledger = createLedger(store, () => clock.now(), {
+      changed: () => {},
+      freed: () => {},
+      settled: () => {},
+      problemChanged: () => {},
+    });
+    expect(ledger.problem()).toMatch(/cannot be written/);
+    expect(ledger.account(key)).toMatchObject({ heldNano: 400, usageNano: 0 });
+    expect(() => hold(key, 10)).toThrow(LedgerUnavailable);
+    mendIt();
+    expect(hold(key, 600).amountNano).toBe(600);
+    expect(ledger.account(key)).toMatchObject({ heldNano: 600, usageNano: 400, requests: 1 });
+    expectBooksToBalance(key);
+  });
+
+  test('is not what a cost is that no sum can hold: that request alone is refused its settlement', () => {
+    const [key, other] = [newKey(), newKey({ limitNano: 1000 })];
+    spend(key, Number.MAX_SAFE_INTEGER);
+    const held = hold(key, 500);
+    expect(() => ledger.settle(held, outcome(1))).toThrow(RangeError);
+    expect(ledger.problem()).toBeNull();
+    expect(ledger.account(key)).toMatchObject({ heldNano: 500, running: 1, requests: 1 });
+    spend(other, 700);
+    ledger.settle(held, outcome(0));
+    expect(holds()).toEqual([]);
+    expectBooksToBalance(key);
+    expectBooksToBalance(other);
+  });
+
   test('on a full disk names the disk', () => {
     const key = newKey({ limitNano: usd('1') });
     const pages = Number(store.db.pragma('page_count', { simple: true }));
