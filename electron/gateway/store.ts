@@ -26,6 +26,9 @@ export interface Store {
 
 export const DATABASE_FILE = 'faregate.db';
 
+/** Only a stranger's tool can lock the file, and every stream stands still while a write waits for it. */
+const BUSY_MS = 250;
+
 /** @throws DataFolderError with what to do, where the folder cannot be used. */
 export function openStore(dataDir: string): Store {
   try {
@@ -49,7 +52,7 @@ function openDatabase(dataDir: string, lock: Connection): Store {
   const path = join(dataDir, DATABASE_FILE);
   let db: Connection | undefined;
   try {
-    db = new Database(path);
+    db = new Database(path, { timeout: BUSY_MS });
     db.pragma('journal_mode = WAL');
     // With a write-ahead log, NORMAL keeps every commit through the death of the process and costs microseconds; the
     // log is pushed to the disk right after (see syncSoon), so a power cut loses milliseconds, not transactions.

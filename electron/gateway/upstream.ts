@@ -212,10 +212,10 @@ function errorCode(error: unknown): string {
 
 function isTlsFault(code: string): boolean {
   return (
-    code.startsWith('ERR_TLS') ||
-    code.startsWith('CERT_') ||
+    // Plain HTTP where TLS was expected is one of them.
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_)/.test(code) ||
     code.includes('SELF_SIGNED') ||
-    code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
+    code === 'EPROTO'
   );
 }
 

@@ -1,6 +1,8 @@
 /** The end of the gateway and the start after it: in order or not, no money is lost and none is counted twice. */
 import { rmSync } from 'node:fs';
 import { Agent } from 'node:http';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../electron/gateway/store.ts';
 import { begin, send } from '../support/client.ts';
@@ -123,6 +125,40 @@ describe('closing', () => {
     expect(texts.filter((text) => text.includes('Faregate was closed'))).toHaveLength(100);
     const { holds, requests } = fileOf(gateway.dataDir);
     expect([holds.length, requests.length]).toEqual([0, 100]);
+  });
+});
+
+describe('a ledger that cannot be written', () => {
+  test('refuses keys with a limit in a form that is not tried again, says why, and mends itself', async () => {
+    const events = await gateway.events();
+    const { secret: unlimited } = await gateway.call('keys.create', { name: 'unlimited' });
+    upstream.reply(/./, { body: whole });
+    const stranger = new Database(join(gateway.dataDir, 'faregate.db'));
+    stranger.exec('BEGIN IMMEDIATE');
+
+    const refused = await send(url(), asking());
+    expect(refused.status).toBe(402);
+    expect(refused.headers['x-should-retry']).toBe('false');
+    expect(refused.json).toMatchObject({ type: 'error', error: { type: 'billing_error' } });
+    expect(refused.text).toMatch(/ledger cannot be written .*Limited keys are refused until it can/);
+    expect(upstream.requests).toHaveLength(0);
+    await events.first('status-changed', ({ problem }) => problem !== null);
+    expect(await gateway.tryCall('keys.create', { name: 'x' })).toMatchObject({
+      ok: false,
+      error: { code: 'ledger_unavailable' },
+    });
+    const served = await send(url(), { ...asking(), headers: { 'x-api-key': unlimited } });
+    expect(served.status).toBe(200);
+
+    stranger.exec('ROLLBACK');
+    stranger.close();
+    await events.first('request-settled');
+    await events.first('status-changed', ({ problem, totals }) => problem === null && totals.requests === 1);
+    expect((await send(url(), asking())).status).toBe(200);
+    await gateway.gateway.close({ graceMs: 0 });
+    const { holds, requests, usage } = fileOf(gateway.dataDir);
+    expect([holds, requests.length, usage]).toEqual([[], 2, usd('0.04')]);
+    events.close();
   });
 });
 

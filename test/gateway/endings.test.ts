@@ -255,6 +255,18 @@ describe('a provider that cannot be reached', () => {
     },
   );
 
+  test('because it does not speak TLS costs nothing either, and says so', async () => {
+    for (const { id } of await gateway.call('providers.list', {}))
+      await gateway.call('providers.update', {
+        id,
+        baseUrl: `${upstream.url.replace('http:', 'https:')}/v1`,
+      });
+    const answer = await send(`${gateway.url}/v1/messages`, { headers: headers(), body });
+    expect(answer.status).toBe(502);
+    expect(answer.text).toContain('its certificate is not accepted');
+    expect(await settled()).toMatchObject({ status: 0, costNano: 0, flags: ['interrupted'] });
+  });
+
   test('after it took the request is a 502 too, and costs the input it may have read', async () => {
     upstream.reply(/./, (request) => {
       request.ended.catch(() => {});
