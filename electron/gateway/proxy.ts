@@ -68,7 +68,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     if (read.facts.notMetered !== null) throw new Refusal('not_metered', read.facts.notMetered);
     const price = prices.find(target.provider, target.model, now());
     requirePrice(call.key, target, price);
-    const admitted = await admit(call, read, target, price);
+    const others = fallbacksOf(read, target).map((model) => {
+      const other = prices.find(target.provider, model, now());
+      requirePrice(call.key, { ...target, model }, other);
+      return other;
+    });
+    const admitted = await admit(call, read, target, [price, ...others]);
     const money: Money = { admitted, asked: askedOf(call, target, price, admitted) };
     // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
     if (call.signal.aborted) return giveBack(money, 0);
@@ -123,7 +128,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     call: Call,
     { facts }: ReadRequest,
     { provider, model }: Target,
-    price: Price | null,
+    [price = null, ...others]: (Price | null)[],
   ): Promise<Admitted> {
     const draft: HoldDraft = {
       keyId: call.key.id,
@@ -135,7 +140,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       price: price && JSON.stringify(price),
     };
     const embeds = call.route.dialect === 'openai-embeddings' || call.route.dialect === 'gemini-embeddings';
-    const bound: Bound = boundOf(price ?? freePrice, facts, call.body.length, embeds);
+    const bounds = [price, ...others].map((one) => boundOf(one ?? freePrice, facts, call.body.length, embeds));
+    const bound: Bound = {
+      ...boundOf(freePrice, facts, call.body.length, embeds),
+      fixedNano: Math.max(...bounds.map(({ fixedNano }) => fixedNano)),
+      outputRate: Math.max(...bounds.map(({ outputRate }) => outputRate)),
+    };
     return admission.admit(call.key, draft, bound, call.signal);
   }
 
@@ -309,6 +319,12 @@ function readRequest({ route, body, request, query }: Call, dialect: Dialect): R
     throw new Refusal('bad_request', 'The request names no model. Set the field "model".');
   }
   return { fields, facts, model: facts.model ?? '', jsonArray };
+}
+
+/** Models a router may answer with instead of the one that is named (OpenRouter, "Model fallbacks"). */
+function fallbacksOf({ fields }: ReadRequest, { provider }: Target): string[] {
+  const models: unknown = provider.kind === 'openrouter' ? fields?.get('models') : undefined;
+  return Array.isArray(models) ? models.filter((model) => typeof model === 'string') : [];
 }
 
 function requireCredential(provider: Provider): void {

@@ -397,6 +397,33 @@ describe('money that others hold', () => {
   });
 });
 
+describe('a request that lets a router choose among models', () => {
+  const routed = (models: string[]) => ({ model: 'cheap', models, messages: [], max_tokens: 1000 });
+  let secret: string;
+
+  beforeEach(async () => {
+    const { id } = await addProvider(gateway, upstream, 'openrouter');
+    await gateway.call('prices.set', { providerId: id, model: 'cheap', input: '0', output: '1' });
+    await gateway.call('prices.set', { providerId: id, model: 'dear', input: '0', output: '100' });
+    ({ secret } = await newKey('0.05'));
+  });
+  const ask = (body: object) =>
+    send(`${gateway.url}/openrouter/v1/chat/completions`, { headers: { 'x-api-key': secret }, body });
+
+  test('is held, and clamped, for the dearest of them', async () => {
+    expect((await ask(routed(['dear']))).status).toBe(200);
+    expect(upstream.requests[0]?.json).toEqual({ ...routed(['dear']), max_tokens: 500 });
+    expect((await ask(routed(['cheap']))).headers).not.toHaveProperty('x-faregate-clamped');
+  });
+
+  test('is refused to a key with a limit where one of them has no price', async () => {
+    const answer = await ask(routed(['cheap', 'unheard-of']));
+    expect(answer.status).toBe(400);
+    expect(answer.text).toContain('unheard-of');
+    expect(upstream.requests).toHaveLength(0);
+  });
+});
+
 describe('a model without a price', () => {
   test.each(names)('is refused to a key with a limit, with how to set one: %s', async (name) => {
     const { secret } = await newKey('1');
