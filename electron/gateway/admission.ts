@@ -111,8 +111,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
     bound: Bound,
   ): Admitted | { busy: TightestLimit; others: number } {
     const { running: others, heldNano } = ledger.account(key.id) ?? { running: 0, heldNano: 0 };
-    const useful = (tokens: number) =>
-      boundNano(bound, Math.min(bound.outputTokens, tokens * bound.choices));
+    const useful = (tokens: number) => boundNano(bound, Math.min(bound.outputTokens, tokens * bound.choices));
     const aloneNano = useful(USEFUL_OUTPUT_TOKENS.alone);
     const amount = {
       wantNano: boundNano(bound),

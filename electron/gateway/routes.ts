@@ -121,8 +121,7 @@ function matchModels(method: string, rest: string, slug: string | null): Route {
   if (gemini) {
     const model = call[1] ?? '';
     // It becomes a part of the provider's path: nothing in it may end a segment or climb out of one.
-    if (!/^[\w.@-]+(\/[\w.@-]+)*$/.test(model) || /(^|\/)\.\.?(\/|$)/.test(model))
-      return { kind: 'unknown' };
+    if (!/^[\w.@-]+(\/[\w.@-]+)*$/.test(model) || /(^|\/)\.\.?(\/|$)/.test(model)) return { kind: 'unknown' };
     return allow(method, ['POST']) ?? { ...gemini, path: `/models/{model}:${call[2]}`, model, slug };
   }
   if (method === 'POST' && call) return { kind: 'not-metered', what: `${call[2]} of Gemini` };

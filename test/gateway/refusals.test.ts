@@ -407,17 +407,17 @@ describe('a request that lets a router choose among models', () => {
     await gateway.call('prices.set', { providerId: id, model: 'dear', input: '0', output: '100' });
     ({ secret } = await newKey('0.05'));
   });
-  const ask = (body: object) =>
+  const askRouter = (body: object) =>
     send(`${gateway.url}/openrouter/v1/chat/completions`, { headers: { 'x-api-key': secret }, body });
 
   test('is held, and clamped, for the dearest of them', async () => {
-    expect((await ask(routed(['dear']))).status).toBe(200);
+    expect((await askRouter(routed(['dear']))).status).toBe(200);
     expect(upstream.requests[0]?.json).toEqual({ ...routed(['dear']), max_tokens: 500 });
-    expect((await ask(routed(['cheap']))).headers).not.toHaveProperty('x-faregate-clamped');
+    expect((await askRouter(routed(['cheap']))).headers).not.toHaveProperty('x-faregate-clamped');
   });
 
   test('is refused to a key with a limit where one of them has no price', async () => {
-    const answer = await ask(routed(['cheap', 'unheard-of']));
+    const answer = await askRouter(routed(['cheap', 'unheard-of']));
     expect(answer.status).toBe(400);
     expect(answer.text).toContain('unheard-of');
     expect(upstream.requests).toHaveLength(0);
