@@ -1,8 +1,6 @@
 /** Which addresses are served and how, which are refused and why, and who is let in. */
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { connect } from 'node:net';
-import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { send, type Incoming, type Outgoing } from '../support/client.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
@@ -44,6 +42,15 @@ function messageOf({ json }: Incoming): string {
   const { error } = json as { error: { message: string } };
   return error.message;
 }
+
+describe('the root', () => {
+  test('tells everybody that the gateway is alive', async () => {
+    const alive = await send(`${gateway.url}/`, { method: 'GET' });
+    expect(alive.json).toEqual({ name: 'Faregate', status: 'ok' });
+    const head = await send(`${gateway.url}/`, { method: 'HEAD' });
+    expect([head.status, head.text]).toEqual([200, '']);
+  });
+});
 
 describe('a call that costs money', () => {
   test.each([
@@ -291,196 +298,6 @@ describe('the key’s own account', () => {
       recurring: null,
       resets_at: null,
     });
-  });
-});
-
-describe('the browser', () => {
-  test.each<[string, Record<string, string>]>([
-    ['a name that was rebound', { host: 'evil.example' }],
-    ['a name that looks right', { host: '127.0.0.1.evil.example' }],
-    ['localhost of another kind', { host: 'localhost.evil.example:3273' }],
-    ['a page of another site', { origin: 'https://evil.example' }],
-    ['a page of this very address', { origin: 'http://127.0.0.1:3273' }],
-    ['a sandboxed page', { origin: 'null' }],
-    ['a page that names no origin', { 'sec-fetch-site': 'cross-site' }],
-    ['a page of the same site', { 'sec-fetch-site': 'same-origin' }],
-  ])('with %s is refused, a good key or not, and learns nothing', async (_what, headers) => {
-    for (const path of ['/v1/messages', '/v1/models', '/v1/key', '/']) {
-      const answer = await ask(path, {
-        method: path === '/v1/messages' ? 'POST' : 'GET',
-        headers,
-        ...(path === '/v1/messages' ? { body } : {}),
-      });
-      expect(answer.status).toBe(403);
-      expect(answer.rawHeaders.join(' ').toLowerCase()).not.toContain('access-control');
-    }
-    expect(upstream.requests).toHaveLength(0);
-  });
-
-  test('gets no leave from a preflight', async () => {
-    const preflight = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
-    const answer = await ask('/v1/messages', { method: 'OPTIONS', headers: preflight });
-    expect(answer.status).toBe(403);
-    expect(answer.rawHeaders.join(' ').toLowerCase()).not.toContain('access-control');
-  });
-
-  test.each(['127.0.0.1', 'localhost', 'LOCALHOST:3273', '[::1]:3273', '127.0.0.1:80'])(
-    'is not what a tool is that calls %s',
-    async (host) => {
-      expect(
-        (await ask('/v1/key', { method: 'GET', headers: { host, 'sec-fetch-site': 'none' } })).status,
-      ).toBe(200);
-    },
-  );
-
-  test('and everybody else may see that the gateway is alive', async () => {
-    const alive = await send(`${gateway.url}/`, { method: 'GET' });
-    expect(alive.json).toEqual({ name: 'Faregate', status: 'ok' });
-    const head = await send(`${gateway.url}/`, { method: 'HEAD' });
-    expect([head.status, head.text]).toEqual([200, '']);
-  });
-});
-
-describe('an upgrade', () => {
-  async function upgrade(lines: string[], payload = ''): Promise<string> {
-    const { port } = new URL(gateway.url);
-    const socket = connect(Number(port), '127.0.0.1');
-    socket.write(`${lines.join('\r\n')}\r\n\r\n${payload}`);
-    let text = '';
-    for await (const part of socket as AsyncIterable<Buffer>) text += part.toString();
-    return text;
-  }
-
-  test('to a WebSocket is a 426, after which clients go on over plain HTTP', async () => {
-    const answer = await upgrade([
-      'GET /v1/responses HTTP/1.1',
-      'Host: 127.0.0.1',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-    ]);
-    expect(answer).toMatch(/^HTTP\/1\.1 426 /);
-    expect(answer).toMatch(/"message":"Faregate does not serve WebSockets/);
-    expect(upstream.requests).toHaveLength(0);
-  });
-
-  test('that is offered only, as Java does for HTTP/2, does not keep a request from being served', async () => {
-    const payload = JSON.stringify(body);
-    const answer = await upgrade(
-      [
-        'POST /v1/messages HTTP/1.1',
-        'Host: 127.0.0.1',
-        'Connection: Upgrade, HTTP2-Settings, close',
-        'Upgrade: h2c',
-        'HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA',
-        `x-api-key: ${key}`,
-        `Content-Length: ${payload.length}`,
-      ],
-      payload,
-    );
-    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
-    expect(upstream.requests[0]?.headers).not.toHaveProperty('upgrade');
-    expect(upstream.requests[0]?.headers).not.toHaveProperty('http2-settings');
-  });
-});
-
-describe('a body', () => {
-  const tooLarge = /larger than 128 MB/;
-
-  test('that says it is too large is refused before it is read', async () => {
-    const request = httpRequest(`${gateway.url}/v1/messages`, {
-      method: 'POST',
-      agent: false,
-      headers: { 'x-api-key': key, 'content-length': String(200 * 2 ** 20) },
-    });
-    request.on('error', () => {});
-    request.flushHeaders();
-    const [response] = (await once(request, 'response')) as [AsyncIterable<Buffer> & { statusCode: number }];
-    let text = '';
-    for await (const part of response) {
-      text += part.toString();
-      request.destroy();
-    }
-    expect(response.statusCode).toBe(413);
-    expect(text).toMatch(tooLarge);
-  });
-
-  test('that turns out to be too large when it is unpacked is refused', async () => {
-    const packed = gzipSync(Buffer.alloc(129 * 2 ** 20, 0x20));
-    const answer = await ask('/v1/messages', { body: packed, headers: { 'content-encoding': 'gzip' } });
-    expect(answer.status).toBe(413);
-    expect(messageOf(answer)).toMatch(tooLarge);
-  });
-
-  test('that breaks off because its client has gone is no fault of the gateway’s', async () => {
-    const faults: object[] = [];
-    const log = { info() {}, warn() {}, error: (fields: object) => faults.push(fields) };
-    const logged = await startCore({ log });
-    const { secret } = await logged.call('keys.create', { name: 'k' });
-    const request = httpRequest(`${logged.url}/v1/messages`, {
-      method: 'POST',
-      agent: false,
-      headers: { 'x-api-key': secret, 'content-length': '1000' },
-    });
-    request.on('error', () => {});
-    request.write('{"model":');
-    await send(`${logged.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
-    request.destroy();
-    await logged.dispose();
-    expect(faults).toEqual([]);
-  });
-
-  test('of several megabytes passes', async () => {
-    const large = { ...body, messages: [{ role: 'user', content: 'x'.repeat(9 * 2 ** 20) }] };
-    expect((await post('/v1/messages', large)).status).toBe(200);
-    expect(upstream.requests[0]?.body.length).toBe(JSON.stringify(large).length);
-  });
-
-  test.each<[string, unknown, Record<string, string>, RegExp]>([
-    ['is no JSON', 'hello', {}, /not a JSON object/],
-    ['is empty', '', {}, /not a JSON object/],
-    ['is an array', '[]', {}, /not a JSON object/],
-    ['is cut off', '{"model":"acme","messages":[', {}, /not a JSON object/],
-    ['has something behind it', '{"model":"acme"} {}', {}, /not a JSON object/],
-    ['names no model', '{"messages":[]}', {}, /names no model/],
-    ['names a model that is no text', '{"model":5,"messages":[]}', {}, /names no model/],
-    ['is packed in a way nobody knows', '{}', { 'content-encoding': 'rot13' }, /"rot13" is not understood/],
-    ['is not packed as it says', '{}', { 'content-encoding': 'gzip' }, /not valid gzip/],
-  ])('that %s is refused with a sentence', async (_what, sent, headers, message) => {
-    const answer = await post('/v1/messages', sent, headers);
-    expect(answer.status).toBe(400);
-    expect(messageOf(answer)).toMatch(message);
-    expect(upstream.requests).toHaveLength(0);
-  });
-
-  test.each([
-    'model',
-    'stream',
-    'max_tokens',
-    'max_completion_tokens',
-    'n',
-    'best_of',
-    'service_tier',
-    'tools',
-    'background',
-    'mod\\u0065l',
-  ])('that gives "%s" twice is refused: parsers differ in which one they take', async (name) => {
-    const field = (value: string) => `"${name}":${value}`;
-    const answer = await post(
-      '/v1/chat/completions',
-      `{"model":"acme",${field('1')},${field('2')},"messages":[]}`,
-    );
-    expect(answer.status).toBe(400);
-    expect(messageOf(answer)).toMatch(/is given twice/);
-    expect(upstream.requests).toHaveLength(0);
-  });
-
-  test('that repeats what does not matter passes as it is', async () => {
-    const written =
-      '{"model":"acme","messages":[],"metadata":{"a":1,"a":2},"user":"x","user":"y","max_tokens":5}';
-    expect((await post('/v1/messages', written)).status).toBe(200);
-    expect(upstream.requests[0]?.body.toString()).toBe(written);
   });
 });
 

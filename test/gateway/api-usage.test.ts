@@ -1,0 +1,155 @@
+/** The contract's methods for what was spent: rows, corrections, sums. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { MethodName } from '#shared/contract.ts';
+import type { RequestRow } from '#shared/model.ts';
+import { send } from '../support/client.ts';
+import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+
+let upstream: Upstream;
+let gateway: CoreGateway;
+const clock = fakeClock('2026-11-18T10:30:00Z');
+
+beforeEach(async () => {
+  clock.set('2026-11-18T10:30:00Z');
+  upstream = await startUpstream({ credential: 'sk-upstream' });
+  gateway = await startCore({ clock });
+});
+
+afterEach(async () => {
+  await gateway.dispose();
+  await upstream.close();
+});
+
+const refusal = async (name: MethodName, input: unknown) => {
+  const answer = await gateway.tryCall(name, input);
+  if (answer.ok) throw new Error(`${name} was accepted`);
+  return answer.error;
+};
+
+async function pricedProvider(more: { slug?: string; kind?: 'openai' | 'anthropic' } = {}): Promise<string> {
+  const { kind = 'anthropic', ...rest } = more;
+  const { id } = await addProvider(gateway, upstream, kind, rest);
+  await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
+  return id;
+}
+
+/** One request of 12 tokens in and 5 out: $0.000062. */
+async function spend(secret: string, model = 'acme'): Promise<number> {
+  const { status } = await send(`${gateway.url}/v1/messages`, {
+    headers: { 'x-api-key': secret },
+    body: { model, messages: [], max_tokens: 5 },
+  });
+  return status;
+}
+
+describe('requests.list', () => {
+  test('is newest first, in pages, and by key, model and status', async () => {
+    await pricedProvider();
+    const [a, b] = [
+      await gateway.call('keys.create', { name: 'a' }),
+      await gateway.call('keys.create', { name: 'b' }),
+    ];
+    for (const secret of [a.secret, b.secret, a.secret]) await spend(secret);
+    upstream.reply(/./, { status: 500, body: {} });
+    await spend(a.secret);
+    const ids = async (filter: object) =>
+      (await gateway.call('requests.list', filter)).rows.map(({ id }) => id);
+    const all = await ids({});
+    expect(all).toEqual([...all].toSorted((x, y) => y - x));
+    expect(all).toHaveLength(4);
+    const page = await gateway.call('requests.list', { limit: 3 });
+    expect([page.rows.map(({ id }) => id), page.next]).toEqual([all.slice(0, 3), all[2]]);
+    expect(await gateway.call('requests.list', { limit: 3, before: page.next })).toMatchObject({
+      rows: [{ id: all[3] }],
+      next: null,
+    });
+    expect(await ids({ keyId: b.key.id })).toEqual([all[2]]);
+    expect(await ids({ status: 'error' })).toEqual([all[0]]);
+    expect(await ids({ status: 'ok' })).toEqual(all.slice(1));
+    expect(await ids({ status: 500, model: 'acme' })).toEqual([all[0]]);
+    expect(await ids({ model: 'x' })).toEqual([]);
+  });
+});
+
+describe('requests.correct', () => {
+  async function row(): Promise<RequestRow> {
+    await pricedProvider();
+    const { secret } = await gateway.call('keys.create', { name: 'k', limitNano: usd('1') });
+    await spend(secret);
+    const { rows } = await gateway.call('requests.list', {});
+    if (!rows[0]) throw new Error('no row');
+    return rows[0];
+  }
+
+  test('changes the cost, the usage and the totals', async () => {
+    const before = await row();
+    expect(
+      await gateway.call('requests.correct', { id: before.id, costNano: usd('0.5'), reason: 'invoice' }),
+    ).toEqual({ ...before, costNano: usd('0.5'), flags: ['corrected'] });
+    expect(await gateway.call('keys.list', {})).toMatchObject([{ usageNano: usd('0.5'), requests: 1 }]);
+    expect((await gateway.call('status.get', {})).totals).toMatchObject({
+      usageNano: usd('0.5'),
+      todayNano: usd('0.5'),
+    });
+  });
+
+  test('is refused without a reason, below zero, and for a row that is none', async () => {
+    const { id } = await row();
+    expect(await refusal('requests.correct', { id, costNano: 5, reason: ' ' })).toMatchObject({
+      code: 'invalid_input',
+      field: 'reason',
+    });
+    expect(await refusal('requests.correct', { id, costNano: -5, reason: 'x' })).toMatchObject({
+      code: 'invalid_input',
+      field: 'costNano',
+    });
+    expect((await refusal('requests.correct', { id: id + 1, costNano: 5, reason: 'x' })).code).toBe(
+      'not_found',
+    );
+  });
+});
+
+describe('usage.summary', () => {
+  test('sums by day, key, model and provider, within the time asked for', async () => {
+    await pricedProvider();
+    const { key, secret } = await gateway.call('keys.create', { name: 'k' });
+    await spend(secret);
+    clock.set('2026-11-19T10:30:00Z');
+    await spend(secret);
+    await spend(secret, 'unheard-of');
+    const summary = (groupBy: 'day' | 'key' | 'model' | 'provider', from = '2026-11-18T00:00:00Z') =>
+      gateway.call('usage.summary', { from, to: '2026-11-20T00:00:00Z', groupBy });
+    const one = {
+      requests: 1,
+      inputTokens: 12,
+      cachedInputTokens: 0,
+      outputTokens: 5,
+      costNano: 62_000,
+      costCreditsNano: 0,
+      costOwnKeyNano: 62_000,
+      unpricedRequests: 0,
+    };
+    const three = {
+      ...one,
+      requests: 3,
+      inputTokens: 36,
+      outputTokens: 15,
+      costNano: 124_000,
+      costOwnKeyNano: 124_000,
+      unpricedRequests: 1,
+    };
+    expect(await summary('key')).toEqual([{ group: key.id, ...three }]);
+    expect(await summary('provider')).toEqual([{ group: 'anthropic', ...three }]);
+    expect((await summary('model')).map(({ group, requests }) => [group, requests])).toEqual([
+      ['acme', 2],
+      ['unheard-of', 1],
+    ]);
+    const day = (iso: string) => new Date(iso).toLocaleDateString('sv-SE');
+    expect((await summary('day')).map(({ group, requests }) => [group, requests])).toEqual([
+      [day('2026-11-18T10:30:00Z'), 1],
+      [day('2026-11-19T10:30:00Z'), 2],
+    ]);
+    expect(await summary('key', '2026-11-19T10:30:00.001Z')).toEqual([]);
+  });
+});
