@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -9,5 +10,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: 'forks',
+    // One less than the cores, the default, would be one worker; most tests wait for sockets and pages, not for a core.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
   },
 });
