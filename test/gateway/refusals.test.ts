@@ -1,8 +1,9 @@
-/** Money that is spent, short or held by others: three answers that are never mixed up, and nothing is sent meanwhile. */
+/** Money that is spent or short, prices and keys that are missing: answers that are never mixed up, and nothing is sent. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { abandonable, send, type Incoming } from '../support/client.ts';
+import { addDimeProviders, boundedRequest, dialectNames } from '../support/bounded-requests.ts';
+import { send, type Incoming } from '../support/client.ts';
 import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
-import { gate, startUpstream, type Gate, type Upstream } from '../support/upstream.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 let upstream: Upstream;
 let gateway: CoreGateway;
@@ -12,6 +13,7 @@ beforeEach(async () => {
   upstream = await startUpstream();
   clock.set('2026-11-18T10:30:00Z');
   gateway = await startCore({ waitMs: 60_000, clock });
+  await addDimeProviders(gateway, upstream);
 });
 
 afterEach(async () => {
@@ -19,60 +21,8 @@ afterEach(async () => {
   await upstream.close();
 });
 
-/** Input costs nothing and a thousand tokens of output ten cents: a bound is `max_tokens` alone. */
-async function addProviders(): Promise<void> {
-  for (const kind of ['openai', 'anthropic', 'gemini'] as const) {
-    const { id } = await addProvider(gateway, upstream, kind);
-    await gateway.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
-  }
-}
-beforeEach(addProviders);
-
 const newKey = (limit: string | null) =>
   gateway.call('keys.create', { name: 'dev', limitNano: limit === null ? null : usd(limit) });
-
-interface Dialect {
-  path: string;
-  body: (tokens: number) => object;
-  /** Where the output bound stands. */
-  tokens: (json: unknown) => unknown;
-}
-
-const field = (value: unknown, ...names: string[]): unknown =>
-  names.reduce(
-    (inner, name) => (typeof inner === 'object' && inner !== null ? Reflect.get(inner, name) : undefined),
-    value,
-  );
-
-const dialects: Readonly<Record<string, Dialect>> = {
-  chat: {
-    path: '/v1/chat/completions',
-    body: (tokens) => ({ model: 'acme', messages: [], max_completion_tokens: tokens }),
-    tokens: (json) => field(json, 'max_completion_tokens'),
-  },
-  responses: {
-    path: '/v1/responses',
-    body: (tokens) => ({ model: 'acme', input: 'x', max_output_tokens: tokens }),
-    tokens: (json) => field(json, 'max_output_tokens'),
-  },
-  messages: {
-    path: '/v1/messages',
-    body: (tokens) => ({ model: 'acme', messages: [], max_tokens: tokens }),
-    tokens: (json) => field(json, 'max_tokens'),
-  },
-  gemini: {
-    path: '/v1beta/models/acme:generateContent',
-    body: (tokens) => ({ contents: [], generationConfig: { maxOutputTokens: tokens } }),
-    tokens: (json) => field(json, 'generationConfig', 'maxOutputTokens'),
-  },
-};
-const names = Object.keys(dialects);
-
-function dialect(name: string): Dialect {
-  const found = dialects[name];
-  if (!found) throw new Error(name);
-  return found;
-}
 
 function ask(
   secret: string,
@@ -80,26 +30,8 @@ function ask(
   name = 'messages',
   headers: Record<string, string> = {},
 ): Promise<Incoming> {
-  const { path, body } = dialect(name);
+  const { path, body } = boundedRequest(name);
   return send(`${gateway.url}${path}`, { headers: { 'x-api-key': secret, ...headers }, body: body(tokens) });
-}
-
-/** A request that has been sent to the gateway has been read when a later one is answered. */
-const arrived = (secret: string) =>
-  send(`${gateway.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
-
-/** Answers of `tokens` output tokens, each when its gate opens; the gates in the order of the requests. */
-function answers(tokens: number): Gate[] {
-  const gates: Gate[] = [];
-  upstream.reply(/./, () => {
-    const before = gate();
-    gates.push(before);
-    return {
-      before,
-      body: { type: 'message', model: 'acme', usage: { input_tokens: 5, output_tokens: tokens } },
-    };
-  });
-  return gates;
 }
 
 /** What the caller is told, in the place where the SDKs of the dialect look for it. */
@@ -111,7 +43,7 @@ const shapes: Readonly<Record<string, (message: unknown, code: string) => object
 };
 
 describe('a limit that is reached', () => {
-  test.each(names)('is a 402 that clients show and do not try again: %s', async (name) => {
+  test.each(dialectNames)('is a 402 that clients show and do not try again: %s', async (name) => {
     const { secret } = await newKey('0.50');
     upstream.answers({ inputTokens: 1, outputTokens: 5000, text: 'x' });
     expect((await ask(secret, 5000)).status).toBe(200);
@@ -180,11 +112,11 @@ describe('a limit that is reached', () => {
 });
 
 describe('a request that is larger than what is left', () => {
-  test.each(names)('is clamped to what the key can pay for: %s', async (name) => {
+  test.each(dialectNames)('is clamped to what the key can pay for: %s', async (name) => {
     const { secret } = await newKey('0.05');
     const answer = await ask(secret, 100_000, name);
     expect(answer.status).toBe(200);
-    expect(dialect(name).tokens(upstream.requests[0]?.json)).toBe(500);
+    expect(boundedRequest(name).tokens(upstream.requests[0]?.json)).toBe(500);
     expect(answer.headers['x-faregate-clamped']).toBe('500');
     const { rows } = await gateway.call('requests.list', {});
     expect(rows).toMatchObject([{ flags: ['clamped'], outputTokens: 5, costNano: usd('0.0005') }]);
@@ -199,7 +131,7 @@ describe('a request that is larger than what is left', () => {
     expect(upstream.requests[0]?.json).toEqual({ model: 'acme', messages: [], max_completion_tokens: 500 });
   });
 
-  test.each(names)(
+  test.each(dialectNames)(
     'by any number is clamped too, and for a key without a limit sent as it is: %s',
     async (name) => {
       const { secret } = await newKey('0.05');
@@ -241,10 +173,10 @@ describe('a request that is larger than what is left', () => {
   test('is sent as it is where it fits exactly', async () => {
     const { secret } = await newKey('0.05');
     expect((await ask(secret, 500)).headers).not.toHaveProperty('x-faregate-clamped');
-    expect(upstream.requests[0]?.body.toString()).toBe(JSON.stringify(dialect('messages').body(500)));
+    expect(upstream.requests[0]?.body.toString()).toBe(JSON.stringify(boundedRequest('messages').body(500)));
   });
 
-  test.each(names)('by far is refused with what it needs and what is left: %s', async (name) => {
+  test.each(dialectNames)('by far is refused with what it needs and what is left: %s', async (name) => {
     const { secret } = await newKey('0.0015');
     const answer = await ask(secret, 100_000, name);
     expect(answer.status).toBe(402);
@@ -254,146 +186,6 @@ describe('a request that is larger than what is left', () => {
     expect(answer.json).toMatchObject(shapes[name]?.(message, 'insufficient_quota') ?? {});
     expect(answer.headers['x-should-retry']).toBe('false');
     expect(upstream.requests).toHaveLength(0);
-  });
-});
-
-describe('money that others hold', () => {
-  test('is waited for, and the request served when they give it back', async () => {
-    const { secret } = await newKey('1');
-    const gates = answers(100);
-    const first = ask(secret, 10_000);
-    await upstream.nthRequest(1);
-    const second = ask(secret, 9_000);
-    await arrived(secret);
-    expect(upstream.requests).toHaveLength(1);
-    gates[0]?.open();
-    await upstream.nthRequest(2);
-    gates[1]?.open();
-    expect([(await first).status, (await second).status]).toEqual([200, 200]);
-    expect((await gateway.call('keys.list', {}))[0]).toMatchObject({ usageNano: usd('0.02'), heldNano: 0 });
-  });
-
-  test('is waited for in the order of arrival, also by what would fit sooner', async () => {
-    const { secret } = await newKey('1');
-    const gates = answers(1);
-    const all = [ask(secret, 10_000)];
-    await upstream.nthRequest(1);
-    for (const tokens of [9_000, 8_000, 500]) {
-      all.push(ask(secret, tokens));
-      await arrived(secret);
-    }
-    gates[0]?.open();
-    for (const [index, tokens] of [9_000, 8_000, 500].entries()) {
-      const request = await upstream.nthRequest(index + 2);
-      expect(field(request.json, 'max_tokens')).toBe(tokens);
-      gates[index + 1]?.open();
-    }
-    expect((await Promise.all(all)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-  });
-
-  test('is no longer needed when the limit is raised', async () => {
-    const { key, secret } = await newKey('1');
-    answers(1);
-    const all = [ask(secret, 10_000)];
-    await upstream.nthRequest(1);
-    all.push(ask(secret, 10_000));
-    await arrived(secret);
-    await gateway.call('keys.setLimit', { id: key.id, limitNano: usd('2') });
-    expect(field((await upstream.nthRequest(2)).json, 'max_tokens')).toBe(10_000);
-    await gateway.call('keys.delete', { id: key.id });
-    expect((await Promise.all(all)).map(({ status }) => status)).toEqual([402, 402]);
-  });
-
-  test('that turns out to be spent is a limit reached for those who waited', async () => {
-    const { secret } = await newKey('1');
-    const gates = answers(10_000);
-    const first = ask(secret, 10_000);
-    await upstream.nthRequest(1);
-    const second = ask(secret, 10_000);
-    await arrived(secret);
-    gates[0]?.open();
-    expect((await first).status).toBe(200);
-    const refused = await second;
-    expect(refused.status).toBe(402);
-    expect(refused.text).toContain('Usage limit reached');
-    expect(upstream.requests).toHaveLength(1);
-  });
-
-  test('is left to the next one by a client that hangs up while it waits', async () => {
-    const { secret } = await newKey('1');
-    const gates = answers(1);
-    const first = ask(secret, 10_000);
-    await upstream.nthRequest(1);
-    const { path, body } = dialect('messages');
-    const impatient = abandonable(`${gateway.url}${path}`, {
-      headers: { 'x-api-key': secret },
-      body: body(9_999),
-    });
-    await arrived(secret);
-    const third = ask(secret, 5_000);
-    await arrived(secret);
-    impatient.hangUp();
-    await impatient.gone;
-    await arrived(secret);
-    gates[0]?.open();
-    expect(field((await upstream.nthRequest(2)).json, 'max_tokens')).toBe(5_000);
-    gates[1]?.open();
-    expect([(await first).status, (await third).status]).toEqual([200, 200]);
-    expect(upstream.requests).toHaveLength(2);
-  });
-
-  test('is enough for a request that the key can pay for only when it is alone', async () => {
-    const { secret } = await newKey('0.10');
-    const gates = answers(1);
-    const all = [ask(secret, 1000)];
-    await upstream.nthRequest(1);
-    all.push(ask(secret, 100_000));
-    await arrived(secret);
-    gates[0]?.open();
-    const clamped = await upstream.nthRequest(2);
-    expect(field(clamped.json, 'max_tokens')).toBe(999);
-    gates[1]?.open();
-    expect((await Promise.all(all)).map(({ status }) => status)).toEqual([200, 200]);
-  });
-
-  const held: Readonly<Record<string, object>> = {
-    chat: { error: { type: 'rate_limit_error', code: 'held_by_others' } },
-    responses: { error: { type: 'rate_limit_error', code: 'held_by_others' } },
-    messages: { type: 'error', error: { type: 'rate_limit_error' } },
-    gemini: { error: { code: 429, status: 'RESOURCE_EXHAUSTED' } },
-  };
-
-  test.each(names)('for longer than the wait is a 429 that says when to try again: %s', async (name) => {
-    const impatient = await startCore({ waitMs: 1 });
-    const { id } = await addProvider(impatient, upstream, 'anthropic');
-    for (const kind of ['openai', 'gemini'] as const)
-      await addProvider(impatient, upstream, kind, { billing: 'free' });
-    await impatient.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
-    for (const { id: other, kind } of await impatient.call('providers.list', {})) {
-      if (kind === 'anthropic') continue;
-      await impatient.call('providers.update', { id: other, billing: 'own-key' });
-      await impatient.call('prices.set', { providerId: other, model: 'acme', input: '0', output: '100' });
-    }
-    const { key, secret } = await impatient.call('keys.create', { name: 'dev', limitNano: usd('1') });
-    answers(1);
-    const asked = dialect(name);
-    const first = send(`${impatient.url}${asked.path}`, {
-      headers: { 'x-api-key': secret },
-      body: asked.body(10_000),
-    });
-    await upstream.nthRequest(1);
-    const answer = await send(`${impatient.url}${asked.path}`, {
-      headers: { 'x-api-key': secret },
-      body: asked.body(10_000),
-    });
-    expect(answer.status).toBe(429);
-    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
-    expect(answer.headers).not.toHaveProperty('x-should-retry');
-    expect(answer.json).toMatchObject(held[name] ?? {});
-    expect(answer.text).toMatch(/is held by 1 running request .*of \$1\.00 spent/);
-    await impatient.call('keys.delete', { id: key.id });
-    await first;
-    await impatient.dispose();
   });
 });
 
@@ -425,9 +217,9 @@ describe('a request that lets a router choose among models', () => {
 });
 
 describe('a model without a price', () => {
-  test.each(names)('is refused to a key with a limit, with how to set one: %s', async (name) => {
+  test.each(dialectNames)('is refused to a key with a limit, with how to set one: %s', async (name) => {
     const { secret } = await newKey('1');
-    const { path, body } = dialect(name);
+    const { path, body } = boundedRequest(name);
     const unpriced = JSON.parse(JSON.stringify(body(5)).replace('acme', 'unheard-of-model')) as object;
     const answer = await send(`${gateway.url}${path.replace('acme', 'unheard-of-model')}`, {
       headers: { 'x-api-key': secret },
@@ -491,7 +283,7 @@ describe('a key that is none', () => {
     gemini: { error: { code: 401, status: 'UNAUTHENTICATED' } },
   };
 
-  test.each(names)('is a 401 that is not tried again: %s', async (name) => {
+  test.each(dialectNames)('is a 401 that is not tried again: %s', async (name) => {
     const { key, secret } = await newKey(null);
     await gateway.call('keys.update', { id: key.id, enabled: false });
     const { key: old, secret: expired } = await newKey(null);
