@@ -25,15 +25,12 @@ export function chooseProvider(
   if (forcedSlug !== null) {
     const provider = speaking.find(({ slug }) => slug === forcedSlug);
     if (!provider) throw refuse(providers, dialect, forcedSlug);
-    return {
-      provider,
-      model: asked.startsWith(`${forcedSlug}/`) ? asked.slice(forcedSlug.length + 1) : asked,
-    };
+    return { provider, model: asked.startsWith(`${forcedSlug}/`) ? withoutSlug(provider, asked) : asked };
   }
   const slash = asked.indexOf('/');
   if (slash > 0) {
     const provider = speaking.find(({ slug }) => slug === asked.slice(0, slash));
-    if (provider) return { provider, model: asked.slice(slash + 1) };
+    if (provider) return { provider, model: withoutSlug(provider, asked) };
   }
   if (speaking.length === 1 && speaking[0]) return { provider: speaking[0], model: asked };
   if (speaking.length === 0) throw refuse(providers, dialect, null);
@@ -50,6 +47,14 @@ export function chooseProvider(
     'no_provider',
     `Several providers could serve the model "${asked}". Name one of them: ${choices}.`,
   );
+}
+
+/** Routers of OpenRouter's own, whose maker is its slug: without it they are no models (openrouter.ai/docs, "Auto Router"). */
+const ownRouters: ReadonlySet<string> = new Set(['auto', 'free', 'bodybuilder']);
+
+function withoutSlug({ kind, slug }: Provider, asked: string): string {
+  const rest = asked.slice(slug.length + 1);
+  return kind === 'openrouter' && ownRouters.has(rest) ? `openrouter/${rest}` : rest;
 }
 
 function refuse(providers: Providers, dialect: DialectId, slug: string | null): Refusal {

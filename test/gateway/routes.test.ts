@@ -343,6 +343,21 @@ describe('the provider', () => {
     ]);
   });
 
+  test('keeps the whole name of a model of OpenRouter’s own', async () => {
+    await addProvider(gateway, upstream, 'openrouter', { billing: 'free' });
+    const asked = ['openrouter/auto', 'openrouter/openai/gpt-4o', 'meta/llama-3:free'];
+    for (const model of asked.slice(0, 2)) await post('/v1/chat/completions', { ...body, model });
+    for (const model of asked) await post('/openrouter/v1/chat/completions', { ...body, model });
+    const sent = upstream.requests.map(({ json }) => (json as { model: string }).model);
+    expect(sent).toEqual([
+      'openrouter/auto',
+      'openai/gpt-4o',
+      'openrouter/auto',
+      'openai/gpt-4o',
+      'meta/llama-3:free',
+    ]);
+  });
+
   test('keeps a slash in the name of a model that is not its slug', async () => {
     await addProvider(gateway, upstream, 'openai-compatible', {
       slug: 'box',
