@@ -21,7 +21,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     test.use({ colorScheme });
 
     test(`the first start has no axe violations (${colorScheme})`, async ({ dashboard: page }) => {
-      await expect(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+      await expect(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
       await expectAccessible(page, 'API keys, first start');
       await page.getByRole('link', { name: 'Providers' }).click();
       await expect(page.getByRole('heading', { name: 'Providers', exact: true })).toBeVisible();

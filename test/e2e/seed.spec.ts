@@ -6,7 +6,7 @@ test('the five steps set a limit on an existing key', async ({ gateway, upstream
 
   // 1. Navigate to your API Keys section in the dashboard.
   await page.getByRole('link', { name: 'API Keys' }).click();
-  await expect(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
 
   // 2. Locate the API key you want to limit. Existing keys default to "No limit".
   const row = keyRow(page, 'existing');

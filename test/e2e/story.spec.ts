@@ -46,7 +46,7 @@ test('from the first start to a limit that is reached, raised and kept', async (
   }));
 
   await test.step('a first start leads to the provider', async () => {
-    await expect(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    await expect(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     await expect(page.getByText('Set up Faregate')).toBeVisible();
   });
 
