@@ -28,14 +28,24 @@ const done = z.object({});
 const slug = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'Use lower-case letters, digits and hyphens, such as my-openai.');
-const baseUrl = z.url({ protocol: /^https?$/, error: 'Enter a full address such as https://api.openai.com/v1.' });
+const baseUrl = z.url({
+  protocol: /^https?$/,
+  error: 'Enter a full address such as https://api.openai.com/v1.',
+});
 const credential = z
   .string()
   .trim()
   .max(4096)
   // A credential is sent as a header value: RFC 9110, section 5.5, leaves no room for line breaks or control characters.
-  .regex(/^[\x21-\x7e]*$/, 'The credential has a character that cannot be sent. Paste it again, without spaces or line breaks.');
-const providerName = z.string().trim().min(1, 'Give the provider a name.').max(80, 'Use at most 80 characters.');
+  .regex(
+    /^[\x21-\x7e]*$/,
+    'The credential has a character that cannot be sent. Paste it again, without spaces or line breaks.',
+  );
+const providerName = z
+  .string()
+  .trim()
+  .min(1, 'Give the provider a name.')
+  .max(80, 'Use at most 80 characters.');
 
 const method = <In extends z.ZodType, Out extends z.ZodType>(input: In, output: Out) => ({ input, output });
 
@@ -154,7 +164,14 @@ export type Input<N extends MethodName> = z.input<Methods[N]['input']>;
 export type Parsed<N extends MethodName> = z.output<Methods[N]['input']>;
 export type Output<N extends MethodName> = z.output<Methods[N]['output']>;
 
-export const contractErrorCodes = ['invalid_input', 'not_found', 'conflict', 'unauthorized', 'ledger_unavailable', 'internal'] as const;
+export const contractErrorCodes = [
+  'invalid_input',
+  'not_found',
+  'conflict',
+  'unauthorized',
+  'ledger_unavailable',
+  'internal',
+] as const;
 export const ContractError = z.object({
   code: z.enum(contractErrorCodes),
   message: z.string(),

@@ -138,7 +138,10 @@ export type RequestRow = z.infer<typeof RequestRow>;
 
 /** A price a person set: US dollars per million tokens, per request where it says so; decimals as numbers or text. */
 const decimal = z
-  .union([z.number().min(0), z.string().regex(/^\d*\.?\d+(e-?\d{1,2})?$/i, 'Enter a price in dollars such as 0.15.')])
+  .union([
+    z.number().min(0),
+    z.string().regex(/^\d*\.?\d+(e-?\d{1,2})?$/i, 'Enter a price in dollars such as 0.15.'),
+  ])
   .transform(String);
 export const PriceInput = z.strictObject({
   providerId: z.string(),

@@ -52,10 +52,14 @@ export function parseAmount(text: string): ParsedAmount {
   const typed = text.trim();
   if (typed === '') return { ok: true, nano: null };
   const bare = typed.replace(/^\$\s*/, '').replace(/\s*(usd)?$/i, '');
-  if (/^-/.test(bare) || /^-/.test(typed)) return { ok: false, message: 'A limit cannot be negative.' };
+  if (bare.startsWith('-') || typed.startsWith('-'))
+    return { ok: false, message: 'A limit cannot be negative.' };
   // A comma is accepted where it separates thousands; `10,50` could mean two things and is asked about.
   if (!/^(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?$/.test(bare) || !/\d/.test(bare)) {
-    return { ok: false, message: 'Enter an amount in dollars such as 10.00, or leave it empty for no limit.' };
+    return {
+      ok: false,
+      message: 'Enter an amount in dollars such as 10.00, or leave it empty for no limit.',
+    };
   }
   const [whole = '', fraction = ''] = bare.replaceAll(',', '').split('.');
   if (fraction.replace(/0+$/, '').length > 9) {
@@ -63,7 +67,10 @@ export function parseAmount(text: string): ParsedAmount {
   }
   const nano = BigInt(whole || '0') * BigInt(NANO_PER_USD) + BigInt(fraction.slice(0, 9).padEnd(9, '0'));
   if (nano > BigInt(MAX_LIMIT_NANO)) {
-    return { ok: false, message: `Enter at most ${formatLimit(MAX_LIMIT_NANO)}, or leave it empty for no limit.` };
+    return {
+      ok: false,
+      message: `Enter at most ${formatLimit(MAX_LIMIT_NANO)}, or leave it empty for no limit.`,
+    };
   }
   return { ok: true, nano: Number(nano) };
 }
@@ -98,7 +105,9 @@ export function formatLimit(nano: Nano): string {
 /** For editing and for machines: every digit that matters and no more, at least two decimals: `10.00`, `0.0005`. */
 export function formatPlainUsd(nano: Nano): string {
   const magnitude = Math.abs(nano);
-  const fraction = String(magnitude % NANO_PER_USD).padStart(9, '0').replace(/0{1,7}$/, '');
+  const fraction = String(magnitude % NANO_PER_USD)
+    .padStart(9, '0')
+    .replace(/0{1,7}$/, '');
   return `${nano < 0 ? '-' : ''}${Math.floor(magnitude / NANO_PER_USD)}.${fraction}`;
 }
 

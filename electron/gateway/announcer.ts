@@ -6,7 +6,7 @@ export type EventListener = <N extends EventName>(name: N, data: EventData<N>) =
 
 export interface Announcer {
   keyChanged(keyId: string): void;
-  settled(row: RequestRow): void;
+  settled(row: () => RequestRow): void;
   statusChanged(): void;
   providersChanged(): void;
   subscribe(listener: EventListener): () => void;
@@ -26,7 +26,7 @@ export function createAnnouncer(sources: {
 }): Announcer {
   const listeners = new Set<EventListener>();
   const keys = new Set<string>();
-  let rows: RequestRow[] = [];
+  let rows: (() => RequestRow)[] = [];
   let status = false;
   let providers = false;
   let timer: NodeJS.Timeout | undefined;
@@ -54,7 +54,7 @@ export function createAnnouncer(sources: {
     if (rows.length > 0) {
       const settled = rows;
       rows = [];
-      emit('request-settled', { rows: settled });
+      emit('request-settled', { rows: settled.map((row) => row()) });
     }
     if (providers) {
       providers = false;

@@ -117,7 +117,8 @@ export interface LedgerListener {
   changed(keyId: string): void;
   /** There may be more room than before. */
   freed(keyId: string): void;
-  settled(row: RequestRow): void;
+  /** Made into a row only where somebody wants one. */
+  settled(row: () => RequestRow): void;
   problemChanged(): void;
 }
 
@@ -168,7 +169,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
    */
   function recover(): void {
     for (const record of sql.holds.all()) {
-      const hold: Hold = {
+      const orphan: Hold = {
         id: record.id,
         keyId: record.key_id,
         at: record.at,
@@ -180,24 +181,24 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         stream: record.stream === 1,
         price: record.price,
       };
-      const unpriced = hold.price === null && hold.billing !== 'free';
-      openHolds.set(hold.id, hold);
-      const account = accounts.get(hold.keyId);
+      const unpriced = orphan.price === null && orphan.billing !== 'free';
+      openHolds.set(orphan.id, orphan);
+      const account = accounts.get(orphan.keyId);
       if (account) {
-        account.heldNano += hold.amountNano;
+        account.heldNano += orphan.amountNano;
         account.running += 1;
       }
       // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
-      settle(hold, {
-        model: hold.model,
+      settle(orphan, {
+        model: orphan.model,
         status: 0,
         usage: noTokens,
-        costNano: unpriced ? null : hold.amountNano,
+        costNano: unpriced ? null : orphan.amountNano,
         ownKeyNano: 0,
         reportedCostNano: null,
         computedCostNano: null,
         priceSource: null,
-        price: hold.price,
+        price: orphan.price,
         flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
         firstByteMs: null,
         durationMs: 0,
@@ -380,7 +381,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     }
     period.add(row.at, credits + own);
     listener.changed(held.keyId);
-    listener.settled(toRequestRow(row));
+    listener.settled(() => toRequestRow(row));
   }
 
   function setLimits(keyId: string, next: Limits): void {
@@ -443,7 +444,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     period.add(before.at, delta);
     const row = toRequestRow({ ...before, cost_nano: costNano, cost_own_key_nano: own, flags });
     listener.changed(before.key_id);
-    listener.settled(row);
+    listener.settled(() => row);
     listener.freed(before.key_id);
     return row;
   }

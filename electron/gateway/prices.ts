@@ -57,6 +57,15 @@ export const freePrice: Price = {
   requests: null,
 };
 
+const texts = new WeakMap<Price, string>();
+
+/** The price as a usage row freezes it: JSON, written once a price. */
+export function priceText(price: Price): string {
+  let text = texts.get(price);
+  if (text === undefined) texts.set(price, (text = JSON.stringify(price)));
+  return text;
+}
+
 /** The version of the catalogue that ships with the application. */
 export const CATALOGUE = 'genai-prices 0.1.8';
 
@@ -362,7 +371,7 @@ function toRate(value: ModelPrice[string]): Rate | null {
     base: toNano(value.base),
     steps: value.tiers
       .map(({ start, price }) => ({ above: start, rate: toNano(price) }))
-      .sort((a, b) => a.above - b.above),
+      .toSorted((a, b) => a.above - b.above),
   };
 }
 

@@ -117,6 +117,7 @@ export interface Providers {
   create(kind: ProviderKind, fields: ProviderFields): Promise<Provider>;
   update(id: string, fields: ProviderFields): Promise<Provider | undefined>;
   remove(id: string): boolean;
+  slugs(): ReadonlySet<string>;
   /** Enabled providers that speak a dialect, in the order they were added. */
   speaking(dialect: DialectId): Provider[];
 }
@@ -146,11 +147,17 @@ interface ProviderRecord {
 export async function createProviders(store: Store, secrets: Secrets, now: () => number): Promise<Providers> {
   const { db } = store;
   const providers = new Map<string, Provider>();
+  const slugs = new Set<string>();
+  const recountSlugs = () => {
+    slugs.clear();
+    for (const { slug } of providers.values()) slugs.add(slug);
+  };
   for (const record of db
     .prepare<[], ProviderRecord>('SELECT * FROM providers ORDER BY created_at, rowid')
     .all()) {
     providers.set(record.id, await open(record));
   }
+  recountSlugs();
   const insert = db.prepare(
     'INSERT INTO providers (id, kind, name, slug, base_url, billing, credential, enabled, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
@@ -215,6 +222,7 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
   return {
     list: () => [...providers.values()],
     get: (id) => providers.get(id),
+    slugs: () => slugs,
     speaking: (dialect) =>
       [...providers.values()].filter(
         (provider) => provider.enabled && providerKindFacts[provider.kind].dialects.includes(dialect),
@@ -253,6 +261,7 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
         ),
       );
       providers.set(provider.id, provider);
+      recountSlugs();
       return provider;
     },
 
@@ -277,6 +286,7 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
         if (credential !== undefined) changeCredential.run(sealed, id);
       });
       Object.assign(provider, next);
+      recountSlugs();
       if (credential !== undefined) {
         provider.credential = credential;
         provider.credentialState = credential === null ? 'none' : 'stored';
@@ -287,7 +297,9 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
     remove(id) {
       if (!providers.has(id)) return false;
       store.write(() => removeProvider.run(id));
-      return providers.delete(id);
+      providers.delete(id);
+      recountSlugs();
+      return true;
     },
   };
 }

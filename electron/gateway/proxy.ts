@@ -11,7 +11,7 @@ import type { AnswerFacts, Dialect, RequestFacts } from './dialects/dialect.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
 import type { Key } from './keys.ts';
 import type { HoldDraft, Ledger } from './ledger.ts';
-import { freePrice, type Price, type Prices } from './prices.ts';
+import { freePrice, priceText, type Price, type Prices } from './prices.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
 import { createRelay, Stopped, type Relay } from './relay.ts';
 import type { UpstreamRoute } from './routes.ts';
@@ -137,10 +137,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       dialect: call.route.dialect,
       model,
       stream: facts.stream,
-      price: price && JSON.stringify(price),
+      price: price && priceText(price),
     };
     const embeds = call.route.dialect === 'openai-embeddings' || call.route.dialect === 'gemini-embeddings';
-    const bounds = [price, ...others].map((one) => boundOf(one ?? freePrice, facts, call.body.length, embeds));
+    const bounds = [price, ...others].map((one) =>
+      boundOf(one ?? freePrice, facts, call.body.length, embeds),
+    );
     const bound: Bound = {
       ...boundOf(freePrice, facts, call.body.length, embeds),
       fixedNano: Math.max(...bounds.map(({ fixedNano }) => fixedNano)),

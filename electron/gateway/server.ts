@@ -71,11 +71,7 @@ async function serve(
   let route: Route = { kind: 'unknown' };
   try {
     guard(request);
-    route = matchRoute(
-      request.method ?? '',
-      pathname,
-      new Set(dependencies.providers.list().map(({ slug }) => slug)),
-    );
+    route = matchRoute(request.method ?? '', pathname, dependencies.providers.slugs());
     await answer(dependencies, { request, response, route, query });
   } catch (error) {
     // A client that goes away while it sends is no fault.
@@ -114,6 +110,8 @@ async function answer(
       );
     case 'unknown':
       throw new Refusal('unknown_route', `Nothing is served at this address. Served: ${SERVED}.`);
+    default:
+    // What is left needs a key.
   }
   const key = authenticate(dependencies, request, query);
   if (route.kind === 'own-key') return sendJson(response, describeKey(dependencies.ledger, key));
@@ -122,7 +120,9 @@ async function answer(
     return sendJson(response, list);
   }
   const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
   const body = await readBody(request);
   // A body can take its time; meanwhile the key may have been disabled, deleted or replaced.
   authenticate(dependencies, request, query);

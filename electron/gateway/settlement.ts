@@ -3,7 +3,7 @@ import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialects/dialect.ts';
 import type { Outcome } from './ledger.ts';
-import { cost, type Price } from './prices.ts';
+import { cost, priceText, type Price } from './prices.ts';
 
 /** How the pass-through ended. */
 export interface Ending {
@@ -59,7 +59,7 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     reportedCostNano: answer.reportedCostNano,
     computedCostNano: computed,
     priceSource: answer.reportedCostNano === null ? (price?.source ?? null) : 'reported by the provider',
-    price: price && JSON.stringify(price),
+    price: price && priceText(price),
     flags: [...flags],
     firstByteMs: ending.firstByteMs,
     durationMs: ending.durationMs,

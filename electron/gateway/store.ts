@@ -141,12 +141,25 @@ function withDurability(db: Connection, walPath: string, lock: Connection): Stor
     });
   };
 
+  // Prepared once: a transaction is opened twice for every request.
+  const begin = db.prepare('BEGIN IMMEDIATE');
+  const commit = db.prepare('COMMIT');
+  const rollback = db.prepare('ROLLBACK');
+
   return {
     db,
     write(work) {
-      const result = db.transaction(work).immediate();
-      syncSoon();
-      return result;
+      begin.run();
+      try {
+        const result = work();
+        commit.run();
+        syncSoon();
+        return result;
+      } catch (error) {
+        // A full disk or an I/O error may have ended the transaction already.
+        if (db.inTransaction) rollback.run();
+        throw error;
+      }
     },
     synced() {
       if (!dirty && !syncing) return Promise.resolve();

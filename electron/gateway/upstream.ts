@@ -59,7 +59,7 @@ export function upstreamAddress(
   path: string,
   query: string,
 ): { origin: string; path: string } {
-  const base = new URL(provider.baseUrl);
+  const base = addressOf(provider.baseUrl);
   const parameters = query
     .split('&')
     // Textually, so that what is kept stays byte for byte what the client sent.
@@ -67,8 +67,21 @@ export function upstreamAddress(
     .join('&');
   return {
     origin: base.origin,
-    path: `${base.pathname.replace(/\/+$/, '')}${path}${parameters === '' ? '' : `?${parameters}`}`,
+    path: `${base.path}${path}${parameters === '' ? '' : `?${parameters}`}`,
   };
+}
+
+const addresses = new Map<string, { origin: string; path: string }>();
+
+/** Parsed once a base URL: a request should not pay for it. */
+function addressOf(baseUrl: string): { origin: string; path: string } {
+  let address = addresses.get(baseUrl);
+  if (address === undefined) {
+    const { origin, pathname } = new URL(baseUrl);
+    address = { origin, path: pathname.replace(/\/+$/, '') };
+    addresses.set(baseUrl, address);
+  }
+  return address;
 }
 
 function decodeLoosely(text: string): string {
@@ -213,9 +226,7 @@ function errorCode(error: unknown): string {
 function isTlsFault(code: string): boolean {
   return (
     // Plain HTTP where TLS was expected is one of them.
-    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_)/.test(code) ||
-    code.includes('SELF_SIGNED') ||
-    code === 'EPROTO'
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_)/.test(code) || code.includes('SELF_SIGNED') || code === 'EPROTO'
   );
 }
 
