@@ -34,6 +34,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'prices.ts',
     'limits.ts',
     'ledger.ts',
+    'ledger-statements.ts',
     'requests.ts',
     'settings.ts',
     'announcer.ts',

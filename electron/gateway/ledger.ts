@@ -5,7 +5,7 @@
  * change is one synchronous transaction first and the mirror second, with no await between check and hold, so that
  * concurrent requests cannot both take the last dollar. One process owns the file (see store.ts).
  */
-import type { Billing, DialectId, RecurringLimit, RequestFlag, RequestRow } from '#shared/model.ts';
+import type { Billing, DialectId, RequestFlag, RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
 import {
   isReached,
@@ -15,8 +15,9 @@ import {
   type Limits,
   type TightestLimit,
 } from './limits.ts';
+import { statements, type HoldRecord, type KeyRecord } from './ledger-statements.ts';
 import { newestVersion, type Store } from './store.ts';
-import { readRequests, requestColumns, toRequestRow, type StoredRequest } from './requests.ts';
+import { toRequestRow, type StoredRequest } from './requests.ts';
 
 /** What is known of a request before it is sent: enough to settle it should this process die. */
 export interface HoldDraft {
@@ -129,25 +130,6 @@ export class LedgerUnavailable extends Error {
     this.name = 'LedgerUnavailable';
   }
 }
-
-interface KeyRecord {
-  id: string;
-  last_used_at: number | null;
-  usage_credits_nano: number;
-  usage_own_key_nano: number;
-  requests: number;
-  unpriced_requests: number;
-  input_tokens: number;
-  output_tokens: number;
-  limit_nano: number | null;
-  recurring_nano: number | null;
-  recurring_every: RecurringLimit['every'] | null;
-  window_start: number | null;
-  window_used_nano: number;
-}
-
-const ACCOUNT_COLUMNS = `id, last_used_at, usage_credits_nano, usage_own_key_nano, requests, unpriced_requests,
-  input_tokens, output_tokens, limit_nano, recurring_nano, recurring_every, window_start, window_used_nano`;
 
 export function createLedger(store: Store, now: () => number, listener: LedgerListener): Ledger {
   const { db } = store;
@@ -556,19 +538,6 @@ const noTokens = {
   webSearches: 0,
 };
 
-interface HoldRecord {
-  id: number;
-  key_id: string;
-  at: number;
-  amount_nano: number;
-  provider: string;
-  billing: Billing;
-  dialect: DialectId;
-  model: string;
-  stream: number;
-  price: string | null;
-}
-
 function holdParameters(hold: Hold): HoldRecord {
   return {
     id: hold.id,
@@ -581,47 +550,6 @@ function holdParameters(hold: Hold): HoldRecord {
     model: hold.model,
     stream: hold.stream ? 1 : 0,
     price: hold.price,
-  };
-}
-
-function statements({ db }: Store) {
-  return {
-    accounts: db.prepare<[], KeyRecord>(`SELECT ${ACCOUNT_COLUMNS} FROM keys WHERE deleted_at IS NULL`),
-    account: db.prepare<[string], KeyRecord>(`SELECT ${ACCOUNT_COLUMNS} FROM keys WHERE id = ?`),
-    holds: db.prepare<[], HoldRecord>('SELECT * FROM holds ORDER BY id'),
-    lastId: db.prepare(
-      'SELECT max(coalesce((SELECT max(id) FROM requests), 0), coalesce((SELECT max(id) FROM holds), 0))',
-    ),
-    request: readRequests(db),
-    insertHold: db.prepare<[HoldRecord]>(
-      `INSERT INTO holds (id, key_id, at, amount_nano, provider, billing, dialect, model, stream, price)
-       VALUES (@id, @key_id, @at, @amount_nano, @provider, @billing, @dialect, @model, @stream, @price)`,
-    ),
-    deleteHold: db.prepare<[number]>('DELETE FROM holds WHERE id = ?'),
-    insertRequest: db.prepare<[StoredRequest]>(
-      `INSERT INTO requests (${requestColumns.join(', ')}) VALUES (${requestColumns.map((name) => `@${name}`).join(', ')})`,
-    ),
-    addToKey: db.prepare(
-      `UPDATE keys SET usage_credits_nano = usage_credits_nano + @credits, usage_own_key_nano = usage_own_key_nano + @own,
-         requests = requests + 1, unpriced_requests = unpriced_requests + @unpriced, input_tokens = input_tokens + @input,
-         output_tokens = output_tokens + @output, last_used_at = max(coalesce(last_used_at, 0), @at),
-         window_start = @windowStart, window_used_nano = @windowUsed WHERE id = @id`,
-    ),
-    adjustKey: db.prepare(
-      `UPDATE keys SET usage_credits_nano = usage_credits_nano + @credits, usage_own_key_nano = usage_own_key_nano + @own,
-         unpriced_requests = unpriced_requests + @unpriced, window_used_nano = window_used_nano + @window WHERE id = @id`,
-    ),
-    setLimits: db.prepare(
-      `UPDATE keys SET limit_nano = @limit, recurring_nano = @recurring, recurring_every = @every,
-         window_start = @windowStart, window_used_nano = @windowUsed WHERE id = @id`,
-    ),
-    correctRequest: db.prepare(
-      'UPDATE requests SET cost_nano = @cost, cost_own_key_nano = @own, flags = @flags WHERE id = @id',
-    ),
-    insertCorrection: db.prepare(
-      'INSERT INTO corrections (request_id, at, cost_before_nano, cost_after_nano, reason) VALUES (?, ?, ?, ?, ?)',
-    ),
-    spentSince: db.prepare('SELECT coalesce(sum(cost_nano), 0) FROM requests WHERE at >= ?'),
   };
 }
 
