@@ -4,6 +4,17 @@
  */
 import { ledger } from './0001-ledger.ts';
 import { limits } from './0002-limits.ts';
+import { priceDetail } from './0003-price-detail.ts';
+import { limitScopes } from './0004-limit-scopes.ts';
+import { clients } from './0005-clients.ts';
+import { aggregates } from './0006-aggregates.ts';
 import type { Migration } from './migration.ts';
 
-export const migrations: readonly Migration[] = [ledger, limits];
+export const migrations: readonly Migration[] = [
+  ledger,
+  limits,
+  priceDetail,
+  limitScopes,
+  clients,
+  aggregates,
+];
