@@ -39,7 +39,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'settings.ts',
     'announcer.ts',
   ],
-  ['store.ts'],
+  ['store.ts', 'catalogue.ts'],
   ['migrations/'],
 ];
 

@@ -2,9 +2,9 @@
  * What a token costs. One shape of price for all sources: the person's own price first, then the catalogue that ships
  * with the application; `cost()` is the only place where tokens become money.
  */
-import { calcPrice, findProvider, type ModelPrice, type PriceCalculation } from '@pydantic/genai-prices';
 import { PriceInput, type PriceRow } from '#shared/model.ts';
 import { assertNano, decimalToNano, divideHalfUp, NANO_PER_USD, type Nano } from '#shared/money.ts';
+import { catalogue, type CatalogueEntry, type ModelPrice } from './catalogue.ts';
 import type { TokenUsage } from './dialects/dialect.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
 import type { Store } from './store.ts';
@@ -65,9 +65,6 @@ export function priceText(price: Price): string {
   if (text === undefined) texts.set(price, (text = JSON.stringify(price)));
   return text;
 }
-
-/** The version of the catalogue that ships with the application. */
-export const CATALOGUE = 'genai-prices 0.1.8';
 
 /**
  * The cost of one request, rounded half up once. Cached and written tokens are parts of the input, reasoning of the
@@ -217,7 +214,7 @@ export function createPrices(store: Store, now: () => number): Prices {
   );
   const forget = db.prepare('DELETE FROM prices WHERE provider_id = ? AND model = ?');
   // A look-up in the catalogue costs 10 to 20 µs; prices change by date and hour, so an answer is good for a minute.
-  const recent = new Map<string, { price: Price | null; minute: number }>();
+  const recent = new Map<string, { price: Price | null; minute: number; revision: number }>();
 
   return {
     find(provider, model, at) {
@@ -226,11 +223,12 @@ export function createPrices(store: Store, now: () => number): Prices {
       if (mine) return mine.price;
       const minute = Math.floor(at / 60_000);
       const cacheKey = `${provider.kind}\n${provider.baseUrl}\n${model}`;
+      const { revision } = catalogue;
       const known = recent.get(cacheKey);
-      if (known?.minute === minute) return known.price;
+      if (known?.minute === minute && known.revision === revision) return known.price;
       const price = fromCatalogue(provider, model, new Date(at));
       if (recent.size >= 1000) recent.clear();
-      recent.set(cacheKey, { price, minute });
+      recent.set(cacheKey, { price, minute, revision });
       return price;
     },
     list: (providerId) =>
@@ -254,34 +252,24 @@ export function createPrices(store: Store, now: () => number): Prices {
   };
 }
 
-/** The catalogue's vendor for a bare model name, such as `anthropic` for claude-…; null where none claims it. */
-export function vendorOf(model: string): string | null {
-  try {
-    return findProvider({ modelId: model })?.id ?? null;
-  } catch {
-    return null;
-  }
-}
-
 /** Whether a kind of provider is the vendor itself. */
 export function isVendor(provider: Provider, vendor: string): boolean {
   return providerKindFacts[provider.kind].vendor === vendor;
 }
 
-function fromCatalogue(provider: Provider, model: string, timestamp: Date): Price | null {
+function fromCatalogue(provider: Provider, model: string, at: Date): Price | null {
   const { vendor } = providerKindFacts[provider.kind];
   // OpenRouter serves the variants of this name for nothing (openrouter.ai/docs, "Free variants").
   if (vendor === 'openrouter' && model.endsWith(':free')) return freeVariant;
-  if (vendor !== null) return lookUp(model, { providerId: vendor, timestamp }, false);
+  if (vendor !== null) return lookUp(model, { vendor }, at, false);
   // Another endpoint: by its address where the catalogue knows it, else the maker's price, openly a guess. A name
   // such as `openai/gpt-4o` says who the maker is.
-  const byAddress = lookUp(model, { providerApiUrl: provider.baseUrl, timestamp }, false);
+  const byAddress = lookUp(model, { address: provider.baseUrl }, at, false);
   if (byAddress) return byAddress;
   const [, maker, bare] = /^([^/]+)\/(.+)$/.exec(model) ?? [];
   return (
-    (maker !== undefined && bare !== undefined
-      ? lookUp(bare, { providerId: maker, timestamp }, true)
-      : null) ?? lookUp(model, { timestamp }, true)
+    (maker !== undefined && bare !== undefined ? lookUp(bare, { vendor: maker }, at, true) : null) ??
+    lookUp(model, {}, at, true)
   );
 }
 
@@ -295,17 +283,12 @@ const freeVariant: Price = {
 
 function lookUp(
   model: string,
-  options: { providerId?: string; providerApiUrl?: string; timestamp: Date },
+  where: { vendor?: string; address?: string },
+  at: Date,
   guessed: boolean,
 ): Price | null {
-  try {
-    // Asked with no tokens: only the matched entry and its price for this date and hour are wanted.
-    const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, options);
-    return found && toCataloguePrice(found, guessed);
-  } catch {
-    // The catalogue throws on names and addresses it cannot make sense of; unknown is the honest answer.
-    return null;
-  }
+  const entry = catalogue.find(model, where, at);
+  return entry && toCataloguePrice(entry, guessed);
 }
 
 const catalogueNames: Readonly<Record<TokenClass, string>> = {
@@ -322,20 +305,19 @@ const catalogueNames: Readonly<Record<TokenClass, string>> = {
   imageOutput: 'output_image_mtok',
 };
 
-function toCataloguePrice(found: PriceCalculation, guessed: boolean): Price | null {
-  const price = found.model_price;
+function toCataloguePrice({ vendor, model, prices }: CatalogueEntry, guessed: boolean): Price | null {
   const rates: Price['rates'] = {};
   for (const name of tokenClasses) {
-    const rate = toRate(price[catalogueNames[name]]) ?? missingRate(found.model.id, name);
+    const rate = toRate(prices[catalogueNames[name]]) ?? missingRate(model, name);
     if (rate) rates[name] = rate;
   }
   if (!rates.input && !rates.output) return null;
   return {
-    source: `${CATALOGUE}: ${found.provider.id}/${found.model.id}`,
+    source: `${catalogue.info.name}: ${vendor}/${model}`,
     guessed,
     rates,
-    webSearches: perThousand(price['web_searches_kcount']) ?? searchFee(found.provider.id, found.model.id),
-    requests: perThousand(price['requests_kcount']),
+    webSearches: perThousand(prices['web_searches_kcount']) ?? searchFee(vendor, model),
+    requests: perThousand(prices['requests_kcount']),
   };
 }
 

@@ -2,7 +2,8 @@
 import { Refusal } from '#shared/errors.ts';
 import type { DialectId } from '#shared/model.ts';
 import type { Provider, Providers } from './providers.ts';
-import { isVendor, vendorOf, type Prices } from './prices.ts';
+import { catalogue } from './catalogue.ts';
+import { isVendor, type Prices } from './prices.ts';
 
 export interface Target {
   provider: Provider;
@@ -39,7 +40,7 @@ export function chooseProvider(
   const priced = speaking.filter(({ id }) => pricedBy.has(id));
   if (priced.length === 1 && priced[0]) return { provider: priced[0], model: asked };
 
-  const vendor = vendorOf(asked);
+  const vendor = catalogue.vendorOf(asked);
   const ofVendor = vendor === null ? undefined : speaking.find((provider) => isVendor(provider, vendor));
   if (ofVendor) return { provider: ofVendor, model: asked };
   const choices = speaking.map(({ slug }) => `${slug}/${asked}`).join(', ');

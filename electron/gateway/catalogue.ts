@@ -1,0 +1,95 @@
+/**
+ * The price catalogue: the one place that touches @pydantic/genai-prices. What it knows ships with the application and
+ * can be replaced while running by a newer file of the same form.
+ */
+import {
+  calcPrice,
+  findProvider,
+  updatePrices,
+  waitForUpdate,
+  type ModelPrice,
+  type Provider as CatalogueVendor,
+} from '@pydantic/genai-prices';
+
+export type { CatalogueVendor, ModelPrice };
+
+export interface CatalogueInfo {
+  /** Name and version, as a usage row shows them. */
+  name: string;
+  /** Day the data was made, YYYY-MM-DD. */
+  date: string;
+}
+
+/** One model's prices on one day and hour. */
+export interface CatalogueEntry {
+  vendor: string;
+  /** The catalogue's own name of the model, which may be shorter than the one asked about. */
+  model: string;
+  /** US dollars by the catalogue's units: per million tokens (`…_mtok`), per thousand pieces (`…_kcount`). */
+  prices: ModelPrice;
+}
+
+/** The data that ships with the application: npm package 0.1.8, published on that day. */
+const bundled: CatalogueInfo = { name: 'genai-prices 0.1.8', date: '2026-09-23' };
+
+let current = bundled;
+let revision = 0;
+const shipped = waitForUpdate();
+
+/**
+ * One for the whole process, since the library keeps its data so. Prices are in force from the moment they are
+ * replaced; rows that are written keep the price they were written with.
+ */
+export const catalogue = {
+  get info(): CatalogueInfo {
+    return current;
+  },
+
+  /** Counts the replacements: an answer remembered from an earlier revision is stale. */
+  get revision(): number {
+    return revision;
+  },
+
+  /** By vendor id or by the provider's address; with neither, by the maker that claims the name. null = not known. */
+  find(model: string, where: { vendor?: string; address?: string }, at: Date): CatalogueEntry | null {
+    try {
+      // Asked with no tokens: only the matched entry and its price for this date and hour are wanted.
+      const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, {
+        ...(where.vendor === undefined ? {} : { providerId: where.vendor }),
+        ...(where.address === undefined ? {} : { providerApiUrl: where.address }),
+        timestamp: at,
+      });
+      return found && { vendor: found.provider.id, model: found.model.id, prices: found.model_price };
+    } catch {
+      // The library throws on names and addresses it cannot make sense of; unknown is the honest answer.
+      return null;
+    }
+  },
+
+  /** The vendor of a bare model name, such as `anthropic` for claude-…; null where none claims it. */
+  vendorOf(model: string): string | null {
+    try {
+      return findProvider({ modelId: model })?.id ?? null;
+    } catch {
+      return null;
+    }
+  },
+
+  /** Everything that is in force, for searching. */
+  async vendors(): Promise<readonly CatalogueVendor[]> {
+    return (await waitForUpdate()) ?? [];
+  },
+
+  /**
+   * Puts other data in force; null brings back what ships with the application.
+   * @throws Error where the data is not of the library's form; what was in force then stays.
+   */
+  async replace(next: { info: CatalogueInfo; vendors: CatalogueVendor[] } | null): Promise<void> {
+    const vendors = next?.vendors ?? (await shipped) ?? [];
+    updatePrices(({ setProviderData }: { setProviderData: (data: CatalogueVendor[]) => void }) =>
+      setProviderData(vendors),
+    );
+    current = next?.info ?? bundled;
+    revision += 1;
+  },
+};
