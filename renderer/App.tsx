@@ -1,53 +1,30 @@
 /** The window's frame: navigation, the line with the gateway's state and spend, banners, the page, the open dialog. */
-import { useMantineColorScheme, VisuallyHidden } from '@mantine/core';
-import {
-  IconActivity,
-  IconAlertTriangle,
-  IconKey,
-  IconPlugConnected,
-  IconSettings,
-  IconTags,
-  IconWifiOff,
-} from '@tabler/icons-react';
-import { useEffect, useSyncExternalStore, type ReactNode } from 'react';
+import { Button, useMantineColorScheme, VisuallyHidden } from '@mantine/core';
+import { IconAlertTriangle, IconSearch, IconWifiOff } from '@tabler/icons-react';
+import { lazy, Suspense, useEffect, type ReactNode } from 'react';
 import { formatUsd } from '#shared/money.ts';
-import { ActivityPage } from './activity/ActivityPage.tsx';
+import { setPalette } from './actions.ts';
 import { Dialogs } from './Dialogs.tsx';
-import { KeysPage } from './keys/KeysPage.tsx';
-import { PricesPage } from './prices/PricesPage.tsx';
-import { ProvidersPage } from './providers/ProvidersPage.tsx';
-import { SettingsPage } from './settings/SettingsPage.tsx';
+import { pages, preloadPages } from './pages.tsx';
+import { hrefOf, pageNames, useRoute, type PageName } from './router.ts';
+import { MOD, useShortcuts } from './shortcuts.ts';
 import { useApp } from './store.ts';
 import { strings } from './strings.ts';
-import { CopyIcon } from './ui/page.tsx';
+import { CopyIcon, PageSkeleton } from './ui/page.tsx';
+import { useScrollMemory } from './ui/scroll.ts';
 
-const pages = {
-  keys: { icon: IconKey, render: () => <KeysPage /> },
-  activity: { icon: IconActivity, render: () => <ActivityPage /> },
-  providers: { icon: IconPlugConnected, render: () => <ProvidersPage /> },
-  prices: { icon: IconTags, render: () => <PricesPage /> },
-  settings: { icon: IconSettings, render: () => <SettingsPage /> },
-} as const;
-
-type PageName = keyof typeof pages;
-const pageNames: readonly PageName[] = ['keys', 'activity', 'providers', 'prices', 'settings'];
-
-function currentPage(): PageName {
-  const path = location.hash.replace(/^#\/?/, '');
-  return pageNames.find((name) => name === path) ?? 'keys';
-}
-
-function onNavigation(tell: () => void): () => void {
-  window.addEventListener('hashchange', tell);
-  return () => window.removeEventListener('hashchange', tell);
-}
+const CommandPalette = lazy(async () => ({ default: (await import('./CommandPalette.tsx')).CommandPalette }));
 
 export function App() {
-  const page = useSyncExternalStore(onNavigation, currentPage);
+  const { page, id } = useRoute();
+  const Page = pages[page].Page;
+  const scrolled = useScrollMemory();
   useTheme();
+  useShortcuts();
   useEffect(() => {
     document.title = `${strings.pages[page]} · ${strings.app.name}`;
   }, [page]);
+  useEffect(() => preloadPages(), []);
   return (
     <div className="shell">
       <a className="skip" href="#main" onClick={toMain}>
@@ -57,14 +34,22 @@ export function App() {
       <div className="body">
         <Header />
         <Banners />
-        <main id="main" tabIndex={-1} key={page}>
-          {pages[page].render()}
+        <main id="main" tabIndex={-1} key={page} ref={scrolled}>
+          <Suspense fallback={<PageSkeleton title={strings.pages[page]} />}>
+            <Page key={id} />
+          </Suspense>
         </main>
       </div>
       <Dialogs />
+      <Palette />
       <LiveRegion />
     </div>
   );
+}
+
+function Palette() {
+  const wanted = useApp((state) => state.palette);
+  return <Suspense>{wanted && <CommandPalette />}</Suspense>;
 }
 
 /** A plain `#main` would be taken for a page. */
@@ -82,11 +67,11 @@ function Navigation({ current }: { current: PageName }) {
       </div>
       <ul>
         {pageNames.map((name) => {
-          const Icon = pages[name].icon;
+          const { Icon } = pages[name];
           return (
             <li key={name}>
               <a
-                href={`#/${name}`}
+                href={hrefOf(name)}
                 aria-current={name === current ? 'page' : undefined}
                 title={strings.pages[name]}
               >
@@ -123,6 +108,18 @@ function Header() {
           <CopyIcon text={gatewayUrl} label={strings.header.copyAddress} />
         </span>
       )}
+      <Button
+        variant="default"
+        size="compact-sm"
+        className="palette-button"
+        leftSection={<IconSearch size={13} />}
+        aria-label={strings.palette.open}
+        aria-keyshortcuts="Control+K Meta+K"
+        onClick={() => setPalette(true)}
+      >
+        <span className="palette-hint">{strings.palette.search}</span>
+        <kbd>{MOD}K</kbd>
+      </Button>
       {totals && (
         <div className="totals">
           {totals.running > 0 && (

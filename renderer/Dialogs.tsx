@@ -6,6 +6,7 @@ import { PriceDialog } from './prices/PriceDialog.tsx';
 import { RemovePriceDialog } from './prices/PricesPage.tsx';
 import { ProviderDialog } from './providers/ProviderDialog.tsx';
 import { DeleteProviderDialog } from './providers/ProvidersPage.tsx';
+import { ShortcutsDialog } from './ShortcutsDialog.tsx';
 import { app, useApp } from './store.ts';
 
 /** The one dialog that is open, if any. Each instance starts fresh, with the row as it was when it was opened. */
@@ -45,5 +46,7 @@ export function Dialogs() {
       return <RemovePriceDialog row={dialog.row} />;
     case 'correct-cost':
       return <CorrectDialog row={dialog.row} />;
+    case 'shortcuts':
+      return <ShortcutsDialog />;
   }
 }

@@ -2,6 +2,7 @@
 import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import type { KeyRow } from '#shared/model.ts';
 import { openBackend, type EventMessage } from './backend.ts';
+import { frameQueue } from './frames.ts';
 import {
   applyEvent,
   applyKeyChanges,
@@ -27,6 +28,12 @@ let changesSinceAsked: Extract<EventMessage, { name: 'keys-changed' }>[] | null 
 const lastTold = new Map<string, number>();
 let told = 0;
 
+const pushed = frameQueue<EventMessage>((messages) => {
+  let state = getState();
+  for (const message of messages) state = { ...state, ...applyEvent(state, message) };
+  setState(state);
+});
+
 export function start(): () => void {
   return backend.subscribe({
     connection(connection) {
@@ -40,7 +47,7 @@ export function start(): () => void {
         told += 1;
         for (const row of message.data.rows) lastTold.set(row.id, told);
       }
-      setState(applyEvent(getState(), message));
+      pushed.push(message);
       if (message.name === 'providers-changed') {
         void loadProviders();
         if (getState().pricesLoad.state === 'ready') void loadPrices();
@@ -69,6 +76,7 @@ async function loadSettings(): Promise<void> {
 export async function loadKeys(): Promise<void> {
   changesSinceAsked = [];
   const answer = await call('keys.list', {});
+  pushed.flush();
   const missed = changesSinceAsked;
   changesSinceAsked = null;
   if (!answer.ok) return setState({ keysLoad: failed(answer.error.message) });
@@ -168,11 +176,13 @@ export async function rotateKey(id: string): Promise<Answer<Output<'keys.rotate'
 
 export async function deleteKey(id: string): Promise<Answer<Output<'keys.delete'>>> {
   const answer = await call('keys.delete', { id });
+  pushed.flush();
   if (answer.ok) setState((state) => applyKeyChanges(state, { rows: [], removed: [id] }));
   return answer;
 }
 
 function showKey(row: KeyRow, asked: number): void {
+  pushed.flush();
   if ((lastTold.get(row.id) ?? 0) > asked) return;
   setState((state) => applyKeyChanges(state, { rows: [row], removed: [] }));
 }
@@ -211,6 +221,16 @@ export function openDialog(dialog: Dialog, from?: HTMLElement | null): void {
   opener = from ?? (document.activeElement instanceof HTMLElement ? document.activeElement : null);
   setState({ dialog });
 }
+
+let beforePalette: HTMLElement | null = null;
+
+export function setPalette(palette: boolean): void {
+  if (palette) beforePalette = document.activeElement instanceof HTMLElement ? document.activeElement : null;
+  setState({ palette });
+}
+
+/** Where the focus was before the palette took it, and where it goes again. */
+export const paletteOpener = () => beforePalette;
 
 export function closeDialog(): void {
   const target = opener;

@@ -27,7 +27,8 @@ export type Dialog =
   | { kind: 'delete-provider'; id: string }
   | { kind: 'price'; row: PriceRow | null; providerId?: string; model?: string }
   | { kind: 'remove-price'; row: PriceRow }
-  | { kind: 'correct-cost'; row: RequestRow };
+  | { kind: 'correct-cost'; row: RequestRow }
+  | { kind: 'shortcuts' };
 
 export interface RequestFilter {
   keyId: string | null;
@@ -51,7 +52,11 @@ export interface AppState {
   requestFilter: RequestFilter;
   prices: readonly PriceRow[];
   pricesLoad: Loading;
+  /** Counts the events that settled requests; what is computed from them is asked for again when it moves. */
+  settledCount: number;
   dialog: Dialog | null;
+  /** The command palette; loaded when it is first opened. */
+  palette: boolean;
   /** Read out by the live region. */
   announcement: string;
 }
@@ -74,7 +79,9 @@ export const initialState: AppState = {
   requestFilter: { keyId: null, status: null },
   prices: [],
   pricesLoad: loading,
+  settledCount: 0,
   dialog: null,
+  palette: false,
   announcement: '',
 };
 
@@ -94,7 +101,7 @@ export function applyEvent(state: AppState, message: EventMessage): Partial<AppS
     case 'keys-changed':
       return applyKeyChanges(state, message.data);
     case 'request-settled':
-      return applySettled(state, message.data.rows);
+      return { ...applySettled(state, message.data.rows), settledCount: state.settledCount + 1 };
     case 'status-changed':
       return { status: message.data };
     case 'providers-changed':

@@ -1,5 +1,6 @@
 /** Every sentence and label of the window, so that a translation is one file. Plain words; `limit`, `usage`, `held` as in the design. */
 import type { Billing, Every, RequestFlag } from '#shared/model.ts';
+import { frame } from './strings/frame.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
 /** The period that runs now. */
@@ -36,6 +37,7 @@ export const strings = {
   pages: {
     keys: 'API Keys',
     activity: 'Activity',
+    usage: 'Usage',
     providers: 'Providers',
     prices: 'Prices',
     settings: 'Settings',
@@ -75,7 +77,11 @@ export const strings = {
     never: 'Never',
     none: 'None',
     actions: 'Actions',
+    undo: 'Undo',
+    notUndone: 'It could not be undone',
+    clear: 'Clear',
   },
+  ...frame,
   keys: {
     create: 'Create API key',
     filter: 'Filter keys',

@@ -62,6 +62,15 @@ function LoadingRows() {
   );
 }
 
+/** A page while its code is fetched: the heading stands where it will stand. */
+export function PageSkeleton({ title }: { title: string }) {
+  return (
+    <Page title={title}>
+      <LoadingRows />
+    </Page>
+  );
+}
+
 export function Empty({ title, text, children }: { title: string; text?: string; children?: ReactNode }) {
   return (
     <div className="empty">
