@@ -113,7 +113,7 @@ function Header() {
         size="compact-sm"
         className="palette-button"
         leftSection={<IconSearch size={13} />}
-        aria-label={strings.palette.open}
+        title={strings.palette.open}
         aria-keyshortcuts="Control+K Meta+K"
         onClick={() => setPalette(true)}
       >

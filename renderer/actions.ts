@@ -29,8 +29,8 @@ const lastTold = new Map<string, number>();
 let told = 0;
 
 const pushed = frameQueue<EventMessage>((messages) => {
-  let state = getState();
-  for (const message of messages) state = { ...state, ...applyEvent(state, message) };
+  const state = { ...getState() };
+  for (const message of messages) Object.assign(state, applyEvent(state, message));
   setState(state);
 });
 
