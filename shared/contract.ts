@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import {
   Billing,
+  Every,
   KeyName,
   KeyRow,
   LimitAmount,
@@ -14,10 +15,14 @@ import {
   ProviderKind,
   ProviderRow,
   RecurringLimit,
+  RequestDetail,
+  RequestFlag,
   RequestRow,
+  SessionUsage,
   Settings,
   Status,
   UsageGroup,
+  UsagePoint,
 } from './model.ts';
 
 const id = z.string().min(1);
@@ -46,6 +51,13 @@ const providerName = z
   .trim()
   .min(1, 'Give the provider a name.')
   .max(80, 'Use at most 80 characters.');
+
+const usageFilter = {
+  keyId: id.optional(),
+  provider: z.string().optional(),
+  model: z.string().optional(),
+  client: z.string().optional(),
+};
 
 const method = <In extends z.ZodType, Out extends z.ZodType>(input: In, output: Out) => ({ input, output });
 
@@ -130,14 +142,30 @@ export const methods = {
       .strictObject({
         keyId: id.optional(),
         status: z.union([z.int(), z.enum(['ok', 'error'])]).optional(),
+        /** As it was asked for or as it was billed. */
         model: z.string().optional(),
+        provider: z.string().optional(),
+        client: z.string().optional(),
+        session: z.string().optional(),
+        agent: z.string().optional(),
+        flag: RequestFlag.optional(),
+        /** Requests that started in [from, to). */
+        from: time.optional(),
+        to: time.optional(),
+        /** Part of a model's, provider's or client's name, in any case. */
+        search: z.string().trim().max(200).optional(),
         /** Rows older than this id: `next` of the page before. */
         before: z.int().nullable().optional(),
         limit: z.int().min(1).max(1000).default(100),
       })
       .default({ limit: 100 }),
+    /**
+     * Newest first. `next` is null at the end of the history; until then a page may hold fewer rows than asked for, or
+     * none, where looking for more would have taken too long: ask again from `next`.
+     */
     z.object({ rows: z.array(RequestRow), next: z.int().nullable() }),
   ),
+  'requests.get': method(z.strictObject({ id: z.int() }), RequestDetail),
   'requests.correct': method(
     z.strictObject({
       id: z.int(),
@@ -148,8 +176,56 @@ export const methods = {
   ),
 
   'usage.summary': method(
-    z.strictObject({ from: time, to: time, groupBy: z.enum(['day', 'key', 'model', 'provider']) }),
+    z.strictObject({
+      from: time,
+      to: time,
+      groupBy: z.enum([
+        'hour',
+        'day',
+        'week',
+        'month',
+        'key',
+        'model',
+        'provider',
+        'client',
+        'session',
+        'agent',
+      ]),
+      ...usageFilter,
+    }),
     z.array(UsageGroup),
+  ),
+  /** By local hour, day, week or month, oldest first. A period without requests is left out. */
+  'usage.series': method(
+    z.strictObject({
+      from: time,
+      to: time,
+      every: Every,
+      by: z.enum(['key', 'model', 'provider', 'client', 'none']).default('none'),
+      ...usageFilter,
+    }),
+    z.array(UsagePoint),
+  ),
+  /** Each key's cost on each of the last days, today last; keys that cost nothing are left out. */
+  'usage.sparklines': method(
+    z.strictObject({ days: z.int().min(1).max(366).default(30) }).default({ days: 30 }),
+    z.array(z.object({ keyId: z.string(), costNano: z.array(nano) })),
+  ),
+  /** The sessions that were active in [from, to), the one with the latest request first. */
+  'usage.sessions': method(
+    z
+      .strictObject({
+        from: time.optional(),
+        to: time.optional(),
+        keyId: id.optional(),
+        client: z.string().optional(),
+        session: z.string().optional(),
+        /** `next` of the page before. */
+        before: z.string().nullable().optional(),
+        limit: z.int().min(1).max(200).default(50),
+      })
+      .default({ limit: 50 }),
+    z.object({ sessions: z.array(SessionUsage), next: z.string().nullable() }),
   ),
 
   'settings.get': method(none, Settings),

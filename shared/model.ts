@@ -114,6 +114,12 @@ export const RequestRow = z.object({
   dialect: DialectId,
   modelAsked: z.string(),
   model: z.string(),
+  /** The program that asked (`claude-code`, `openai-node` …), without its version; null where it does not say. */
+  client: z.string().nullable(),
+  /** The client's own ids, or a hash of them where one is not plainly an id: a session, and a subagent within it. */
+  session: z.string().nullable(),
+  agent: z.string().nullable(),
+  parentAgent: z.string().nullable(),
   /** HTTP status the provider answered with; 0 where it gave none. */
   status: z.int(),
   stream: z.boolean(),
@@ -129,12 +135,57 @@ export const RequestRow = z.object({
   costNano: nano.nullable(),
   reportedCostNano: nano.nullable(),
   computedCostNano: nano.nullable(),
+  /** What the cached input would have cost in addition at the plain input price; null where that is unknown. */
+  savedNano: nano.nullable(),
   priceSource: z.string().nullable(),
   flags: z.array(RequestFlag),
   firstByteMs: z.number().nullable(),
   durationMs: z.number(),
 });
 export type RequestRow = z.infer<typeof RequestRow>;
+
+/** One line of how a cost came about: `count` × `unitNano` / `per` = `nano`, each rounded for itself. */
+export const LineItem = z.object({
+  /** A class of tokens (`input`, `cachedInput`, `cacheWrite`, `output`, `reasoning` …) or a fee (`webSearch`, `request`). */
+  item: z.string(),
+  count: count,
+  /** The unit price is for this many: a million tokens, a thousand searches. */
+  per: count,
+  unitNano: nano,
+  nano,
+});
+export type LineItem = z.infer<typeof LineItem>;
+
+export const Correction = z.object({
+  at: time,
+  /** null = it was unpriced. */
+  beforeNano: nano.nullable(),
+  afterNano: nano,
+  reason: z.string(),
+});
+export type Correction = z.infer<typeof Correction>;
+
+/** A request with all that explains its cost, as it was frozen when it was settled. */
+export const RequestDetail = RequestRow.extend({
+  settledAt: time,
+  billing: Billing,
+  /** What was set aside for it before it was sent. */
+  heldNano: nano,
+  /** Empty where the cost was not computed from a price. Their sum is `computedCostNano`, but for rounding. */
+  lineItems: z.array(LineItem),
+  /** null where there was no price. */
+  price: z
+    .object({
+      source: z.string(),
+      /** The maker was guessed from the model's name. */
+      guessed: z.boolean(),
+      serviceTier: z.string().nullable(),
+    })
+    .nullable(),
+  /** Oldest first. */
+  corrections: z.array(Correction),
+});
+export type RequestDetail = z.infer<typeof RequestDetail>;
 
 /** A price a person set: US dollars per million tokens, per request where it says so; decimals as numbers or text. */
 const decimal = z
@@ -187,16 +238,59 @@ export const Status = z.object({
 });
 export type Status = z.infer<typeof Status>;
 
-export const UsageGroup = z.object({
-  /** The day (YYYY-MM-DD, local), key id, model, or provider slug. */
-  group: z.string(),
+/** Sums over requests. The cached and written counts are parts of the input, reasoning of the output. */
+const sums = {
   requests: count,
+  /** Requests that the provider did not answer with success. */
+  errors: count,
+  /** Requests whose cost was computed from what was seen, not from what the provider reported. */
+  estimatedRequests: count,
+  unpricedRequests: count,
   inputTokens: count,
   cachedInputTokens: count,
+  cacheWriteTokens: count,
   outputTokens: count,
+  reasoningTokens: count,
   costNano: nano,
   costCreditsNano: nano,
   costOwnKeyNano: nano,
-  unpricedRequests: count,
+  /** What the cached input would have cost in addition at the plain input price, as far as that is known. */
+  savedNano: nano,
+};
+
+export const UsageGroup = z.object({
+  /**
+   * The local hour (YYYY-MM-DDThh:mm±hh:mm), day or first day of the week (YYYY-MM-DD), month
+   * (YYYY-MM), or the key's id, model, provider's slug, client, session or agent; empty where a row has none.
+   */
+  group: z.string(),
+  ...sums,
 });
 export type UsageGroup = z.infer<typeof UsageGroup>;
+
+export const UsagePoint = z.object({
+  /** Where the local hour, day, week or month starts, also where the time asked for starts later. */
+  at: time,
+  /** Key id, model, provider's slug or client; empty for `none`, or where a row has none. */
+  group: z.string(),
+  ...sums,
+});
+export type UsagePoint = z.infer<typeof UsagePoint>;
+
+/** What the requests of one agent of a session cost. */
+export const AgentUsage = z.object({ agent: z.string(), parentAgent: z.string().nullable(), ...sums });
+export type AgentUsage = z.infer<typeof AgentUsage>;
+
+/** A client's session: its sums are of all its requests, those of its agents included. */
+export const SessionUsage = z.object({
+  id: z.int(),
+  session: z.string(),
+  client: z.string().nullable(),
+  keyId: z.string(),
+  firstAt: time,
+  lastAt: time,
+  /** Subagents only; what is left of the sums is the main agent's. Dearest first. */
+  agents: z.array(AgentUsage),
+  ...sums,
+});
+export type SessionUsage = z.infer<typeof SessionUsage>;

@@ -20,6 +20,7 @@ const gatewayRows: readonly (readonly string[])[] = [
   ['proxy.ts', 'api.ts', 'models.ts'],
   [
     'admission.ts',
+    'clients.ts',
     'settlement.ts',
     'relay.ts',
     'routes.ts',
@@ -36,6 +37,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'ledger.ts',
     'ledger-statements.ts',
     'requests.ts',
+    'usage.ts',
     'settings.ts',
     'announcer.ts',
   ],

@@ -25,6 +25,7 @@ import {
 } from './providers.ts';
 import type { RequestLog } from './requests.ts';
 import type { SettingsStore } from './settings.ts';
+import type { Usage } from './usage.ts';
 
 export interface ApiDependencies {
   keys: Keys;
@@ -32,6 +33,7 @@ export interface ApiDependencies {
   prices: Prices;
   ledger: Ledger;
   requests: RequestLog;
+  usage: Usage;
   settings: SettingsStore;
   models: ModelLists;
   now: () => number;
@@ -140,7 +142,7 @@ export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefi
 }
 
 function createHandlers(dependencies: ApiDependencies): Handlers {
-  const { keys, providers, prices, ledger, requests, settings, models, now } = dependencies;
+  const { keys, providers, prices, ledger, requests, usage, settings, models, now } = dependencies;
 
   const mustBe = <T>(found: T | undefined | null, what: string): T => {
     if (found === undefined || found === null)
@@ -249,7 +251,11 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
 
     'requests.list': (filter) => requests.list(filter),
     'requests.correct': ({ id, costNano, reason }) => mustBe(ledger.correct(id, costNano, reason), 'request'),
-    'usage.summary': (range) => requests.summary(range),
+    'requests.get': ({ id }) => mustBe(requests.get(id), 'request'),
+    'usage.summary': (range) => usage.summary(range),
+    'usage.series': (range) => usage.series(range),
+    'usage.sparklines': (range) => usage.sparklines(range),
+    'usage.sessions': (filter) => usage.sessions(filter),
 
     'settings.get': () => settings.get(),
     'settings.set': (change) => settings.set(change),

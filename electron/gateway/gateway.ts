@@ -18,6 +18,7 @@ import { createGatewayServer } from './server.ts';
 import { createSettings } from './settings.ts';
 import { openStore, type Store } from './store.ts';
 import { createUpstreamAgent } from './upstream.ts';
+import { createUsage } from './usage.ts';
 
 export type { EventListener } from './announcer.ts';
 
@@ -125,6 +126,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     prices,
     ledger,
     requests: createRequestLog(store),
+    usage: createUsage(store, now),
     settings,
     models,
     now,

@@ -30,6 +30,10 @@ export interface HoldRecord {
   model: string;
   stream: number;
   price: string | null;
+  client: string | null;
+  session: string | null;
+  agent: string | null;
+  parent_agent: string | null;
 }
 
 const ACCOUNT_COLUMNS = `id, last_used_at, usage_credits_nano, usage_own_key_nano, requests, unpriced_requests,
@@ -45,8 +49,10 @@ export function statements({ db }: Store) {
     ),
     request: readRequests(db),
     insertHold: db.prepare<[HoldRecord]>(
-      `INSERT INTO holds (id, key_id, at, amount_nano, provider, billing, dialect, model, stream, price)
-       VALUES (@id, @key_id, @at, @amount_nano, @provider, @billing, @dialect, @model, @stream, @price)`,
+      `INSERT INTO holds (id, key_id, at, amount_nano, provider, billing, dialect, model, stream, price,
+         client, session, agent, parent_agent)
+       VALUES (@id, @key_id, @at, @amount_nano, @provider, @billing, @dialect, @model, @stream, @price,
+         @client, @session, @agent, @parent_agent)`,
     ),
     deleteHold: db.prepare<[number]>('DELETE FROM holds WHERE id = ?'),
     insertRequest: db.prepare<[StoredRequest]>(

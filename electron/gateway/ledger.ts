@@ -30,6 +30,10 @@ export interface HoldDraft {
   stream: boolean;
   /** The price the hold was computed with, as JSON; null where there is none. */
   price: string | null;
+  client: string | null;
+  session: string | null;
+  agent: string | null;
+  parentAgent: string | null;
 }
 
 export interface Hold extends HoldDraft {
@@ -62,6 +66,8 @@ export interface Outcome {
   ownKeyNano: Nano;
   reportedCostNano: Nano | null;
   computedCostNano: Nano | null;
+  /** What the cached input would have cost in addition at the plain input price; null where that is unknown. */
+  savedNano: Nano | null;
   priceSource: string | null;
   price: string | null;
   flags: readonly RequestFlag[];
@@ -162,6 +168,10 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         model: record.model,
         stream: record.stream === 1,
         price: record.price,
+        client: record.client,
+        session: record.session,
+        agent: record.agent,
+        parentAgent: record.parent_agent,
       };
       const unpriced = orphan.price === null && orphan.billing !== 'free';
       openHolds.set(orphan.id, orphan);
@@ -179,6 +189,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         ownKeyNano: 0,
         reportedCostNano: null,
         computedCostNano: null,
+        savedNano: null,
         priceSource: null,
         price: orphan.price,
         flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
@@ -326,6 +337,11 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       flags: outcome.flags.join(','),
       first_byte_ms: outcome.firstByteMs,
       duration_ms: outcome.durationMs,
+      client: held.client,
+      session: held.session,
+      agent: held.agent,
+      parent_agent: held.parentAgent,
+      saved_nano: outcome.savedNano,
     };
     const credits = (cost ?? 0) - own;
     // Before anything is written: a sum that leaves the whole numbers must not be found out half way.
@@ -550,6 +566,10 @@ function holdParameters(hold: Hold): HoldRecord {
     model: hold.model,
     stream: hold.stream ? 1 : 0,
     price: hold.price,
+    client: hold.client,
+    session: hold.session,
+    agent: hold.agent,
+    parent_agent: hold.parentAgent,
   };
 }
 

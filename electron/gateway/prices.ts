@@ -131,6 +131,17 @@ export function cost(price: Price, usage: TokenUsage, serviceTier: string | null
   return { nano: assertNano(Number(divideHalfUp(scaled, 100_000_000n))), assumed: assumed || tier.assumed };
 }
 
+/** What the cached part of the input would have cost in addition at the plain input price, rounded half up. */
+export function savedByCache({ rates }: Price, usage: TokenUsage): Nano | null {
+  if (usage.cachedInputTokens === 0) return 0;
+  const { input, cachedInput } = rates;
+  if (!input || !cachedInput) return null;
+  const difference = rateAt(input, usage.inputTokens) - rateAt(cachedInput, usage.inputTokens);
+  if (difference <= 0) return 0;
+  const cached = Math.min(usage.cachedInputTokens, usage.inputTokens);
+  return assertNano(Number(divideHalfUp(BigInt(cached) * BigInt(difference), 1_000_000n)));
+}
+
 /** Whose rate stands in where a class has none; null = such tokens cost nothing by themselves. */
 const relatedClass: Readonly<Record<TokenClass, TokenClass | null>> = {
   input: null,

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
 import { boundOf, type Admission, type Admitted, type Bound } from './admission.ts';
+import { senderOf } from './clients.ts';
 import { dialects } from './dialects/index.ts';
 import type { AnswerFacts, Dialect, RequestFacts } from './dialects/dialect.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
@@ -126,7 +127,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
   function admit(
     call: Call,
-    { facts }: ReadRequest,
+    { facts, fields }: ReadRequest,
     { provider, model }: Target,
     [price = null, ...others]: (Price | null)[],
   ): Promise<Admitted> {
@@ -138,6 +139,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       model,
       stream: facts.stream,
       price: price && priceText(price),
+      ...senderOf(call.request.headers, fields),
     };
     const embeds = call.route.dialect === 'openai-embeddings' || call.route.dialect === 'gemini-embeddings';
     const bounds = [price, ...others].map((one) =>

@@ -1,5 +1,6 @@
 /** Usage rows as they are stored and as they are shown: reading only, the ledger alone writes them. */
-import type { Billing, DialectId, RequestRow, UsageGroup } from '#shared/model.ts';
+import * as z from 'zod';
+import type { Billing, DialectId, RequestDetail, RequestRow } from '#shared/model.ts';
 import { RequestFlag } from '#shared/model.ts';
 import type { Parsed } from '#shared/contract.ts';
 import type { Connection, Store } from './store.ts';
@@ -34,6 +35,11 @@ export interface StoredRequest {
   flags: string;
   first_byte_ms: number | null;
   duration_ms: number;
+  client: string | null;
+  session: string | null;
+  agent: string | null;
+  parent_agent: string | null;
+  saved_nano: number | null;
 }
 
 export const requestColumns = [
@@ -65,6 +71,11 @@ export const requestColumns = [
   'flags',
   'first_byte_ms',
   'duration_ms',
+  'client',
+  'session',
+  'agent',
+  'parent_agent',
+  'saved_nano',
 ] as const satisfies readonly (keyof StoredRequest)[];
 
 export function toRequestRow(row: StoredRequest): RequestRow {
@@ -76,6 +87,10 @@ export function toRequestRow(row: StoredRequest): RequestRow {
     dialect: row.dialect,
     modelAsked: row.model_asked,
     model: row.model,
+    client: row.client,
+    session: row.session,
+    agent: row.agent,
+    parentAgent: row.parent_agent,
     status: row.status,
     stream: row.stream === 1,
     inputTokens: row.input_tokens,
@@ -88,6 +103,7 @@ export function toRequestRow(row: StoredRequest): RequestRow {
     costNano: row.cost_nano,
     reportedCostNano: row.reported_cost_nano,
     computedCostNano: row.computed_cost_nano,
+    savedNano: row.saved_nano,
     priceSource: row.price_source,
     flags: RequestFlag.array().parse(row.flags.split(',').filter(Boolean)),
     firstByteMs: row.first_byte_ms,
@@ -101,52 +117,93 @@ export function readRequests(db: Connection) {
 
 export interface RequestLog {
   list(filter: Parsed<'requests.list'>): { rows: RequestRow[]; next: number | null };
-  /** Sums of the rows that started in [from, to), by local day, key, model or provider. */
-  summary(range: Parsed<'usage.summary'>): UsageGroup[];
+  get(id: number): RequestDetail | undefined;
 }
 
 export function createRequestLog({ db }: Store): RequestLog {
+  const request = readRequests(db);
+  const corrections = db.prepare<
+    [number],
+    { at: number; cost_before_nano: number | null; cost_after_nano: number; reason: string }
+  >('SELECT * FROM corrections WHERE request_id = ? ORDER BY rowid');
+
   return {
-    list({ keyId, status, model, before, limit }) {
-      const conditions: string[] = [];
-      const parameters: Record<string, string | number> = { limit: limit + 1 };
-      const where = (condition: string, name?: string, value?: string | number) => {
-        conditions.push(condition);
-        if (name !== undefined && value !== undefined) parameters[name] = value;
-      };
-      if (keyId !== undefined) where('key_id = @keyId', 'keyId', keyId);
-      if (model !== undefined) where('(model = @model OR model_asked = @model)', 'model', model);
-      if (before != null) where('id < @before', 'before', before);
-      if (status === 'ok') where('status BETWEEN 200 AND 299');
-      else if (status === 'error') where('status NOT BETWEEN 200 AND 299');
-      else if (status !== undefined) where('status = @status', 'status', status);
-      const filter = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
+    list({ limit, ...filter }) {
+      const { conditions, parameters } = conditionsOf(filter);
       const found = db
-        .prepare<[typeof parameters], StoredRequest>(
-          `SELECT * FROM requests ${filter} ORDER BY id DESC LIMIT @limit`,
+        .prepare<[object], StoredRequest>(
+          `SELECT * FROM requests ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
+           ORDER BY id DESC LIMIT @limit`,
         )
-        .all(parameters);
+        .all({ ...parameters, limit: limit + 1 });
       const rows = found.slice(0, limit).map(toRequestRow);
       return { rows, next: found.length > limit ? (rows.at(-1)?.id ?? null) : null };
     },
 
-    summary({ from, to, groupBy }) {
-      const group = {
-        // The machine's own days: SQLite's localtime follows the zone's rules for each date.
-        day: "strftime('%Y-%m-%d', at / 1000, 'unixepoch', 'localtime')",
-        key: 'key_id',
-        model: 'model',
-        provider: 'provider',
-      }[groupBy];
-      return db
-        .prepare<[number, number], UsageGroup>(
-          `SELECT ${group} AS "group", count(*) AS requests, sum(input_tokens) AS inputTokens,
-             sum(cached_input_tokens) AS cachedInputTokens, sum(output_tokens) AS outputTokens,
-             coalesce(sum(cost_nano), 0) AS costNano, sum(coalesce(cost_nano, 0) - cost_own_key_nano) AS costCreditsNano,
-             sum(cost_own_key_nano) AS costOwnKeyNano, sum(cost_nano IS NULL) AS unpricedRequests
-           FROM requests WHERE at >= ? AND at < ? GROUP BY 1 ORDER BY 1`,
-        )
-        .all(Date.parse(from), Date.parse(to));
+    get(id) {
+      const row = request.get(id);
+      if (!row) return undefined;
+      return {
+        ...toRequestRow(row),
+        settledAt: new Date(row.settled_at).toISOString(),
+        billing: row.billing,
+        heldNano: row.held_nano,
+        lineItems: [],
+        price: priceOf(row),
+        corrections: corrections.all(id).map((one) => ({
+          at: new Date(one.at).toISOString(),
+          beforeNano: one.cost_before_nano,
+          afterNano: one.cost_after_nano,
+          reason: one.reason,
+        })),
+      };
     },
   };
+}
+
+/** Of the price that the row froze, what a person is told about it. */
+const FrozenPrice = z.object({ source: z.string(), guessed: z.boolean().default(false) });
+
+function priceOf(row: StoredRequest): RequestDetail['price'] {
+  if (row.price === null) return null;
+  try {
+    const { source, guessed } = FrozenPrice.parse(JSON.parse(row.price));
+    return { source, guessed, serviceTier: null };
+  } catch {
+    // A row of another version is still a row.
+    return null;
+  }
+}
+
+/** The filter as SQL over `requests`. */
+function conditionsOf(filter: Omit<Parsed<'requests.list'>, 'limit'>): {
+  conditions: string[];
+  parameters: Record<string, string | number>;
+} {
+  const conditions: string[] = [];
+  const parameters: Record<string, string | number> = {};
+  const where = (condition: string, name?: string, value?: string | number | null) => {
+    if (name !== undefined && value == null) return;
+    conditions.push(condition);
+    if (name !== undefined && value != null) parameters[name] = value;
+  };
+  const { keyId, status, model, provider, client, session, agent, flag, from, to, search, before } = filter;
+  where('key_id = @keyId', 'keyId', keyId);
+  where('(model = @model OR model_asked = @model)', 'model', model);
+  where('provider = @provider', 'provider', provider);
+  where('client = @client', 'client', client);
+  where('session = @session', 'session', session);
+  where('agent = @agent', 'agent', agent);
+  // A flag is a whole word of the list: none is part of another.
+  where('instr(flags, @flag) > 0', 'flag', flag);
+  where('at >= @from', 'from', from && Date.parse(from));
+  where('at < @to', 'to', to && Date.parse(to));
+  const pattern = search ? `%${search.replace(/[\\%_]/g, '\\$&')}%` : null;
+  const names = ['model', 'model_asked', 'provider', 'client'];
+  where(`(${names.map((name) => `${name} LIKE @search ESCAPE '\\'`).join(' OR ')})`, 'search', pattern);
+  where('id < @before', 'before', before);
+  if (status === 'ok') where('status BETWEEN 200 AND 299');
+  else if (status === 'error') where('status NOT BETWEEN 200 AND 299');
+  else where('status = @status', 'status', status);
+  return { conditions, parameters };
 }

@@ -3,7 +3,7 @@ import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialects/dialect.ts';
 import type { Outcome } from './ledger.ts';
-import { cost, priceText, type Price } from './prices.ts';
+import { cost, priceText, savedByCache, type Price } from './prices.ts';
 
 /** How the pass-through ended. */
 export interface Ending {
@@ -58,6 +58,7 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     ownKeyNano: answer.reportedOwnKeyNano,
     reportedCostNano: answer.reportedCostNano,
     computedCostNano: computed,
+    savedNano: price && savedByCache(price, usage),
     priceSource: answer.reportedCostNano === null ? (price?.source ?? null) : 'reported by the provider',
     price: price && priceText(price),
     flags: [...flags],

@@ -122,9 +122,14 @@ describe('usage.summary', () => {
       gateway.call('usage.summary', { from, to: '2026-11-20T00:00:00Z', groupBy });
     const one = {
       requests: 1,
+      errors: 0,
+      estimatedRequests: 0,
       inputTokens: 12,
       cachedInputTokens: 0,
+      cacheWriteTokens: 0,
       outputTokens: 5,
+      reasoningTokens: 0,
+      savedNano: 0,
       costNano: 62_000,
       costCreditsNano: 0,
       costOwnKeyNano: 62_000,

@@ -118,6 +118,10 @@ export const draft = (keyId: string, more: Partial<HoldDraft> = {}): HoldDraft =
   model: 'gpt-4o-mini',
   stream: false,
   price: '{"source":"test"}',
+  client: null,
+  session: null,
+  agent: null,
+  parentAgent: null,
   ...more,
 });
 
@@ -137,6 +141,7 @@ export const outcome = (costNano: number | null, more: Partial<Outcome> = {}): O
   ownKeyNano: 0,
   reportedCostNano: null,
   computedCostNano: costNano,
+  savedNano: null,
   priceSource: 'test',
   price: null,
   flags: [],
