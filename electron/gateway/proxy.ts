@@ -9,6 +9,7 @@ import { boundOf, type Admission, type Admitted, type Bound } from './admission.
 import { senderOf } from './clients.ts';
 import { dialects } from './dialects/index.ts';
 import type { AnswerFacts, Dialect, RequestFacts } from './dialects/dialect.ts';
+import { emptyFacts } from './dialects/usage.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
 import type { Key } from './keys.ts';
 import type { HoldDraft, Ledger } from './ledger.ts';
@@ -272,17 +273,7 @@ const nothingAsked: RequestFacts = {
   notMetered: null,
 };
 
-const nothingSeen: AnswerFacts = {
-  model: null,
-  serviceTier: null,
-  usage: null,
-  usageIsFinal: false,
-  extraPasses: [],
-  reportedCostNano: null,
-  reportedOwnKeyNano: 0,
-  outputChars: 0,
-  failed: false,
-};
+const nothingSeen: AnswerFacts = emptyFacts();
 
 /** Fields on which the price hangs: given twice, providers differ in which one they take. */
 const DECISIVE = new Set([

@@ -42,9 +42,10 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   const usage = billed || sentButSilent ? usageOf(asked, answer, ending, flags) : noUsage;
   const price = priceFor(asked, answer.model);
   const computed = billed || sentButSilent ? computedCost(asked, price, usage, answer, flags) : 0;
-  const costNano = answer.reportedCostNano ?? computed;
+  const charged = answer.reportedCostIsBilled ? answer.reportedCostNano : null;
+  const costNano = charged ?? computed;
   // What the provider itself says it charged needs no estimate, whatever is unknown about tokens or price.
-  if (answer.reportedCostNano !== null) flags.delete('estimated');
+  if (charged !== null) flags.delete('estimated');
   if (costNano === null) {
     flags.add('unpriced');
   } else if (costNano > asked.heldNano && asked.price !== null) {
@@ -59,7 +60,7 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     reportedCostNano: answer.reportedCostNano,
     computedCostNano: computed,
     savedNano: price && savedByCache(price, usage),
-    priceSource: answer.reportedCostNano === null ? (price?.source ?? null) : 'reported by the provider',
+    priceSource: charged === null ? (price?.source ?? null) : 'reported by the provider',
     price: price && priceText(price),
     flags: [...flags],
     firstByteMs: ending.firstByteMs,

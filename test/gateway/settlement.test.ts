@@ -41,6 +41,7 @@ const answer = (more: Partial<AnswerFacts> = {}): AnswerFacts => ({
   usageIsFinal: true,
   extraPasses: [],
   reportedCostNano: null,
+  reportedCostIsBilled: true,
   reportedOwnKeyNano: 0,
   outputChars: 0,
   failed: false,

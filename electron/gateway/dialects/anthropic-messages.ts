@@ -20,6 +20,7 @@ import {
   parseEvent,
   record,
   records,
+  reported,
   text,
   textLength,
   type JsonRecord,
@@ -218,18 +219,21 @@ class MessagesReader implements AnswerReader {
       chars(delta['content']);
   }
 
-  #merge(reported: unknown): void {
-    if (!isRecord(reported)) return;
+  #merge(told: unknown): void {
+    if (!isRecord(told)) return;
     // A count that is null, missing, or 0 in a later event means no news: counts only grow.
-    const news = Object.entries(reported).filter(
-      ([name, value]) => value !== null && (value !== 0 || !this.#usage[name]),
+    const news = Object.entries(told).filter(
+      ([name, value]) => value !== null && !(Number(value) <= 0 && this.#usage[name]),
     );
     this.#usage = { ...this.#usage, ...Object.fromEntries(news) };
     const usage = this.#usage;
     const { facts } = this;
     const speed = text(usage['speed']);
     facts.serviceTier = speed !== null && speed !== 'standard' ? speed : text(usage['service_tier']);
-    facts.usage = messagesUsage(usage);
+    const counts = messagesUsage(usage);
+    // A further message that has counted nothing yet takes nothing back.
+    if (facts.usage !== null && counts.inputTokens + counts.outputTokens === 0) return;
+    facts.usage = counts;
     readReportedCost(facts, usage);
     this.#readPasses(records(usage['iterations']));
   }
@@ -251,18 +255,20 @@ class MessagesReader implements AnswerReader {
 /** Usage of the Messages API, whose `input_tokens` leaves out what was read from and written to the cache. */
 function messagesUsage(usage: JsonRecord): TokenUsage {
   const split = record(usage['cache_creation']);
-  const written1h = count(split['ephemeral_1h_input_tokens']) ?? 0;
-  const written =
-    count(usage['cache_creation_input_tokens']) ??
-    (count(split['ephemeral_5m_input_tokens']) ?? 0) + written1h;
-  const cached = count(usage['cache_read_input_tokens']) ?? 0;
+  const written1h = reported(split['ephemeral_1h_input_tokens']) ?? 0;
+  // The split stands in the first event alone; where the sum is missing, it is the sum.
+  const written = Math.max(
+    reported(usage['cache_creation_input_tokens']) ?? 0,
+    (reported(split['ephemeral_5m_input_tokens']) ?? 0) + written1h,
+  );
+  const cached = reported(usage['cache_read_input_tokens']) ?? 0;
   return tokenUsage({
-    inputTokens: (count(usage['input_tokens']) ?? 0) + cached + written,
+    inputTokens: (reported(usage['input_tokens']) ?? 0) + cached + written,
     cachedInputTokens: cached,
     cacheWriteTokens: written,
     cacheWrite1hTokens: written1h,
-    outputTokens: count(usage['output_tokens']) ?? 0,
-    reasoningTokens: count(record(usage['output_tokens_details'])['thinking_tokens']) ?? 0,
-    webSearches: count(record(usage['server_tool_use'])['web_search_requests']) ?? 0,
+    outputTokens: reported(usage['output_tokens']) ?? 0,
+    reasoningTokens: reported(record(usage['output_tokens_details'])['thinking_tokens']) ?? 0,
+    webSearches: reported(record(usage['server_tool_use'])['web_search_requests']) ?? 0,
   });
 }

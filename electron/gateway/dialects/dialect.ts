@@ -63,6 +63,8 @@ export interface AnswerFacts {
   extraPasses: ExtraPass[];
   /** What the provider says it charged; null where it does not say. */
   reportedCostNano: Nano | null;
+  /** `reportedCostNano` is what is billed; false where it is a field that nobody has filled in. */
+  reportedCostIsBilled: boolean;
   /** Part of `reportedCostNano` that a gateway account's provider bills to the person's own key (OpenRouter BYOK). */
   reportedOwnKeyNano: Nano;
   /** Characters of text, thinking and tool arguments seen, for an estimate where usage is missing. */

@@ -22,6 +22,7 @@ import {
   positive,
   record,
   records,
+  reported,
   text,
   textLength,
   type JsonRecord,
@@ -237,19 +238,20 @@ class GeminiReader implements AnswerReader {
 
 /** The counts are running totals: the last event's are the answer's. Thinking and tool prompts stand beside the totals. */
 function geminiUsage(metadata: JsonRecord): TokenUsage {
-  const prompt = count(metadata['promptTokenCount']) ?? 0;
-  const toolPrompt = count(metadata['toolUsePromptTokenCount']) ?? 0;
-  const thoughts = count(metadata['thoughtsTokenCount']) ?? 0;
-  const total = count(metadata['totalTokenCount']) ?? 0;
+  const prompt = reported(metadata['promptTokenCount']) ?? 0;
+  const toolPrompt = reported(metadata['toolUsePromptTokenCount']) ?? 0;
+  const thoughts = reported(metadata['thoughtsTokenCount']) ?? 0;
+  const total = reported(metadata['totalTokenCount']) ?? 0;
   const candidates =
-    count(metadata['candidatesTokenCount']) ?? Math.max(0, total - prompt - toolPrompt - thoughts);
+    reported(metadata['candidatesTokenCount'] ?? metadata['responseTokenCount']) ??
+    Math.max(0, total - prompt - toolPrompt - thoughts);
   // `promptTokenDetails`: embeddings spell it so.
   const inputs = ['promptTokensDetails', 'promptTokenDetails', 'toolUsePromptTokensDetails'];
   const input = (modality: string) =>
     inputs.reduce((sum, name) => sum + ofModality(metadata[name], modality), 0);
   return tokenUsage({
     inputTokens: prompt + toolPrompt,
-    cachedInputTokens: count(metadata['cachedContentTokenCount']) ?? 0,
+    cachedInputTokens: reported(metadata['cachedContentTokenCount']) ?? 0,
     audioInputTokens: input('AUDIO'),
     cachedAudioInputTokens: ofModality(metadata['cacheTokensDetails'], 'AUDIO'),
     imageInputTokens: input('IMAGE'),
@@ -263,5 +265,5 @@ function geminiUsage(metadata: JsonRecord): TokenUsage {
 function ofModality(details: unknown, modality: string): number {
   return records(details)
     .filter((one) => one['modality'] === modality)
-    .reduce((sum, one) => sum + (count(one['tokenCount']) ?? 0), 0);
+    .reduce((sum, one) => sum + (reported(one['tokenCount']) ?? 0), 0);
 }

@@ -13,7 +13,7 @@ import type {
 } from './dialect.ts';
 import { attachmentTokens, commonFacts, hostedTools } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
-import { emptyFacts, gatewaySearches, readReportedCost, tokenUsage } from './usage.ts';
+import { emptyFacts, gatewaySearches, readGatewayCost, readReportedCost, tokenUsage } from './usage.ts';
 import {
   chars,
   count,
@@ -23,6 +23,7 @@ import {
   positive,
   record,
   records,
+  reported,
   text,
   textLength,
   type JsonRecord,
@@ -157,7 +158,12 @@ class ChatReader implements AnswerReader {
       model: fields.get('model'),
       service_tier: fields.get('service_tier'),
       error: fields.get('error'),
+      object: fields.get('object'),
     });
+    if (fields.contains('"provider_metadata"')) {
+      for (const choice of records(fields.get('choices')))
+        readGatewayCost(this.facts, record(choice['message'])['provider_metadata']);
+    }
     const usage = fields.get('usage');
     if (isRecord(usage)) {
       this.#usage(usage);
@@ -177,7 +183,9 @@ class ChatReader implements AnswerReader {
   #head(chunk: JsonRecord): void {
     this.facts.model = text(chunk['model']) ?? this.facts.model;
     this.facts.serviceTier = text(chunk['service_tier']) ?? this.facts.serviceTier;
-    if (isRecord(chunk['error']) || text(chunk['error']) !== null) this.#fail();
+    const { error } = chunk;
+    // vLLM's older form of an error is an object of that name.
+    if (isRecord(error) || text(error) !== null || chunk['object'] === 'error') this.#fail();
   }
 
   /** An error inside a successful stream ends it; most providers send no [DONE] behind it. */
@@ -188,6 +196,7 @@ class ChatReader implements AnswerReader {
 
   #choice(choice: JsonRecord): void {
     const delta = record(choice['delta']);
+    readGatewayCost(this.facts, delta['provider_metadata']);
     // Mistral's thinking models send the content in parts.
     let seen = chars(choice['text']) + textLength(delta['content']) + chars(delta['refusal']);
     // The same thinking under the names of vLLM and DeepSeek, of Groq and OpenRouter; never both are counted.
@@ -202,12 +211,12 @@ class ChatReader implements AnswerReader {
   }
 
   #usage(usage: JsonRecord): void {
-    const reported = chatUsage(usage, this.#vendor, this.facts.model);
+    const counts = chatUsage(usage, this.#vendor, this.facts.model);
     // A last chunk of zeros takes nothing back.
-    if (this.facts.usage !== null && reported.inputTokens + reported.outputTokens === 0) return;
+    if (this.facts.usage !== null && counts.inputTokens + counts.outputTokens === 0) return;
     readReportedCost(this.facts, usage);
     const webSearches = searchesUncounted(this.facts.model) + gatewaySearches(this.facts, usage);
-    this.facts.usage = { ...reported, webSearches };
+    this.facts.usage = { ...counts, webSearches };
   }
 }
 
@@ -221,21 +230,35 @@ function chunkUsage(chunk: JsonRecord, choices: readonly JsonRecord[]): unknown 
 }
 
 /**
- * Usage as Chat Completions and Embeddings report it. `total_tokens` tells where a provider leaves a part out of its
- * two totals: xAI its reasoning, Mistral its audio, Gemini its thinking.
+ * Usage as Chat Completions and Embeddings report it, under all the names that servers give the same counts.
+ * `total_tokens` tells where a provider leaves a part out of its two totals: xAI its reasoning, Mistral its audio,
+ * Gemini its thinking.
  */
 export function chatUsage(usage: JsonRecord, vendor: string, model: string | null): TokenUsage {
-  const input = record(usage['prompt_tokens_details']);
-  const output = record(usage['completion_tokens_details']);
-  const total = count(usage['total_tokens']);
-  let completion = count(usage['completion_tokens']) ?? 0;
-  let prompt = count(usage['prompt_tokens']) ?? Math.max(0, (total ?? 0) - completion);
-  let reasoning = count(output['reasoning_tokens']) ?? 0;
-  const audio = count(input['audio_tokens']) ?? 0;
+  const input = record(usage['prompt_tokens_details'] ?? usage['input_tokens_details']);
+  const output = record(usage['completion_tokens_details'] ?? usage['output_tokens_details']);
+  const total = reported(usage['total_tokens']);
+  const hit = reported(usage['prompt_cache_hit_tokens']); // DeepSeek
+  const missed = reported(usage['prompt_cache_miss_tokens']);
+  let completion = reported(usage['completion_tokens'] ?? usage['output_tokens']) ?? 0;
+  let prompt =
+    reported(usage['prompt_tokens'] ?? usage['input_tokens']) ??
+    (hit === undefined && missed === undefined ? undefined : (hit ?? 0) + (missed ?? 0)) ??
+    Math.max(0, (total ?? 0) - completion);
+  // Where a part of the total has no name, the completion is what is left of it.
+  if (total !== undefined && (usage['completion_tokens'] ?? usage['output_tokens'] ?? null) === null)
+    completion = Math.max(0, total - prompt);
+  let reasoning = reported(output['reasoning_tokens']) ?? reported(usage['reasoning_tokens']) ?? 0;
+  const audio = reported(input['audio_tokens']) ?? 0;
 
   let missing = total === undefined ? 0 : total - prompt - completion;
+  const isGoogle = vendor === 'gemini' || /\bgem(ini|ma)-/.test(model ?? '');
+  // Where DeepInfra serves Google's models the total lacks the reasoning too: it is more than all that was completed.
   const reasoningLeftOut =
-    reasoning > 0 && (missing >= reasoning || (vendor === 'xai' && total === undefined));
+    reasoning > 0 &&
+    (missing >= reasoning ||
+      (isGoogle && reasoning > completion) ||
+      (vendor === 'xai' && total === undefined));
   if (reasoningLeftOut) {
     completion += reasoning;
     missing -= reasoning;
@@ -244,26 +267,34 @@ export function chatUsage(usage: JsonRecord, vendor: string, model: string | nul
     prompt += audio;
     missing -= audio;
   }
-  if (missing > 0 && (vendor === 'gemini' || /\bgemini-/.test(model ?? ''))) {
+  if (missing > 0 && isGoogle) {
     completion += missing;
     reasoning += missing;
   }
 
+  const split = record(input['cache_creation']); // Alibaba, for its Anthropic-like explicit caches
   return tokenUsage({
     inputTokens: prompt,
-    cachedInputTokens:
-      count(input['cached_tokens']) ??
-      count(usage['prompt_cache_hit_tokens']) ?? // DeepSeek
-      count(usage['cached_tokens']) ?? // Moonshot, Together
-      count(usage['cache_read_input_tokens']) ?? // LiteLLM
+    cachedInputTokens: Math.max(
+      reported(input['cached_tokens']) ?? 0,
+      hit ?? 0,
+      reported(usage['cached_tokens']) ?? 0, // Moonshot, Together
+      reported(usage['num_cached_tokens']) ?? 0, // Mistral
+      reported(usage['cache_read_input_tokens']) ?? 0, // LiteLLM
+    ),
+    cacheWriteTokens:
+      reported(input['cache_write_tokens']) ?? // OpenAI, OpenRouter
+      reported(input['cache_creation_input_tokens']) ?? // Alibaba
+      reported(input['cache_creation_tokens']) ?? // LiteLLM
+      reported(usage['cache_creation_input_tokens']) ??
       0,
-    cacheWriteTokens: count(input['cache_write_tokens']) ?? count(usage['cache_creation_input_tokens']) ?? 0,
+    cacheWrite1hTokens: reported(split['ephemeral_1h_input_tokens']) ?? 0,
     audioInputTokens: audio,
-    cachedAudioInputTokens: count(record(input['cached_tokens_details'])['audio_tokens']) ?? 0,
-    imageInputTokens: count(input['image_tokens']) ?? 0,
+    cachedAudioInputTokens: reported(record(input['cached_tokens_details'])['audio_tokens']) ?? 0,
+    imageInputTokens: reported(input['image_tokens']) ?? 0,
     outputTokens: completion,
     reasoningTokens: reasoning,
-    audioOutputTokens: count(output['audio_tokens']) ?? 0,
-    imageOutputTokens: count(output['image_tokens']) ?? 0,
+    audioOutputTokens: reported(output['audio_tokens']) ?? 0,
+    imageOutputTokens: reported(output['image_tokens']) ?? 0,
   });
 }

@@ -21,6 +21,7 @@ import {
   parseEvent,
   record,
   records,
+  reported,
   text,
   textLength,
   type JsonRecord,
@@ -167,8 +168,8 @@ class ResponsesReader implements AnswerReader {
   /** As the provider counts them, else the search calls in the output. */
   #searches(response: JsonRecord, usage: JsonRecord): number {
     return (
-      count(record(record(response['tool_usage'])['web_search'])['num_requests']) ??
-      count(record(usage['server_side_tool_usage_details'])['web_search_calls']) ?? // xAI
+      reported(record(record(response['tool_usage'])['web_search'])['num_requests']) ??
+      reported(record(usage['server_side_tool_usage_details'])['web_search_calls']) ?? // xAI
       Math.max(this.#searchesSeen, records(response['output']).filter(isSearch).length)
     );
   }
@@ -181,33 +182,31 @@ function isSearch(item: JsonRecord): boolean {
 }
 
 function responsesUsage(usage: JsonRecord): TokenUsage {
-  const input = record(usage['input_tokens_details']);
-  const output = record(usage['output_tokens_details']);
+  const input = record(usage['input_tokens_details'] ?? usage['prompt_tokens_details']);
+  const output = record(usage['output_tokens_details'] ?? usage['completion_tokens_details']);
+  const total = reported(usage['total_tokens']);
+  const outputTokens = reported(usage['output_tokens'] ?? usage['completion_tokens']);
+  // The names of Chat Completions come from servers that translate one protocol into the other.
+  const inputTokens =
+    reported(usage['input_tokens'] ?? usage['prompt_tokens']) ??
+    Math.max(0, (total ?? 0) - (outputTokens ?? 0));
   return tokenUsage({
-    inputTokens: count(usage['input_tokens']) ?? 0,
-    cachedInputTokens: count(input['cached_tokens']) ?? 0,
-    cacheWriteTokens: count(input['cache_write_tokens']) ?? 0,
-    audioInputTokens: count(input['audio_tokens']) ?? 0,
-    imageInputTokens: count(input['image_tokens']) ?? 0,
-    outputTokens: count(usage['output_tokens']) ?? 0,
-    reasoningTokens: count(output['reasoning_tokens']) ?? 0,
-    audioOutputTokens: count(output['audio_tokens']) ?? 0,
-    imageOutputTokens: count(output['image_tokens']) ?? 0,
+    inputTokens,
+    cachedInputTokens: reported(input['cached_tokens']) ?? 0,
+    cacheWriteTokens: reported(input['cache_write_tokens']) ?? 0,
+    audioInputTokens: reported(input['audio_tokens']) ?? 0,
+    imageInputTokens: reported(input['image_tokens']) ?? 0,
+    outputTokens: outputTokens ?? Math.max(0, (total ?? 0) - inputTokens),
+    reasoningTokens: reported(output['reasoning_tokens']) ?? 0,
+    audioOutputTokens: reported(output['audio_tokens']) ?? 0,
+    imageOutputTokens: reported(output['image_tokens']) ?? 0,
   });
 }
 
 /** The image tool runs a model of its own, whose tokens stand beside the usage and not in it. */
 function imagePasses(response: JsonRecord): ExtraPass[] {
   const images = record(record(response['tool_usage'])['image_gen']);
-  const input = record(images['input_tokens_details']);
-  const output = record(images['output_tokens_details']);
-  const usage = tokenUsage({
-    inputTokens: count(images['input_tokens']) ?? 0,
-    cachedInputTokens: count(input['cached_tokens']) ?? 0,
-    imageInputTokens: count(input['image_tokens']) ?? 0,
-    outputTokens: count(images['output_tokens']) ?? 0,
-    imageOutputTokens: count(output['image_tokens']) ?? 0,
-  });
+  const usage = responsesUsage(images);
   if (usage.inputTokens + usage.outputTokens === 0) return [];
   const tool = records(response['tools']).find((one) => one['type'] === 'image_generation');
   // The default the API reference gives for the tool's model.

@@ -1,7 +1,7 @@
 /** What the dialects share when they read what an answer used: totals and their parts, and the cost reported. */
 import { divideHalfUp, usdToNano, type Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialect.ts';
-import { count, isRecord, record, type JsonRecord } from './values.ts';
+import { isRecord, record, reported, type JsonRecord } from './values.ts';
 
 export function emptyFacts(): AnswerFacts {
   return {
@@ -11,6 +11,7 @@ export function emptyFacts(): AnswerFacts {
     usageIsFinal: false,
     extraPasses: [],
     reportedCostNano: null,
+    reportedCostIsBilled: true,
     reportedOwnKeyNano: 0,
     outputChars: 0,
     failed: false,
@@ -21,8 +22,8 @@ export function emptyFacts(): AnswerFacts {
  * Usage in which every part fits into its total. Providers report more cached than input tokens (Azure), and cached and
  * written tokens that overlap (OpenRouter); a cost worked out from such numbers would have negative items.
  */
-export function tokenUsage(reported: Partial<TokenUsage>): TokenUsage {
-  const usage = { ...noUsage, ...reported };
+export function tokenUsage(counts: Partial<TokenUsage>): TokenUsage {
+  const usage = { ...noUsage, ...counts };
   const part = (value: number, total: number) => Math.max(0, Math.min(value, total));
   usage.cachedInputTokens = part(usage.cachedInputTokens, usage.inputTokens);
   usage.cacheWriteTokens = part(usage.cacheWriteTokens, usage.inputTokens - usage.cachedInputTokens);
@@ -49,6 +50,17 @@ export function readReportedCost(facts: AnswerFacts, usage: JsonRecord): void {
     usage['is_byok'] === true ? usdToNano(record(usage['cost_details'])['upstream_inference_cost']) : null;
   facts.reportedOwnKeyNano = ownKey ?? 0;
   facts.reportedCostNano = charged + facts.reportedOwnKeyNano;
+  // Whoever resells xAI's models leaves the ticks at 0 (Azure does), which says nothing of what it bills.
+  facts.reportedCostIsBilled = facts.reportedCostNano > 0 || usage['cost_in_usd_ticks'] === undefined;
+}
+
+/**
+ * The Vercel AI Gateway reports what it charged beside the message: `provider_metadata.gateway.cost`, a decimal as a
+ * string (vercel.com/docs/ai-gateway, provider options). It is 0 where the provider bills the person's own key.
+ */
+export function readGatewayCost(facts: AnswerFacts, metadata: unknown): void {
+  const charged = usdToNano(record(record(metadata)['gateway'])['cost']);
+  if (charged !== null && charged > 0) facts.reportedCostNano ??= charged;
 }
 
 function reportedCost(usage: JsonRecord): Nano | null {
@@ -73,5 +85,5 @@ function reportedCost(usage: JsonRecord): Nano | null {
 export function gatewaySearches(facts: AnswerFacts, usage: JsonRecord): number {
   if (facts.reportedCostNano !== null) return 0;
   const tools = record(usage['server_tool_use_details'] ?? usage['server_tool_use']);
-  return count(tools['web_search_requests']) ?? 0;
+  return reported(tools['web_search_requests']) ?? 0;
 }

@@ -36,6 +36,15 @@ export function count(value: unknown): number | undefined {
   return Math.min(Math.round(value), MAX_COUNT);
 }
 
+/**
+ * A count as an answer reports it: some servers write their numbers as strings, or with a fraction. undefined where
+ * there is none; a negative one is none.
+ */
+export function reported(value: unknown): number | undefined {
+  if (typeof value !== 'string') return count(value);
+  return /^\d+(\.\d+)?$/.test(value.trim()) ? count(Number(value)) : undefined;
+}
+
 export function text(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }

@@ -64,6 +64,7 @@ describe('a Messages stream', () => {
       usageIsFinal: true,
       extraPasses: [],
       reportedCostNano: null,
+      reportedCostIsBilled: true,
       reportedOwnKeyNano: 0,
       outputChars: 5,
       failed: false,

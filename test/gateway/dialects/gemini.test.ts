@@ -39,6 +39,7 @@ describe('a Gemini stream', () => {
       usageIsFinal: true,
       extraPasses: [],
       reportedCostNano: null,
+      reportedCostIsBilled: true,
       reportedOwnKeyNano: 0,
       outputChars: 5,
       failed: false,

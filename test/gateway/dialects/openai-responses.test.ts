@@ -46,6 +46,7 @@ describe('a Responses stream', () => {
         usageIsFinal: true,
         extraPasses: [],
         reportedCostNano: null,
+        reportedCostIsBilled: true,
         reportedOwnKeyNano: 0,
         outputChars: 2,
         failed: type === 'response.failed',
