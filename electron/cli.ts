@@ -15,7 +15,7 @@ import {
   type Web,
 } from './gateway/gateway.ts';
 import { openLog } from './log.ts';
-import { parseOptions, usage, UsageError, type Options } from './options.ts';
+import { parseOptions, priceDataUrl, usage, UsageError, type Options } from './options.ts';
 
 /** Everything is to be over 5 s after the first signal; what the gateway gets is less, for the ends to be tied. */
 const GRACE_MS = 4_000;
@@ -39,6 +39,7 @@ async function start(options: Options): Promise<Running> {
     secrets: keyFileSecrets({ dataDir: options.dataDir, env: process.env }),
     version: packageJson.version,
     log,
+    ...priceDataUrl(process.env),
   });
   try {
     const { url } = await gateway.listen(options.port === undefined ? {} : { port: options.port });

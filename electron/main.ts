@@ -24,7 +24,7 @@ import {
 } from './gateway/gateway.ts';
 import { openLog, type AppLog } from './log.ts';
 import { setLaunchAtLogin, wasStartedAtLogin } from './login.ts';
-import { defaultDataDir, parseDesktopOptions } from './options.ts';
+import { defaultDataDir, parseDesktopOptions, priceDataUrl } from './options.ts';
 import { registerPageScheme, servePage, servePageFrom } from './page.ts';
 import { desktopSecrets } from './secrets.ts';
 import { openDesktopState, type DesktopStateFile } from './state.ts';
@@ -163,7 +163,13 @@ async function startGateway(log: AppLog, state: DesktopStateFile): Promise<Gatew
           ),
         );
       }
-      const gateway = await createGateway({ dataDir, secrets, version: app.getVersion(), log });
+      const gateway = await createGateway({
+        dataDir,
+        secrets,
+        version: app.getVersion(),
+        log,
+        ...priceDataUrl(process.env),
+      });
       const listening = await listen(gateway).catch(async (error: unknown) => {
         await gateway.close({ graceMs: 0 });
         throw error;

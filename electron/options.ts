@@ -30,6 +30,7 @@ Runs the Faregate gateway without a desktop window, with the dashboard in a brow
   --version        show the version
 
 FAREGATE_SECRET_KEY, 32 bytes in hex or base64, encrypts provider credentials instead of the key file in DIR.
+FAREGATE_PRICE_DATA_URL is where newer price data is fetched from, instead of where its makers publish it.
 `;
 
 /** Throws a `UsageError` for what is unknown, repeated nonsense or out of range. */
@@ -43,6 +44,12 @@ export function parseOptions(args: readonly string[]): Options {
     help: values.help ?? false,
     version: values.version ?? false,
   };
+}
+
+/** For a machine that reaches a mirror only, and for tests. */
+export function priceDataUrl(env: NodeJS.ProcessEnv): { priceDataUrl?: string } {
+  const url = env['FAREGATE_PRICE_DATA_URL'];
+  return url === undefined || url === '' ? {} : { priceDataUrl: url };
 }
 
 export interface DesktopOptions {

@@ -105,6 +105,7 @@ export function applyEvent(state: AppState, message: EventMessage): Partial<AppS
     case 'status-changed':
       return { status: message.data };
     case 'providers-changed':
+    case 'model-unpriced':
       // Carries no rows: the lists are asked for again by the actions.
       return {};
   }

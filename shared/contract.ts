@@ -24,6 +24,14 @@ import {
   UsageGroup,
   UsagePoint,
 } from './model.ts';
+import {
+  CatalogueModel,
+  PriceDataInfo,
+  PriceInForce,
+  PriceRefresh,
+  Repricing,
+  UnpricedModel,
+} from './pricing.ts';
 
 const id = z.string().min(1);
 const time = z.iso.datetime({ offset: true });
@@ -136,6 +144,33 @@ export const methods = {
   'prices.list': method(z.strictObject({ providerId: id.optional() }).default({}), z.array(PriceRow)),
   'prices.set': method(PriceInput, PriceRow),
   'prices.remove': method(z.strictObject({ providerId: id, model: z.string() }), done),
+  /** What the model costs at the provider now, from whatever source; null where it has no price. */
+  'prices.find': method(z.strictObject({ providerId: id, model: z.string() }), PriceInForce.nullable()),
+  /** The catalogue's models whose vendor or name has all the words; best fit first. */
+  'prices.search': method(
+    z.strictObject({ query: z.string().max(200), limit: z.int().min(1).max(200).default(50) }),
+    z.array(CatalogueModel),
+  ),
+  'prices.unpriced': method(none, z.array(UnpricedModel)),
+  /** Prices the past rows of a model that had no price. Without `apply` it only says what would change. */
+  'prices.reprice': method(
+    z
+      .strictObject({
+        providerId: id.optional(),
+        /** The provider's slug, instead of its id. */
+        provider: z.string().optional(),
+        model: z.string().min(1),
+        apply: z.boolean(),
+      })
+      .refine(({ providerId, provider }) => providerId !== undefined || provider !== undefined, {
+        message: 'Name the provider.',
+        path: ['provider'],
+      }),
+    Repricing,
+  ),
+  'prices.data': method(none, PriceDataInfo),
+  /** Fetches newer price data now, whatever the setting says. */
+  'prices.refresh': method(none, PriceRefresh),
 
   'requests.list': method(
     z
@@ -266,6 +301,8 @@ export const events = {
   'status-changed': Status,
   /** The providers or their prices changed; ask again for what is shown. */
   'providers-changed': z.object({}),
+  /** A request was refused because its model has no price and its key has a limit. */
+  'model-unpriced': z.object({ provider: z.string(), model: z.string(), keyId: z.string() }),
 } as const;
 
 export type Events = typeof events;

@@ -10,6 +10,8 @@ export const defaultSettings: Settings = {
   launchAtLogin: false,
   thresholds: [80, 95, 100],
   theme: 'system',
+  // Off: without the person's word nothing is sent anywhere but to the providers they added.
+  priceUpdates: false,
 };
 
 /** Share of a limit, in percent, from which a key counts as near it. */

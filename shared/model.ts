@@ -187,16 +187,27 @@ export const RequestDetail = RequestRow.extend({
 });
 export type RequestDetail = z.infer<typeof RequestDetail>;
 
-/** A price a person set: US dollars per million tokens, per request where it says so; decimals as numbers or text. */
+/** US dollars, a decimal as a number or as text. */
 const decimal = z
   .union([
     z.number().min(0),
     z.string().regex(/^\d*\.?\d+(e-?\d{1,2})?$/i, 'Enter a price in dollars such as 0.15.'),
   ])
   .transform(String);
-export const PriceInput = z.strictObject({
-  providerId: z.string(),
-  model: z.string().trim().min(1, 'Name the model the price is for.'),
+
+/** From more than `above` input tokens on, all tokens of the request cost these prices; what is left out stays. */
+export const PriceTier = z.strictObject({
+  above: z.int().min(1),
+  input: decimal.optional(),
+  output: decimal.optional(),
+  cachedInput: decimal.optional(),
+  cacheWrite: decimal.optional(),
+  cacheWrite1h: decimal.optional(),
+});
+export type PriceTier = z.infer<typeof PriceTier>;
+
+/** US dollars per million tokens, per request and per 1,000 searches where it says so. */
+export const PriceAmounts = z.strictObject({
   input: decimal,
   output: decimal,
   cachedInput: decimal.optional(),
@@ -205,6 +216,17 @@ export const PriceInput = z.strictObject({
   perRequest: decimal.optional(),
   /** Per 1,000 searches. */
   webSearch: decimal.optional(),
+  /** Ascending. */
+  tiers: z.array(PriceTier).max(10).optional(),
+});
+export type PriceAmounts = z.infer<typeof PriceAmounts>;
+
+/** A price a person set. */
+export const PriceInput = PriceAmounts.extend({
+  providerId: z.string(),
+  model: z.string().trim().min(1, 'Name the model the price is for.').max(200),
+  /** The entry of the catalogue that it was copied from, with its date. */
+  copiedFrom: z.string().max(300).optional(),
 });
 export type PriceInput = z.infer<typeof PriceInput>;
 export const PriceRow = PriceInput.extend({ source: z.string(), setAt: time });
@@ -216,6 +238,8 @@ export const Settings = z.object({
   /** Percent of a limit at which the person is told. */
   thresholds: z.array(z.int().min(1).max(100)).max(10),
   theme: z.enum(['system', 'light', 'dark']),
+  /** Fetch newer price data once a day. */
+  priceUpdates: z.boolean(),
 });
 export type Settings = z.infer<typeof Settings>;
 

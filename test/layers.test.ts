@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, '..');
 const gatewayRows: readonly (readonly string[])[] = [
   ['gateway.ts'],
   ['server.ts', 'web.ts', 'assets.ts', 'keyfile.ts'],
-  ['proxy.ts', 'api.ts', 'models.ts'],
+  ['proxy.ts', 'api.ts', 'api-prices.ts', 'models.ts'],
   [
     'admission.ts',
     'clients.ts',
@@ -28,11 +28,15 @@ const gatewayRows: readonly (readonly string[])[] = [
     'meter.ts',
     'dialects/',
     'upstream.ts',
+    'repricing.ts',
+    'catalogue-search.ts',
   ],
   [
     'keys.ts',
     'providers.ts',
     'prices.ts',
+    'price-data.ts',
+    'price-file.ts',
     'limits.ts',
     'ledger.ts',
     'ledger-statements.ts',
@@ -46,7 +50,7 @@ const gatewayRows: readonly (readonly string[])[] = [
 ];
 
 /** Interfaces and pure helpers: they know nothing of the gateway, so any row may use them. */
-const gatewayBase: readonly string[] = ['json.ts', 'ports.ts', 'dialects/dialect.ts'];
+const gatewayBase: readonly string[] = ['json.ts', 'ports.ts', 'calls.ts', 'dialects/dialect.ts'];
 
 /** Starts what is built: its path is found at run time, and what it brings in was checked as a source. */
 const loadsBuiltCode: ReadonlySet<string> = new Set(['electron/launch.ts']);

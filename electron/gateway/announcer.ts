@@ -9,6 +9,7 @@ export interface Announcer {
   settled(row: () => RequestRow): void;
   statusChanged(): void;
   providersChanged(): void;
+  modelUnpriced(refused: EventData<'model-unpriced'>): void;
   subscribe(listener: EventListener): () => void;
   /** Sends what is pending, now. */
   flush(): void;
@@ -29,6 +30,8 @@ export function createAnnouncer(sources: {
   let rows: (() => RequestRow)[] = [];
   let status = false;
   let providers = false;
+  /** By provider and model: a client that asks again and again is told of once a flush. */
+  const unpriced = new Map<string, EventData<'model-unpriced'>>();
   let timer: NodeJS.Timeout | undefined;
 
   const schedule = () => {
@@ -60,6 +63,8 @@ export function createAnnouncer(sources: {
       providers = false;
       emit('providers-changed', {});
     }
+    for (const refused of unpriced.values()) emit('model-unpriced', refused);
+    unpriced.clear();
     if (status) {
       status = false;
       emit('status-changed', sources.status());
@@ -86,6 +91,11 @@ export function createAnnouncer(sources: {
     },
     providersChanged() {
       providers = true;
+      schedule();
+    },
+    modelUnpriced(refused) {
+      if (listeners.size === 0) return;
+      unpriced.set(`${refused.provider}\n${refused.model}`, refused);
       schedule();
     },
     subscribe(listener) {

@@ -11,11 +11,15 @@ import {
 } from '#shared/contract.ts';
 import type { KeyRow, Status } from '#shared/model.ts';
 import { Refusal } from '#shared/errors.ts';
+import { CallError, mustBe, type Handlers } from './calls.ts';
 import { keyStatus, type Key, type Keys } from './keys.ts';
 import { limitState } from './limits.ts';
 import type { Ledger } from './ledger.ts';
 import { ListError, type ModelLists } from './models.ts';
+import { priceHandlers } from './api-prices.ts';
+import type { PriceData } from './price-data.ts';
 import { PriceFieldError, type Prices } from './prices.ts';
+import type { Unpriced } from './repricing.ts';
 import {
   ProviderFieldError,
   providerKindFacts,
@@ -32,6 +36,8 @@ export interface ApiDependencies {
   providers: Providers;
   prices: Prices;
   ledger: Ledger;
+  unpriced: Unpriced;
+  priceData: PriceData;
   requests: RequestLog;
   usage: Usage;
   settings: SettingsStore;
@@ -46,17 +52,6 @@ export interface ApiDependencies {
 }
 
 export type Dispatch = (name: unknown, input: unknown) => Promise<Answer<unknown>>;
-
-type Handlers = { [N in MethodName]: (input: Parsed<N>) => Output<N> | Promise<Output<N>> };
-
-/** A handler's refusal: becomes the envelope's error as it is. */
-class CallError extends Error {
-  readonly error: ContractError;
-  constructor(code: ContractError['code'], message: string, field?: string) {
-    super(message);
-    this.error = field === undefined ? { code, message } : { code, message, field };
-  }
-}
 
 export function createDispatch(dependencies: ApiDependencies): Dispatch {
   const handlers = createHandlers(dependencies);
@@ -144,11 +139,6 @@ export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefi
 function createHandlers(dependencies: ApiDependencies): Handlers {
   const { keys, providers, prices, ledger, requests, usage, settings, models, now } = dependencies;
 
-  const mustBe = <T>(found: T | undefined | null, what: string): T => {
-    if (found === undefined || found === null)
-      throw new CallError('not_found', `This ${what} does not exist any more.`);
-    return found;
-  };
   const rowOf = (key: Key): KeyRow => mustBe(toKeyRow(key, ledger, now()), 'key');
   const changed = (key: Key): KeyRow => {
     dependencies.keyChanged(key.id);
@@ -234,20 +224,7 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
       }
     },
 
-    'prices.list': ({ providerId }) => prices.list(providerId),
-    'prices.set': (input) => {
-      if (!providers.get(input.providerId))
-        throw new CallError('not_found', 'This provider does not exist.', 'providerId');
-      const row = prices.set(input);
-      dependencies.providersChanged();
-      return row;
-    },
-    'prices.remove': ({ providerId, model }) => {
-      if (!prices.remove(providerId, model))
-        throw new CallError('not_found', 'There is no own price for this model.');
-      dependencies.providersChanged();
-      return {};
-    },
+    ...priceHandlers(dependencies),
 
     'requests.list': (filter) => requests.list(filter),
     'requests.correct': ({ id, costNano, reason }) => mustBe(ledger.correct(id, costNano, reason), 'request'),

@@ -10,9 +10,11 @@ import { createDispatch, toKeyRow } from './api.ts';
 import { createKeys } from './keys.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createModelLists } from './models.ts';
+import { createPriceData, PRICE_DATA_URL } from './price-data.ts';
 import { createPrices } from './prices.ts';
 import { createProviders, type Secrets } from './providers.ts';
 import { createProxy } from './proxy.ts';
+import { createUnpriced } from './repricing.ts';
 import { createRequestLog } from './requests.ts';
 import { createGatewayServer } from './server.ts';
 import { createSettings } from './settings.ts';
@@ -41,6 +43,8 @@ export interface GatewayOptions {
   version: string;
   clock?: Clock;
   log?: Log;
+  /** Where newer price data is fetched from, instead of where its makers publish it. */
+  priceDataUrl?: string;
   /** How long a request waits for money that others hold, in milliseconds; 30 s unless told. */
   waitMs?: number;
 }
@@ -119,12 +123,36 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   admission = createAdmission(ledger, { waitMs: options.waitMs ?? WAIT_MS, now });
   const agent = createUpstreamAgent();
   const models = createModelLists(providers, agent, now);
-  const proxy = createProxy({ ledger, admission, providers, prices, agent, now, onInternalError });
+  const priceData = await createPriceData({
+    dataDir: options.dataDir,
+    url: options.priceDataUrl ?? PRICE_DATA_URL,
+    agent,
+    now,
+    daily: () => settings.get().priceUpdates,
+    changed: () => announcer.providersChanged(),
+    log,
+  });
+  const unpriced = createUnpriced({ store, keys, ledger, prices, providers, now });
+  const proxy = createProxy({
+    ledger,
+    admission,
+    providers,
+    prices,
+    agent,
+    now,
+    unpriced(provider, model, keyId) {
+      unpriced.refused(provider, model);
+      announcer.modelUnpriced({ provider: provider.slug, model, keyId });
+    },
+    onInternalError,
+  });
   const dispatch = createDispatch({
     keys,
     providers,
     prices,
     ledger,
+    unpriced,
+    priceData,
     requests: createRequestLog(store),
     usage: createUsage(store, now),
     settings,
@@ -140,6 +168,10 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   // What could not be written is tried again, so that a freed disk mends itself.
   const mending = setInterval(() => ledger.problem() !== null && ledger.retry(), RETRY_MS).unref();
 
+  const tickPriceData = () => void priceData.tick().catch((error: unknown) => onInternalError(error));
+  const firstTick = setTimeout(tickPriceData, FIRST_PRICE_TICK_MS).unref();
+  const priceTicks = setInterval(tickPriceData, PRICE_TICK_MS).unref();
+
   async function close(graceMs: number): Promise<void> {
     // Listening ends at once; connections that are idle are closed, running requests go on.
     const closed =
@@ -153,6 +185,8 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     server.closeAllConnections();
     await closed;
     clearInterval(mending);
+    clearTimeout(firstTick);
+    clearInterval(priceTicks);
     announcer.flush();
     announcer.close();
     ledger.retry();
@@ -180,6 +214,9 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
 const WAIT_MS = 30_000;
 const RETRY_MS = 1_000;
 const MAX_GRACE_MS = 5_000;
+/** A start has other things to do first; after that a look at the clock now and then tells when a day is over. */
+const FIRST_PRICE_TICK_MS = 20_000;
+const PRICE_TICK_MS = 600_000;
 
 function startListening(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {

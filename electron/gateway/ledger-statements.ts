@@ -73,7 +73,8 @@ export function statements({ db }: Store) {
          window_start = @windowStart, window_used_nano = @windowUsed WHERE id = @id`,
     ),
     correctRequest: db.prepare(
-      'UPDATE requests SET cost_nano = @cost, cost_own_key_nano = @own, flags = @flags WHERE id = @id',
+      `UPDATE requests SET cost_nano = @cost, cost_own_key_nano = @own, computed_cost_nano = @computed, price = @price,
+         price_source = @source, flags = @flags WHERE id = @id`,
     ),
     insertCorrection: db.prepare(
       'INSERT INTO corrections (request_id, at, cost_before_nano, cost_after_nano, reason) VALUES (?, ?, ?, ?, ?)',

@@ -105,6 +105,12 @@ export interface Ledger {
   settle(hold: Hold, outcome: Outcome): void;
   setLimits(keyId: string, limits: Limits): void;
   correct(requestId: number, costNano: Nano, reason: string): RequestRow | null;
+  /**
+   * Gives rows without a price the cost that `priceOf` says, all in one transaction; rows that have one by now, and
+   * those it answers null for, stay as they are. Returns how many were priced. The caller keeps the number of rows small
+   * and comes back for more: every stream stands still meanwhile.
+   */
+  priceUnpriced(requestIds: readonly number[], priceOf: RowPricer, reason: string): number;
   totals(): {
     usageNano: Nano;
     heldNano: Nano;
@@ -117,6 +123,28 @@ export interface Ledger {
   problem(): string | null;
   /** Tries again to write what could not be written. */
   retry(): void;
+}
+
+/** A cost worked out after the fact, with what it was worked out from. */
+export interface RowCost {
+  costNano: Nano;
+  computedCostNano: Nano | null;
+  /** As JSON, frozen in the row. */
+  price: string | null;
+  priceSource: string | null;
+  /** Adds the flag; one that the row has stays. */
+  estimated: boolean;
+}
+
+export type RowPricer = (row: StoredRequest) => RowCost | null;
+
+interface CostChange {
+  before: StoredRequest;
+  after: StoredRequest;
+  delta: Nano;
+  ownDelta: Nano;
+  /** Whether it counts in the key's current window. */
+  inWindow: boolean;
 }
 
 export interface LedgerListener {
@@ -410,28 +438,86 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
   function correct(requestId: number, costNano: Nano, reason: string): RequestRow | null {
     const before = sql.request.get(requestId);
     if (!before) return null;
-    const delta = assertNano(costNano) - (before.cost_nano ?? 0);
-    const own = ownPart(before.billing, costNano, before.cost_own_key_nano);
-    const ownDelta = own - before.cost_own_key_nano;
-    const account = current(before.key_id);
-    const inWindow = account?.window != null && before.settled_at >= account.window.start;
-    const flags = [
-      ...new Set([
-        ...before.flags.split(',').filter((flag) => flag !== '' && flag !== 'unpriced'),
-        'corrected',
-      ]),
-    ].join(',');
-    store.write(() => {
-      sql.insertCorrection.run(requestId, now(), before.cost_nano, costNano, reason);
-      sql.correctRequest.run({ id: requestId, cost: costNano, own, flags });
-      sql.adjustKey.run({
-        id: before.key_id,
-        credits: delta - ownDelta,
-        own: ownDelta,
-        unpriced: before.cost_nano === null ? -1 : 0,
-        window: inWindow ? delta : 0,
-      });
+    const change = changeOf(before, {
+      costNano,
+      computedCostNano: before.computed_cost_nano,
+      price: before.price,
+      priceSource: before.price_source,
+      estimated: before.flags.split(',').includes('estimated'),
     });
+    store.write(() => writeChange(change, reason));
+    applyChange(change);
+    listener.freed(before.key_id);
+    return toRequestRow(change.after);
+  }
+
+  function priceUnpriced(requestIds: readonly number[], priceOf: RowPricer, reason: string): number {
+    const changes: CostChange[] = [];
+    for (const id of requestIds) {
+      const before = sql.request.get(id);
+      // Priced by an earlier run, or by hand in the meantime: once is enough.
+      if (!before || before.cost_nano !== null) continue;
+      const priced = priceOf(before);
+      if (priced) changes.push(changeOf(before, priced));
+    }
+    if (changes.length === 0) return 0;
+    store.write(() => {
+      for (const change of changes) writeChange(change, reason);
+    });
+    for (const change of changes) applyChange(change);
+    // Told even where money only went: what waits finds out at once that it has reached the limit.
+    for (const keyId of new Set(changes.map(({ before }) => before.key_id))) listener.freed(keyId);
+    return changes.length;
+  }
+
+  /** What another cost of a row changes, worked out before anything is written. */
+  function changeOf(before: StoredRequest, cost: RowCost): CostChange {
+    const own = ownPart(before.billing, assertNano(cost.costNano), before.cost_own_key_nano);
+    const delta = assertNano(cost.costNano - (before.cost_nano ?? 0));
+    const flags = new Set(before.flags.split(',').filter((flag) => flag !== '' && flag !== 'unpriced'));
+    flags.add('corrected');
+    if (cost.estimated) flags.add('estimated');
+    const account = current(before.key_id);
+    return {
+      before,
+      after: {
+        ...before,
+        cost_nano: cost.costNano,
+        cost_own_key_nano: own,
+        computed_cost_nano: cost.computedCostNano,
+        price: cost.price,
+        price_source: cost.priceSource,
+        flags: [...flags].join(','),
+      },
+      delta,
+      ownDelta: own - before.cost_own_key_nano,
+      inWindow: account?.window != null && before.settled_at >= account.window.start,
+    };
+  }
+
+  function writeChange({ before, after, delta, ownDelta, inWindow }: CostChange, reason: string): void {
+    sql.insertCorrection.run(before.id, now(), before.cost_nano, after.cost_nano, reason);
+    sql.correctRequest.run({
+      id: before.id,
+      cost: after.cost_nano,
+      own: after.cost_own_key_nano,
+      computed: after.computed_cost_nano,
+      price: after.price,
+      source: after.price_source,
+      flags: after.flags,
+    });
+    sql.adjustKey.run({
+      id: before.key_id,
+      credits: delta - ownDelta,
+      own: ownDelta,
+      unpriced: before.cost_nano === null ? -1 : 0,
+      window: inWindow ? delta : 0,
+    });
+  }
+
+  /** After the commit: the mirror in memory, and whoever looks. */
+  function applyChange({ before, after, delta, ownDelta, inWindow }: CostChange): void {
+    const account = accounts.get(before.key_id);
     if (account) {
       account.usageCreditsNano += delta - ownDelta;
       account.usageOwnKeyNano += ownDelta;
@@ -440,11 +526,8 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       if (account.window && inWindow) account.window.usedNano += delta;
     }
     period.add(before.at, delta);
-    const row = toRequestRow({ ...before, cost_nano: costNano, cost_own_key_nano: own, flags });
     listener.changed(before.key_id);
-    listener.settled(() => row);
-    listener.freed(before.key_id);
-    return row;
+    listener.settled(() => toRequestRow(after));
   }
 
   /** Spend of today and of this month in the machine's time zone, kept up as rows are settled. */
@@ -485,6 +568,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     settle,
     setLimits,
     correct,
+    priceUnpriced,
     totals() {
       let [usageNano, heldNano, requests, running] = [0, 0, 0, 0];
       for (const account of accounts.values()) {

@@ -2,8 +2,15 @@
  * What a token costs. One shape of price for all sources: the person's own price first, then the catalogue that ships
  * with the application; `cost()` is the only place where tokens become money.
  */
-import { PriceInput, type PriceRow } from '#shared/model.ts';
-import { assertNano, decimalToNano, divideHalfUp, NANO_PER_USD, type Nano } from '#shared/money.ts';
+import { PriceInput, type PriceAmounts, type PriceRow, type PriceTier } from '#shared/model.ts';
+import {
+  assertNano,
+  decimalToNano,
+  divideHalfUp,
+  formatPlainUsd,
+  NANO_PER_USD,
+  type Nano,
+} from '#shared/money.ts';
 import { catalogue, type CatalogueEntry, type ModelPrice } from './catalogue.ts';
 import type { TokenUsage } from './dialects/dialect.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
@@ -382,25 +389,70 @@ function toNano(dollars: number | string): Nano {
 const DEAREST = 10_000;
 const DEAREST_REQUEST = 1_000;
 
+const amountClasses = ['input', 'output', 'cachedInput', 'cacheWrite', 'cacheWrite1h'] as const;
+
 function toPrice(input: PriceInput): Price {
   const rates: Price['rates'] = {};
-  for (const [name, value] of Object.entries(input)) {
-    if (name === 'providerId' || name === 'model' || value === undefined) continue;
-    const most = name === 'perRequest' ? DEAREST_REQUEST : DEAREST;
-    const nano = decimalToNano(value);
-    if (nano === null || nano > BigInt(most) * BigInt(NANO_PER_USD))
-      throw new PriceFieldError(name, `Enter a price of at most $${most.toLocaleString('en-US')}.`);
-  }
-  for (const name of ['input', 'output', 'cachedInput', 'cacheWrite', 'cacheWrite1h'] as const) {
+  const tiers = (input.tiers ?? []).toSorted((a, b) => a.above - b.above);
+  for (const name of amountClasses) {
     const value = input[name];
-    if (value !== undefined) rates[name] = { base: toNano(value), steps: [] };
+    const steps = tiers.flatMap((tier) => {
+      const rate = tier[name];
+      return rate === undefined ? [] : [{ above: tier.above, rate: checkedAmount(name, rate, DEAREST) }];
+    });
+    if (value !== undefined) rates[name] = { base: checkedAmount(name, value, DEAREST), steps };
+    else if (steps.length > 0)
+      throw new PriceFieldError(name, 'Enter the price below the step too, or take the step away.');
   }
+  const { webSearch, perRequest } = input;
   return {
     source: 'own',
     guessed: false,
     rates,
-    webSearches: input.webSearch === undefined ? null : toNano(input.webSearch),
+    webSearches: webSearch === undefined ? null : checkedAmount('webSearch', webSearch, DEAREST),
     // The person states a price per request; the shape holds it per thousand.
-    requests: input.perRequest === undefined ? null : assertNano(toNano(input.perRequest) * 1000),
+    requests:
+      perRequest === undefined
+        ? null
+        : assertNano(checkedAmount('perRequest', perRequest, DEAREST_REQUEST) * 1000),
   };
+}
+
+function checkedAmount(field: string, value: string, most: number): Nano {
+  const nano = decimalToNano(value);
+  if (nano === null || nano > BigInt(most) * BigInt(NANO_PER_USD))
+    throw new PriceFieldError(field, `Enter a price of at most $${most.toLocaleString('en-US')}.`);
+  return Number(nano);
+}
+
+/** A price as a person reads and sets it. Classes that a price set by hand has no place for are left out. */
+export function priceAmounts({ rates, webSearches, requests }: Price): PriceAmounts {
+  const bounds = new Set(amountClasses.flatMap((name) => rates[name]?.steps.map(({ above }) => above) ?? []));
+  const tiers = [...bounds]
+    .toSorted((a, b) => a - b)
+    .map((above): PriceTier => {
+      const tier: PriceTier = { above };
+      for (const name of amountClasses) {
+        const step = rates[name]?.steps.find((each) => each.above === above);
+        if (step) tier[name] = formatPlainUsd(step.rate);
+      }
+      return tier;
+    });
+  const amounts: PriceAmounts = {
+    input: formatPlainUsd(rates.input?.base ?? 0),
+    output: formatPlainUsd(rates.output?.base ?? 0),
+  };
+  for (const name of ['cachedInput', 'cacheWrite', 'cacheWrite1h'] as const) {
+    const rate = rates[name];
+    if (rate) amounts[name] = formatPlainUsd(rate.base);
+  }
+  if (requests !== null) amounts.perRequest = formatPlainUsd(Math.round(requests / 1000));
+  if (webSearches !== null) amounts.webSearch = formatPlainUsd(webSearches);
+  if (tiers.length > 0) amounts.tiers = tiers;
+  return amounts;
+}
+
+/** A model's price in the catalogue, by the vendor's own list; null where it has none. */
+export function cataloguePrice(vendor: string, model: string, at: number): Price | null {
+  return lookUp(model, { vendor }, new Date(at), false);
 }

@@ -28,6 +28,8 @@ export interface ProxyDependencies {
   prices: Prices;
   agent: Dispatcher;
   now: () => number;
+  /** A request was refused because its model has no price. */
+  unpriced(provider: Provider, model: string, keyId: string): void;
   onInternalError(error: unknown): void;
 }
 
@@ -120,9 +122,10 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const account = ledger.account(key.id);
     const limited = account !== undefined && (account.limitNano !== null || account.recurring !== null);
     if (price !== null || !limited) return;
+    dependencies.unpriced(provider, model, key.id);
     throw new Refusal(
       'unpriced_model',
-      `The model "${model}" of ${provider.name} has no price, and key "${key.name}" has a usage limit. Set a price in Faregate, Prices, or use a key without a limit.`,
+      `The model "${model}" at ${provider.name} has no price, and key "${key.name}" has a usage limit. Set one: in Faregate open Prices, Without a price, Set a price for ${model}; or run: faregate prices set ${provider.slug} ${quoted(model)} --input USD --output USD (per million tokens). A key without a limit is served without a price.`,
     );
   }
 
@@ -240,6 +243,9 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       running.size === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve)),
   };
 }
+
+/** A model's name as one word of a shell; what a client named so is not to run as something else. */
+const quoted = (name: string) => (/^[\w./:@-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
 
 interface ReadRequest {
   fields: ReturnType<typeof scanObject>;

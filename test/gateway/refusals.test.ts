@@ -227,7 +227,7 @@ describe('a model without a price', () => {
     });
     expect(answer.status).toBe(400);
     expect(answer.text).toMatch(
-      /unheard-of-model.*has no price, and key .{1,2}dev.{1,2} has a usage limit\. Set a price in Faregate, Prices/,
+      /unheard-of-model.*has no price, and key .{1,2}dev.{1,2} has a usage limit\. Set one: in Faregate open Prices, Without a price, Set a price for unheard-of-model; or run: faregate prices set \S+ unheard-of-model /,
     );
     expect(answer.headers['x-should-retry']).toBe('false');
     expect(upstream.requests).toHaveLength(0);

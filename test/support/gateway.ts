@@ -217,7 +217,7 @@ export interface CoreGateway extends RunningGateway {
 
 /** The core inside the test's own process: as real as the program, but for the sealing of credentials. */
 export async function startCore(
-  options: { dataDir?: string; clock?: Clock; waitMs?: number; log?: Log } = {},
+  options: { dataDir?: string; clock?: Clock; waitMs?: number; log?: Log; priceDataUrl?: string } = {},
 ): Promise<CoreGateway> {
   const dataDir = options.dataDir ?? temporaryFolder();
   const gateway = await createGateway({

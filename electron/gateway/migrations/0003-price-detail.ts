@@ -4,5 +4,10 @@ import type { Migration } from './migration.ts';
 export const priceDetail: Migration = {
   version: 3,
   name: 'price detail',
-  up() {},
+  up(db) {
+    db.exec(`
+      -- Few rows ever, so they are found without reading the others.
+      CREATE INDEX requests_unpriced ON requests (provider, model_asked, id) WHERE cost_nano IS NULL;
+    `);
+  },
 };

@@ -1,0 +1,68 @@
+/** The contract's handlers for prices: the person's own, the catalogue's, and what has none. */
+import type { PriceInForce } from '#shared/pricing.ts';
+import { CallError, mustBe, type Handlers } from './calls.ts';
+import { searchCatalogue } from './catalogue-search.ts';
+import type { PriceData } from './price-data.ts';
+import { priceAmounts, type Price, type Prices } from './prices.ts';
+import type { Providers } from './providers.ts';
+import type { Unpriced } from './repricing.ts';
+
+export interface PriceDependencies {
+  providers: Providers;
+  prices: Prices;
+  unpriced: Unpriced;
+  priceData: PriceData;
+  now: () => number;
+  providersChanged(): void;
+}
+
+type PriceHandlers = Pick<Handlers, Extract<keyof Handlers, `prices.${string}`>>;
+
+export function priceHandlers(dependencies: PriceDependencies): PriceHandlers {
+  const { providers, prices, unpriced, priceData, now } = dependencies;
+  return {
+    'prices.list': ({ providerId }) => prices.list(providerId),
+    'prices.set': (input) => {
+      if (!providers.get(input.providerId))
+        throw new CallError('not_found', 'This provider does not exist.', 'providerId');
+      const row = prices.set(input);
+      dependencies.providersChanged();
+      return row;
+    },
+    'prices.remove': ({ providerId, model }) => {
+      if (!prices.remove(providerId, model))
+        throw new CallError('not_found', 'There is no own price for this model.');
+      dependencies.providersChanged();
+      return {};
+    },
+    'prices.find': ({ providerId, model }) => {
+      const price = prices.find(mustBe(providers.get(providerId), 'provider'), model, now());
+      return price && toPriceInForce(price);
+    },
+    'prices.search': ({ query, limit }) => searchCatalogue(query, limit, now()),
+    'prices.unpriced': () => unpriced.list(),
+    'prices.reprice': async ({ providerId, provider: slug, model, apply }) => {
+      const provider = providers.list().find(({ id, slug: own }) => id === providerId || own === slug);
+      const repricing = await unpriced.reprice({ provider: mustBe(provider, 'provider'), model, apply });
+      if (apply && repricing.source === null) {
+        throw new CallError('conflict', `The model "${model}" still has no price. Set one first.`, 'model');
+      }
+      if (apply) dependencies.providersChanged();
+      return repricing;
+    },
+    'prices.data': () => priceData.info(),
+    'prices.refresh': () => priceData.refresh(),
+  };
+}
+
+function toPriceInForce(price: Price): PriceInForce {
+  const kind =
+    price.source === 'own'
+      ? 'own'
+      : price.source.startsWith('free')
+        ? 'free'
+        : price.guessed
+          ? 'guess'
+          : 'catalogue';
+  return { source: price.source, kind, amounts: priceAmounts(price) };
+}
