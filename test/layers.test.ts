@@ -50,7 +50,7 @@ const gatewayRows: readonly (readonly string[])[] = [
 ];
 
 /** Interfaces and pure helpers: they know nothing of the gateway, so any row may use them. */
-const gatewayBase: readonly string[] = ['json.ts', 'ports.ts', 'calls.ts', 'dialects/dialect.ts'];
+const gatewayBase: readonly string[] = ['json.ts', 'ports.ts', 'calls.ts', 'cost.ts', 'dialects/dialect.ts'];
 
 /** Starts what is built: its path is found at run time, and what it brings in was checked as a source. */
 const loadsBuiltCode: ReadonlySet<string> = new Set(['electron/launch.ts']);

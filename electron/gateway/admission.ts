@@ -8,7 +8,7 @@ import type { RequestFacts } from './dialects/dialect.ts';
 import type { Key } from './keys.ts';
 import { LedgerUnavailable, type Hold, type HoldDraft, type HoldResult, type Ledger } from './ledger.ts';
 import type { TightestLimit } from './limits.ts';
-import { rateAt, tierFactor, type Price, type Rate, type TokenClass } from './prices.ts';
+import { rateAt, upperPercent, type Price, type Rate, type TokenClass } from './cost.ts';
 
 /** The most a request can cost, in two parts: what it costs before a word is generated, and each output token. */
 export interface Bound {
@@ -50,7 +50,7 @@ export function boundOf(price: Price, facts: RequestFacts, bodyBytes: number, em
     dearest(['input', 'audioInput', 'imageInput', ...writes]),
     facts.cacheWrites === '1h' ? 2 * plain : 0,
   );
-  const percent = Math.max(100, tierFactor(facts.serviceTier).percent);
+  const percent = upperPercent(price, facts.serviceTier);
   const tokens = Math.ceil((inputTokens * inputRate * percent) / 100_000_000);
   const searches = Math.ceil((facts.webSearches * (price.webSearches ?? 0)) / 1000);
   const fee = Math.ceil((price.requests ?? 0) / 1000);

@@ -3,7 +3,8 @@ import type { PriceInForce } from '#shared/pricing.ts';
 import { CallError, mustBe, type Handlers } from './calls.ts';
 import { searchCatalogue } from './catalogue-search.ts';
 import type { PriceData } from './price-data.ts';
-import { priceAmounts, type Price, type Prices } from './prices.ts';
+import type { Price } from './cost.ts';
+import { priceAmounts, type Prices } from './prices.ts';
 import type { Providers } from './providers.ts';
 import type { Unpriced } from './repricing.ts';
 

@@ -1,7 +1,8 @@
 /** Looking for a model in the catalogue as a person does: some words of its name, in any order. */
 import type { CatalogueModel } from '#shared/pricing.ts';
 import { catalogue, type CatalogueVendor } from './catalogue.ts';
-import { cataloguePrice, priceAmounts, type TokenClass } from './prices.ts';
+import type { TokenClass } from './cost.ts';
+import { cataloguePrice, priceAmounts } from './prices.ts';
 
 type ModelInfo = CatalogueVendor['models'][number];
 

@@ -1,68 +1,13 @@
 /**
- * What a token costs. One shape of price for all sources: the person's own price first, then the catalogue that ships
- * with the application; `cost()` is the only place where tokens become money.
+ * Which price a model has. One shape for all sources: the person's own price first, then the catalogue that ships with
+ * the application and what is known beside it.
  */
 import { PriceInput, type PriceAmounts, type PriceRow, type PriceTier } from '#shared/model.ts';
-import {
-  assertNano,
-  decimalToNano,
-  divideHalfUp,
-  formatPlainUsd,
-  NANO_PER_USD,
-  type Nano,
-} from '#shared/money.ts';
+import { assertNano, decimalToNano, formatPlainUsd, NANO_PER_USD, type Nano } from '#shared/money.ts';
 import { catalogue, type CatalogueEntry, type ModelPrice } from './catalogue.ts';
-import type { TokenUsage } from './dialects/dialect.ts';
+import { freePrice, tokenClasses, type Price, type Rate, type TokenClass } from './cost.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
 import type { Store } from './store.ts';
-
-/** Nano-dollars per million tokens (per thousand for searches and requests); dearer steps by input length. */
-export interface Rate {
-  base: Nano;
-  /** From more than `above` input tokens on, every token of the request costs `rate`. Ascending. */
-  steps: readonly { above: number; rate: Nano }[];
-}
-
-const tokenClasses = [
-  'input',
-  'cachedInput',
-  'cacheWrite',
-  'cacheWrite1h',
-  'audioInput',
-  'cachedAudioInput',
-  'imageInput',
-  'output',
-  'reasoning',
-  'audioOutput',
-  'imageOutput',
-] as const;
-export type TokenClass = (typeof tokenClasses)[number];
-
-export interface Price {
-  /** Where the price comes from: `own`, `free`, or the catalogue with its version and entry. */
-  source: string;
-  /** The vendor was guessed from the model's name: the cost is flagged as estimated. */
-  guessed: boolean;
-  rates: Partial<Record<TokenClass, Rate>>;
-  /** Per 1,000. */
-  webSearches: Nano | null;
-  requests: Nano | null;
-}
-
-export interface Cost {
-  nano: Nano;
-  /** A class of tokens had no price of its own and was computed from a related one. */
-  assumed: boolean;
-}
-
-/** An explicit $0: a provider that the person has declared free. */
-export const freePrice: Price = {
-  source: 'free',
-  guessed: false,
-  rates: {},
-  webSearches: null,
-  requests: null,
-};
 
 const texts = new WeakMap<Price, string>();
 
@@ -71,119 +16,6 @@ export function priceText(price: Price): string {
   let text = texts.get(price);
   if (text === undefined) texts.set(price, (text = JSON.stringify(price)));
   return text;
-}
-
-/**
- * The cost of one request, rounded half up once. Cached and written tokens are parts of the input, reasoning of the
- * output; what is left of each total is billed at the plain rate.
- */
-export function cost(price: Price, usage: TokenUsage, serviceTier: string | null = null): Cost {
-  if (price === freePrice) return { nano: 0, assumed: false };
-  const { rates } = price;
-  let assumed = false;
-  const rateOf = (name: TokenClass): bigint => {
-    const rate = rates[name];
-    if (rate) return BigInt(rateAt(rate, usage.inputTokens));
-    const related = relatedClass[name];
-    if (related === null) return 0n;
-    assumed = true;
-    // Anthropic bills a write kept for an hour at twice the input price (prompt caching, pricing table).
-    return name === 'cacheWrite1h' ? 2n * rateOf('input') : rateOf(related);
-  };
-  let total = 0n;
-  const bill = (name: TokenClass, tokens: number) => {
-    if (tokens > 0) total += BigInt(tokens) * rateOf(name);
-  };
-  /** Takes each class in turn out of what is left of the total, so that overlapping counts are never billed twice. */
-  const split = (left: number, parts: readonly [TokenClass, number][], rest: TokenClass) => {
-    for (const [name, tokens] of parts) {
-      const taken = Math.max(0, Math.min(tokens, left));
-      bill(name, taken);
-      left -= taken;
-    }
-    bill(rest, left);
-  };
-
-  // Audio and images are text to a model that has no price of its own for them.
-  const audio = rates.audioInput ? usage.audioInputTokens : 0;
-  const cachedAudio = rates.audioInput ? usage.cachedAudioInputTokens : 0;
-  split(
-    usage.inputTokens,
-    [
-      ['cachedAudioInput', cachedAudio],
-      ['audioInput', audio - cachedAudio],
-      ['imageInput', rates.imageInput ? usage.imageInputTokens : 0],
-      ['cachedInput', usage.cachedInputTokens - cachedAudio],
-      ['cacheWrite1h', usage.cacheWrite1hTokens],
-      ['cacheWrite', usage.cacheWriteTokens - usage.cacheWrite1hTokens],
-    ],
-    'input',
-  );
-  split(
-    usage.outputTokens,
-    [
-      ['audioOutput', rates.audioOutput ? usage.audioOutputTokens : 0],
-      ['imageOutput', rates.imageOutput ? usage.imageOutputTokens : 0],
-      ['reasoning', rates.reasoning ? usage.reasoningTokens : 0],
-    ],
-    'output',
-  );
-
-  if (usage.webSearches > 0 && price.webSearches === null) assumed = true;
-  // Fees are per thousand, tokens per million: one scale. A service tier changes the price of tokens, not of fees.
-  const fees =
-    (BigInt(usage.webSearches) * BigInt(price.webSearches ?? 0) + BigInt(price.requests ?? 0)) * 1000n;
-  const tier = tierFactor(serviceTier);
-  const scaled = total * BigInt(tier.percent) + fees * 100n;
-  return { nano: assertNano(Number(divideHalfUp(scaled, 100_000_000n))), assumed: assumed || tier.assumed };
-}
-
-/** What the cached part of the input would have cost in addition at the plain input price, rounded half up. */
-export function savedByCache({ rates }: Price, usage: TokenUsage): Nano | null {
-  if (usage.cachedInputTokens === 0) return 0;
-  const { input, cachedInput } = rates;
-  if (!input || !cachedInput) return null;
-  const difference = rateAt(input, usage.inputTokens) - rateAt(cachedInput, usage.inputTokens);
-  if (difference <= 0) return 0;
-  const cached = Math.min(usage.cachedInputTokens, usage.inputTokens);
-  return assertNano(Number(divideHalfUp(BigInt(cached) * BigInt(difference), 1_000_000n)));
-}
-
-/** Whose rate stands in where a class has none; null = such tokens cost nothing by themselves. */
-const relatedClass: Readonly<Record<TokenClass, TokenClass | null>> = {
-  input: null,
-  cachedInput: 'input',
-  cacheWrite: 'input',
-  cacheWrite1h: 'cacheWrite',
-  audioInput: 'input',
-  cachedAudioInput: 'audioInput',
-  imageInput: 'input',
-  output: null,
-  reasoning: 'output',
-  audioOutput: 'output',
-  imageOutput: 'output',
-};
-
-export function rateAt(rate: Rate, inputTokens: number): Nano {
-  return rate.steps.reduce((current, step) => (inputTokens > step.above ? step.rate : current), rate.base);
-}
-
-/**
- * Service tiers as a share of the standard price. Flex and batch are half at the vendors that have them (OpenAI and
- * Anthropic pricing pages); priority and fast differ by model, so their factor is an upper estimate and is flagged.
- */
-export function tierFactor(tier: string | null): { percent: number; assumed: boolean } {
-  switch (tier) {
-    case 'flex':
-    case 'batch':
-      return { percent: 50, assumed: false };
-    case 'priority':
-      return { percent: 200, assumed: true };
-    case 'fast':
-      return { percent: 600, assumed: true };
-    default:
-      return { percent: 100, assumed: false };
-  }
 }
 
 export interface Prices {
@@ -317,6 +149,7 @@ const catalogueNames: Readonly<Record<TokenClass, string>> = {
   audioInput: 'input_audio_mtok',
   cachedAudioInput: 'cache_audio_read_mtok',
   imageInput: 'input_image_mtok',
+  videoInput: 'input_video_mtok',
   output: 'output_mtok',
   reasoning: 'output_reasoning_mtok',
   audioOutput: 'output_audio_mtok',

@@ -3,7 +3,8 @@ import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialects/dialect.ts';
 import type { Outcome } from './ledger.ts';
-import { cost, priceText, savedByCache, type Price } from './prices.ts';
+import { cost, savedByCache, type Price } from './cost.ts';
+import { priceText } from './prices.ts';
 
 /** How the pass-through ended. */
 export interface Ending {

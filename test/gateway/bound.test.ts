@@ -4,7 +4,7 @@ import type { DialectId } from '#shared/model.ts';
 import { boundOf } from '../../electron/gateway/admission.ts';
 import { dialects } from '../../electron/gateway/dialects/index.ts';
 import { scanObject } from '../../electron/gateway/json.ts';
-import type { Price } from '../../electron/gateway/prices.ts';
+import type { Price } from '../../electron/gateway/cost.ts';
 import { fixturesDir, loadExchanges, type Exchange } from '../support/fixtures.ts';
 
 const dialectOf: Readonly<Record<string, DialectId>> = {

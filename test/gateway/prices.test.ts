@@ -6,14 +6,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { providerKinds, type ProviderKind } from '#shared/model.ts';
 import { decimalToNano } from '#shared/money.ts';
 import { noUsage, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
-import {
-  cost,
-  createPrices,
-  freePrice,
-  rateAt,
-  type Price,
-  type Prices,
-} from '../../electron/gateway/prices.ts';
+import { cost, freePrice, rateAt, type Price } from '../../electron/gateway/cost.ts';
+import { createPrices, type Prices } from '../../electron/gateway/prices.ts';
 import { createProviders, type Provider, type Providers } from '../../electron/gateway/providers.ts';
 import { openStore, type Store } from '../../electron/gateway/store.ts';
 import { projectRoot, temporaryFolder } from '../support/gateway.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AnswerFacts, TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 import { noUsage } from '../../electron/gateway/dialects/dialect.ts';
-import type { Price } from '../../electron/gateway/prices.ts';
+import type { Price } from '../../electron/gateway/cost.ts';
 import { outcomeOf, type Asked, type Ending } from '../../electron/gateway/settlement.ts';
 
 /** Nano-dollars a token, in and out. */
@@ -37,6 +37,7 @@ const tokens = (counts: Partial<TokenUsage>): TokenUsage => ({ ...noUsage, ...co
 const answer = (more: Partial<AnswerFacts> = {}): AnswerFacts => ({
   model: 'asked',
   serviceTier: null,
+  terms: {},
   usage: tokens({ inputTokens: 100, outputTokens: 10 }),
   usageIsFinal: true,
   extraPasses: [],

@@ -22,8 +22,30 @@ export interface TokenUsage {
   reasoningTokens: number;
   audioOutputTokens: number;
   imageOutputTokens: number;
+  /** Films and other moving images. */
+  videoInputTokens: number;
   /** Searches the provider bills by the piece. */
   webSearches: number;
+  /** Searches in stored files or collections. */
+  fileSearches: number;
+  /** Containers in which the provider ran code. */
+  codeSessions: number;
+  /** Searches in the posts of X. */
+  xSearches: number;
+  /** Requests grounded with a map. */
+  mapSearches: number;
+  /** Uses of the provider's tools that may have a fee nobody states per use. */
+  otherTools: number;
+}
+
+/** What else the price of an answer depends on, as far as the answer says. */
+export interface CostTerms {
+  /** Size of the search context that the request fee goes by (Perplexity). */
+  searchContext?: 'low' | 'medium' | 'high' | null;
+  /** The searches were made by the tool's preview version (OpenAI). */
+  previewSearch?: boolean;
+  /** Where the answer was computed, in the provider's word (`us`). */
+  region?: string | null;
 }
 
 /** A model call the provider made inside this request and bills in addition, at a model of its own. */
@@ -56,6 +78,7 @@ export interface AnswerFacts {
   /** The model that answered, as the provider names it. */
   model: string | null;
   serviceTier: string | null;
+  terms: CostTerms;
   /** null until the provider has reported any. Running counts of a stream that is cut stay here. */
   usage: TokenUsage | null;
   /** Whether `usage` is the provider's last word for a complete answer. */
@@ -147,5 +170,11 @@ export const noUsage: Readonly<TokenUsage> = {
   reasoningTokens: 0,
   audioOutputTokens: 0,
   imageOutputTokens: 0,
+  videoInputTokens: 0,
   webSearches: 0,
+  fileSearches: 0,
+  codeSessions: 0,
+  xSearches: 0,
+  mapSearches: 0,
+  otherTools: 0,
 };

@@ -7,6 +7,7 @@ export function emptyFacts(): AnswerFacts {
   return {
     model: null,
     serviceTier: null,
+    terms: {},
     usage: null,
     usageIsFinal: false,
     extraPasses: [],
