@@ -1,9 +1,11 @@
+#!/usr/bin/env node
 /**
- * What the npm scripts run: builds what is stale, then starts the desktop app, or the headless gateway where it was
+ * What the npm scripts and the `faregate` command of a checkout run: builds what is stale, then starts the desktop app, or the headless gateway where it was
  * asked for or where there can be no window.
  *
  *   node electron/launch.ts [args]             desktop app
- *   node electron/launch.ts --headless [args]  headless gateway (see `--help`), in this very process
+ *   node electron/launch.ts COMMAND [args]     a command of the command line (see `help`), in this very process
+ *   node electron/launch.ts --headless [args]  headless gateway (see `gateway --help`), the same way
  *   node electron/launch.ts --dev [args]       the same with reload, for work on Faregate itself
  *   node electron/launch.ts --build-only
  */
@@ -73,8 +75,19 @@ async function ensureBuilt(names: readonly TargetName[]): Promise<void> {
 
 async function startHeadless(args: readonly string[]): Promise<void> {
   await ensureBuilt(needsDashboard(args) ? ['cli', 'renderer'] : ['cli']);
+  await enter(args);
+}
+
+async function startCommand(args: readonly string[]): Promise<void> {
+  const [command, ...rest] = args;
+  if (command === 'gateway') return startHeadless(rest);
+  await ensureBuilt(['cli']);
+  await enter(args);
+}
+
+/** In this process: its pid is the one the shell knows, and signals need no forwarding. */
+async function enter(args: readonly string[]): Promise<void> {
   const entry = path.join(distFolder, 'cli.js');
-  // In this process: its pid is the one the shell knows, and signals need no forwarding.
   process.argv = [process.execPath, entry, ...args];
   await import(pathToFileURL(entry).href);
 }
@@ -169,8 +182,11 @@ async function main([mode, ...rest]: readonly string[]): Promise<void> {
       return startDev(rest);
     case '--build-only':
       return ensureBuilt(targetNames);
+    case undefined:
+      return startDesktop([]);
     default:
-      return startDesktop(mode === undefined ? [] : [mode, ...rest]);
+      // The app itself takes only options.
+      return mode.startsWith('-') ? startDesktop([mode, ...rest]) : startCommand([mode, ...rest]);
   }
 }
 

@@ -9,6 +9,10 @@ export interface Options {
   port: number | undefined;
   dataDir: string;
   dashboard: boolean;
+  /** 0 = any free one. */
+  dashboardPort: number;
+  /** A second listener, with TLS, that other machines can reach; null unless it was asked for. */
+  exposed: { address: string; port: number; certFile: string; keyFile: string } | null;
   json: boolean;
   help: boolean;
   version: boolean;
@@ -17,7 +21,7 @@ export interface Options {
 /** The command line cannot be understood; the message says why. */
 export class UsageError extends Error {}
 
-export const usage = `Usage: npm run gateway -- [options]
+export const usage = `Usage: faregate gateway [options]
 
 Runs the Faregate gateway without a desktop window, with the dashboard in a browser.
 
@@ -25,9 +29,17 @@ Runs the Faregate gateway without a desktop window, with the dashboard in a brow
   --data-dir DIR   where keys, providers and usage are kept
                    (default: ${defaultDataDir()})
   --no-dashboard   do not serve the dashboard
+  --dashboard-port N
+                   port of the dashboard, so that an SSH tunnel can name it (default: any free one)
   --json           print one line of JSON when ready, for programs
   --help           show this text
   --version        show the version
+
+The gateway listens on 127.0.0.1. To let other machines in as well, at the price that whoever reaches the address and
+has a gateway key spends your money:
+
+  --listen ADDRESS:PORT --tls-cert FILE --tls-key FILE
+                   also listen there, with TLS; clients use an address or name of the certificate
 
 FAREGATE_SECRET_KEY, 32 bytes in hex or base64, encrypts provider credentials instead of the key file in DIR.
 FAREGATE_PRICE_DATA_URL is where newer price data is fetched from, instead of where its makers publish it.
@@ -40,6 +52,8 @@ export function parseOptions(args: readonly string[]): Options {
     port: values.port === undefined ? undefined : parsePort(values.port),
     dataDir: parseDataDir(values['data-dir']),
     dashboard: !values['no-dashboard'],
+    dashboardPort: parsePort(values['dashboard-port'] ?? '0', '--dashboard-port'),
+    exposed: parseExposed(values),
     json: values.json ?? false,
     help: values.help ?? false,
     version: values.version ?? false,
@@ -85,6 +99,10 @@ function parseStrictly(args: readonly string[]) {
         port: { type: 'string' },
         'data-dir': { type: 'string' },
         'no-dashboard': { type: 'boolean' },
+        'dashboard-port': { type: 'string' },
+        listen: { type: 'string' },
+        'tls-cert': { type: 'string' },
+        'tls-key': { type: 'string' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean' },
@@ -95,15 +113,37 @@ function parseStrictly(args: readonly string[]) {
   }
 }
 
-function parsePort(text: string): number {
+function parseExposed(values: {
+  listen?: string | undefined;
+  'tls-cert'?: string | undefined;
+  'tls-key'?: string | undefined;
+}): Options['exposed'] {
+  const { listen, 'tls-cert': certFile, 'tls-key': keyFile } = values;
+  if (listen === undefined) {
+    if (certFile === undefined && keyFile === undefined) return null;
+    throw new UsageError('--tls-cert and --tls-key belong to --listen ADDRESS:PORT.');
+  }
+  if (certFile === undefined || keyFile === undefined) {
+    throw new UsageError(
+      '--listen needs --tls-cert FILE and --tls-key FILE: gateway keys do not cross a network in the clear.',
+    );
+  }
+  const [, bracketed, plain, port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(listen) ?? [];
+  const address = bracketed ?? plain;
+  if (address === undefined)
+    throw new UsageError(`--listen takes ADDRESS:PORT such as 192.168.1.10:3443, not '${listen}'.`);
+  return { address, port: parsePort(port, '--listen'), certFile, keyFile };
+}
+
+function parsePort(text: string, option = '--port'): number {
   const port = Number(text);
   if (!/^\d{1,5}$/.test(text) || port > 65535) {
-    throw new UsageError(`--port takes a number from 0 to 65535, not '${text}'.`);
+    throw new UsageError(`${option} takes a number from 0 to 65535, not '${text}'.`);
   }
   return port;
 }
 
-function parseDataDir(text: string | undefined): string {
+export function parseDataDir(text: string | undefined): string {
   if (text === undefined) return defaultDataDir();
   if (text.trim() === '') throw new UsageError('--data-dir takes a folder.');
   return path.resolve(text);

@@ -16,7 +16,7 @@ const root = resolve(import.meta.dirname, '..');
  */
 const gatewayRows: readonly (readonly string[])[] = [
   ['gateway.ts'],
-  ['server.ts', 'web.ts', 'assets.ts', 'keyfile.ts'],
+  ['server.ts', 'web.ts', 'control.ts', 'contract-http.ts', 'assets.ts', 'keyfile.ts'],
   ['proxy.ts', 'api.ts', 'api-prices.ts', 'models.ts'],
   [
     'admission.ts',

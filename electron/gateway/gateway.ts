@@ -1,5 +1,7 @@
 /** The gateway as one object: the only file of this folder that the rest of `electron/` imports. */
+import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
+import { isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Answer } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
@@ -16,7 +18,7 @@ import { createProviders, type Secrets } from './providers.ts';
 import { createProxy } from './proxy.ts';
 import { createUnpriced } from './repricing.ts';
 import { createRequestLog } from './requests.ts';
-import { createGatewayServer } from './server.ts';
+import { createGatewayServer, type ServerDependencies } from './server.ts';
 import { createSettings } from './settings.ts';
 import { openStore, type Store } from './store.ts';
 import { createUpstreamAgent } from './upstream.ts';
@@ -55,6 +57,11 @@ export interface Gateway {
    * Rejects with a `ListenError` where the port is taken.
    */
   listen(options?: { port?: number }): Promise<{ port: number; url: string }>;
+  /**
+   * Starts a second listener, with TLS, that other machines reach. It answers to `address` and to the names and
+   * addresses of the certificate. `cert` and `key` are PEM. Rejects with a `ListenError`.
+   */
+  expose(where: { address: string; port: number; cert: string; key: string }): Promise<{ url: string }>;
   /** One call of the contract: parse, handle, envelope. Never rejects. */
   dispatch(name: unknown, input: unknown): Promise<Answer<unknown>>;
   /** Returns the function that ends the subscription. */
@@ -164,7 +171,9 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     providersChanged: () => announcer.providersChanged(),
     onInternalError,
   });
-  const server = createGatewayServer({ keys, providers, ledger, proxy, models, now, onInternalError });
+  const serving = { keys, providers, ledger, proxy, models, now, onInternalError };
+  const server = createGatewayServer(serving);
+  let exposed: Server | null = null;
   // What could not be written is tried again, so that a freed disk mends itself.
   const mending = setInterval(() => ledger.problem() !== null && ledger.retry(), RETRY_MS).unref();
 
@@ -174,16 +183,16 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
 
   async function close(graceMs: number): Promise<void> {
     // Listening ends at once; connections that are idle are closed, running requests go on.
-    const closed =
-      listening === null ? Promise.resolve() : new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
+    const servers = [listening === null ? null : server, exposed].filter((each) => each !== null);
+    const closed = servers.map((each) => new Promise<void>((resolve) => each.close(() => resolve())));
+    for (const each of servers) each.closeIdleConnections();
     admission?.close();
     await Promise.race([proxy.idle(), delay(graceMs, undefined, { ref: false })]);
     proxy.stopAll('Stopped: Faregate was closed.');
     // What was just written to the sockets leaves before they are closed.
     await new Promise((resolve) => setImmediate(resolve));
-    server.closeAllConnections();
-    await closed;
+    for (const each of servers) each.closeAllConnections();
+    await Promise.all(closed);
     clearInterval(mending);
     clearTimeout(firstTick);
     clearInterval(priceTicks);
@@ -204,6 +213,13 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
       announcer.statusChanged();
       return listening;
     },
+    async expose({ address, port, cert, key }) {
+      exposed = createExposed(serving, { address, cert, key });
+      await startListening(exposed, port, address);
+      const at = exposed.address();
+      const host = isIPv6(address) ? `[${address}]` : address;
+      return { url: `https://${host}:${typeof at === 'object' && at !== null ? at.port : port}` };
+    },
     dispatch,
     subscribe: (listener) => announcer.subscribe(listener),
     close: (how) => (closing ??= close(Math.min(how?.graceMs ?? MAX_GRACE_MS, MAX_GRACE_MS))),
@@ -218,21 +234,42 @@ const MAX_GRACE_MS = 5_000;
 const FIRST_PRICE_TICK_MS = 20_000;
 const PRICE_TICK_MS = 600_000;
 
-function startListening(server: Server, port: number): Promise<void> {
+/** @throws ListenError where the certificate or its key cannot be used. */
+function createExposed(
+  serving: ServerDependencies,
+  { address, cert, key }: { address: string; cert: string; key: string },
+): Server {
+  try {
+    const names = new X509Certificate(cert).subjectAltName ?? '';
+    const listed = [...names.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name = '']) =>
+      name.toLowerCase(),
+    );
+    const hosts = [address, ...listed].map((name) => (isIPv6(name) ? `[${name}]` : name));
+    return createGatewayServer(serving, { cert, key, hosts: new Set(hosts) });
+  } catch (cause) {
+    const message =
+      'The TLS certificate and its key cannot be used: give both as PEM, the key belonging to the certificate.';
+    throw new ListenError('ERR_TLS', 0, message, cause);
+  }
+}
+
+function startListening(server: Server, port: number, address: string = LOOPBACK): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) => {
       const code = error.code ?? 'UNKNOWN';
       const mend =
         code === 'EADDRINUSE'
           ? `Port ${port} is used by another program. End it, or choose another port.`
-          : code === 'EACCES'
-            ? `Port ${port} needs rights this user does not have. Choose a port above 1023.`
-            : `Faregate cannot listen on port ${port} (${code}). Choose another port.`;
+          : code === 'EADDRNOTAVAIL'
+            ? `This machine has no address ${address}. Give one of its own, or 0.0.0.0 for all of them.`
+            : code === 'EACCES'
+              ? `Port ${port} needs rights this user does not have. Choose a port above 1023.`
+              : `Faregate cannot listen on port ${port} (${code}). Choose another port.`;
       reject(new ListenError(code, port, mend, error));
     };
     server.once('error', fail);
-    // Loopback only: the gateway spends money for whoever can reach it.
-    server.listen(port, LOOPBACK, () => {
+    // Loopback unless a person said otherwise: the gateway spends money for whoever can reach it.
+    server.listen(port, address, () => {
       server.off('error', fail);
       resolve();
     });
@@ -250,4 +287,5 @@ export { DataFolderError } from './store.ts';
 export type { Secrets } from './providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './assets.ts';
 export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './keyfile.ts';
+export { createControl, readControlAddress, type Control, type Opened } from './control.ts';
 export { createWeb, type Web } from './web.ts';

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
@@ -32,26 +33,36 @@ export interface ServerDependencies {
 /** As large as the largest request a provider takes (Gemini: 100 MB with inline data), and no larger. */
 const MAX_BODY_BYTES = 128 * 1024 * 1024;
 
-export function createGatewayServer(dependencies: ServerDependencies): Server {
-  const server = createServer(
-    {
-      // A model may think for half an hour: only the time to send the headers is limited.
-      requestTimeout: 0,
-      headersTimeout: 60_000,
-      keepAliveTimeout: 75_000,
-      maxHeaderSize: 64 * 1024,
-      insecureHTTPParser: false,
-      // An offer of HTTP/2, as Java's client makes with every request, may be passed over (RFC 9110, section 7.8).
-      shouldUpgradeCallback: ({ headers }) => /websocket/i.test(headers.upgrade ?? ''),
-    },
-    (request, response) => {
-      serve(dependencies, request, response).catch((error: unknown) => {
-        // Not even a refusal could be made: one request is lost, and nothing else may be.
-        dependencies.onInternalError(error);
-        response.destroy();
-      });
-    },
-  );
+/** A listener that other machines reach: TLS, and the names and addresses (lower case, no port) it is reached by. */
+export interface Exposure {
+  cert: string;
+  key: string;
+  hosts: ReadonlySet<string>;
+}
+
+/** Without an exposure it is meant for loopback, in the clear. */
+export function createGatewayServer(dependencies: ServerDependencies, exposure?: Exposure): Server {
+  const options = {
+    // A model may think for half an hour: only the time to send the headers is limited.
+    requestTimeout: 0,
+    headersTimeout: 60_000,
+    keepAliveTimeout: 75_000,
+    maxHeaderSize: 64 * 1024,
+    insecureHTTPParser: false,
+    // An offer of HTTP/2, as Java's client makes with every request, may be passed over (RFC 9110, section 7.8).
+    shouldUpgradeCallback: ({ headers }: IncomingMessage) => /websocket/i.test(headers.upgrade ?? ''),
+  };
+  const isOwnHost = exposure ? (host: string) => isAmong(exposure.hosts, host) : isLoopback;
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    serve(dependencies, request, response, isOwnHost).catch((error: unknown) => {
+      // Not even a refusal could be made: one request is lost, and nothing else may be.
+      dependencies.onInternalError(error);
+      response.destroy();
+    });
+  };
+  const server = exposure
+    ? createTlsServer({ ...options, cert: exposure.cert, key: exposure.key }, handle)
+    : createServer(options, handle);
   server.on('upgrade', (request, socket) => refuseUpgrade(request, socket));
   server.on('clientError', (_error, socket) => {
     if (socket.writable)
@@ -65,12 +76,13 @@ async function serve(
   dependencies: ServerDependencies,
   request: IncomingMessage,
   response: ServerResponse,
+  isOwnHost: (host: string) => boolean,
 ): Promise<void> {
   const id = `fg_${randomUUID()}`;
   const { pathname, query } = splitTarget(request.url ?? '/');
   let route: Route = { kind: 'unknown' };
   try {
-    guard(request);
+    guard(request, isOwnHost);
     route = matchRoute(request.method ?? '', pathname, dependencies.providers.slugs());
     await answer(dependencies, { request, response, route, query });
   } catch (error) {
@@ -133,9 +145,8 @@ async function answer(
  * A web page can make a browser on this machine send requests here. Its address is not in the allow-list (so a name
  * that was rebound to 127.0.0.1 does not get in), and it cannot hide where it comes from. No tool sends these headers.
  */
-function guard(request: IncomingMessage): void {
-  const host = (request.headers.host ?? '').toLowerCase();
-  if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/.test(host)) {
+function guard(request: IncomingMessage, isOwnHost: (host: string) => boolean): void {
+  if (!isOwnHost((request.headers.host ?? '').toLowerCase())) {
     throw new Refusal(
       'forbidden_host',
       `Faregate answers on ${LOOPBACK} and localhost only. Use that address.`,
@@ -148,6 +159,15 @@ function guard(request: IncomingMessage): void {
       'Faregate does not take requests from web pages. Call it from a program on this machine.',
     );
   }
+}
+
+/** Any port: behind an SSH tunnel a client knows the tunnel's, not ours. */
+function isLoopback(host: string): boolean {
+  return /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/.test(host);
+}
+
+function isAmong(hosts: ReadonlySet<string>, host: string): boolean {
+  return hosts.has(host.replace(/:\d{1,5}$/, ''));
 }
 
 /** Any of the credentials the clients use, on any route; the first that is a key counts. None is passed on. */

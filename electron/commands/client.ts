@@ -1,0 +1,110 @@
+/**
+ * The contract for a command: over the control socket of the gateway that runs on the data folder, desktop or headless;
+ * where none runs, from a gateway of this process's own that listens on nothing.
+ */
+import { existsSync } from 'node:fs';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import * as z from 'zod';
+import { ContractError, methods, type Input, type MethodName, type Output } from '#shared/contract.ts';
+import { createGateway, keyFileSecrets, readControlAddress, type Gateway } from '../gateway/gateway.ts';
+import { parseDataDir, priceDataUrl } from '../options.ts';
+import { CommandError, type Context } from './command.ts';
+
+export interface Client {
+  readonly dataDir: string;
+  /** The gateway that this process started itself; null where it talks to one that runs. */
+  readonly own: Gateway | null;
+  /** @throws CommandError with the contract's sentence. */
+  call<N extends MethodName>(name: N, input: Input<N>): Promise<Output<N>>;
+  close(): Promise<void>;
+}
+
+/** Why there is nobody at the socket; anything else is a fault worth its own message. */
+const nobodyThere: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'EPIPE']);
+
+const Envelope = z.discriminatedUnion('ok', [
+  z.object({ ok: z.literal(true), value: z.unknown() }),
+  z.object({ ok: z.literal(false), error: ContractError }),
+]);
+
+/** The running gateway, or one of this process's own. */
+export async function openClient(context: Context, dataDirOption: string | undefined): Promise<Client> {
+  const dataDir = parseDataDir(dataDirOption);
+  return (await findRunning(dataDir)) ?? (await startOwn(context, dataDir));
+}
+
+/** null where no gateway runs on this data folder. */
+export async function findRunning(dataDir: string): Promise<Client | null> {
+  const address = readControlAddress(dataDir);
+  if (!address) return null;
+  const post = (path: string, body: unknown) => send(address.socket, address.token, path, body);
+  try {
+    await post('/api/call', { name: 'status.get' });
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && nobodyThere.has(String(error.code))) return null;
+    throw error;
+  }
+  return {
+    dataDir,
+    own: null,
+    call: async (name, input) => readValue(name, await post('/api/call', { name, input })),
+    close: async () => {},
+  };
+}
+
+/** Asks the running gateway for its dashboard; null where none runs. */
+export async function askToOpen(dataDir: string): Promise<unknown> {
+  const address = readControlAddress(dataDir);
+  if (!address) return null;
+  const answer = Envelope.parse(await send(address.socket, address.token, '/api/open', {}));
+  if (!answer.ok) throw new CommandError(answer.error.message);
+  return answer.value;
+}
+
+async function startOwn(context: Context, dataDir: string): Promise<Client> {
+  if (!existsSync(dataDir)) {
+    throw new CommandError(
+      `There is no data folder ${dataDir} yet. Start Faregate once, or name another folder with --data-dir.`,
+    );
+  }
+  const gateway = await createGateway({
+    dataDir,
+    secrets: keyFileSecrets({ dataDir, env: context.env }),
+    version: context.version,
+    ...priceDataUrl(context.env),
+  });
+  return {
+    dataDir,
+    own: gateway,
+    call: async (name, input) => readValue(name, await gateway.dispatch(name, input)),
+    close: () => gateway.close({ graceMs: 0 }),
+  };
+}
+
+function readValue<N extends MethodName>(name: N, answer: unknown): Output<N> {
+  const envelope = Envelope.parse(answer);
+  if (!envelope.ok) throw new CommandError(envelope.error.message);
+  const value = methods[name].output.safeParse(envelope.value);
+  if (!value.success) {
+    throw new CommandError(
+      'The running gateway is of another version than this command. Restart Faregate, then try again.',
+    );
+  }
+  // The schema was picked by the name, which the compiler cannot follow through the table.
+  return value.data as Output<N>;
+}
+
+async function send(socketPath: string, token: string, path: string, body: unknown): Promise<unknown> {
+  const text = JSON.stringify(body);
+  const headers = {
+    authorization: `Bearer ${token}`,
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  };
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    httpRequest({ socketPath, path, method: 'POST', headers }, resolve).once('error', reject).end(text);
+  });
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+}

@@ -1,0 +1,79 @@
+/** The command line: which word leads to which command, help, and what an error becomes. */
+import { APP_NAME } from '#shared/defaults.ts';
+import { DataFolderError, SecretKeyError } from '../gateway/gateway.ts';
+import { CommandError, UsageError, type Command, type Context } from './command.ts';
+import { gatewayCommand } from './gateway.ts';
+import { keysCommand } from './keys.ts';
+import { openCommand } from './open.ts';
+import { pricesCommand } from './prices.ts';
+import { runCommand } from './run.ts';
+import { serviceCommand } from './service.ts';
+import { statusCommand } from './status.ts';
+import { usageCommand } from './usage.ts';
+
+export type { Context } from './command.ts';
+
+const commands: ReadonlyMap<string, Command> = new Map([
+  ['run', runCommand],
+  ['keys', keysCommand],
+  ['usage', usageCommand],
+  ['prices', pricesCommand],
+  ['status', statusCommand],
+  ['open', openCommand],
+  ['gateway', gatewayCommand],
+  ['service', serviceCommand],
+]);
+
+/** Whether a command line is one of a command, and not of the app or the gateway itself. */
+export function namesCommand([first]: readonly string[]): boolean {
+  return first === 'help' || (first !== undefined && commands.has(first));
+}
+
+/** Runs `faregate WORD ARGUMENTS`; resolves with the exit code and never rejects. */
+export async function runCommandLine(args: readonly string[], context: Context): Promise<number> {
+  const [name = 'help', ...rest] = args;
+  if (name === 'help') {
+    context.print(rest[0] === undefined ? overview() : (commands.get(rest[0])?.help ?? overview()).trimEnd());
+    return 0;
+  }
+  const command = commands.get(name);
+  if (!command) {
+    context.complain(`Unknown command '${name}'.\n\n${overview()}`);
+    return 2;
+  }
+  // What follows `--` belongs to the command that is to be run.
+  const own = new Set(rest.slice(0, rest.includes('--') ? rest.indexOf('--') : rest.length));
+  if (own.has('--help') || own.has('-h')) {
+    context.print(command.help.trimEnd());
+    return 0;
+  }
+  try {
+    return await command.run(rest, context);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      context.complain(`${error.message}\n\n${command.help.trimEnd()}`);
+      return 2;
+    }
+    const expected =
+      error instanceof CommandError || error instanceof DataFolderError || error instanceof SecretKeyError;
+    context.complain(expected ? error.message : describe(error));
+    return 1;
+  }
+}
+
+const describe = (error: unknown) =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
+
+function overview(): string {
+  const width = Math.max(...[...commands.keys()].map((name) => name.length));
+  const lines = [...commands].map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return [
+    'Usage: faregate [COMMAND]',
+    '',
+    `Without a command, ${APP_NAME} opens its window.`,
+    '',
+    ...lines,
+    '',
+    '`faregate COMMAND --help` says what a command takes.',
+  ].join('\n');
+}

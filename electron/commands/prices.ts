@@ -1,0 +1,121 @@
+/** `faregate prices`: the prices a person has set. */
+import type { PriceRow } from '#shared/model.ts';
+import { openClient, type Client } from './client.ts';
+import {
+  CommandError,
+  commonHelp,
+  commonOptions,
+  readArguments,
+  table,
+  UsageError,
+  type Command,
+} from './command.ts';
+
+const help = `Usage: faregate prices [ACTION] [options]
+
+  list                            your own prices, in dollars per million tokens
+  set PROVIDER MODEL --input USD --output USD
+                                  set the price of a model; it comes before the built-in catalogue
+  remove PROVIDER MODEL           use the built-in catalogue again
+
+PROVIDER is a provider's slug.
+
+  --cached-input USD, --cache-write USD, --cache-write-1h USD, --per-request USD, --web-search USD
+                                  with set: the other rates; per 1,000 searches for --web-search
+${commonHelp}
+`;
+
+const rates = {
+  input: 'input',
+  output: 'output',
+  'cached-input': 'cachedInput',
+  'cache-write': 'cacheWrite',
+  'cache-write-1h': 'cacheWrite1h',
+  'per-request': 'perRequest',
+  'web-search': 'webSearch',
+} as const;
+const rateNames = Object.keys(rates).filter((name): name is keyof typeof rates => Object.hasOwn(rates, name));
+
+const options = {
+  ...commonOptions,
+  input: { type: 'string' },
+  output: { type: 'string' },
+  'cached-input': { type: 'string' },
+  'cache-write': { type: 'string' },
+  'cache-write-1h': { type: 'string' },
+  'per-request': { type: 'string' },
+  'web-search': { type: 'string' },
+} as const;
+
+export const pricesCommand: Command = {
+  summary: 'list, set and remove your own prices',
+  help,
+  async run(args, context) {
+    const { values, positionals } = readArguments(args, options, { max: 3 });
+    const [action = 'list', slug, model] = positionals;
+    if (!['list', 'set', 'remove'].includes(action)) throw new UsageError(`Unknown action '${action}'.`);
+    const client = await openClient(context, values['data-dir']);
+    try {
+      const providers = new Map((await client.call('providers.list', {})).map((row) => [row.id, row.slug]));
+      if (action === 'list') {
+        const rows = await client.call('prices.list', {});
+        if (values.json) context.print(JSON.stringify(rows, null, 2));
+        else if (rows.length === 0)
+          context.print('You have set no prices; known models are priced from the built-in catalogue.');
+        else context.print(priceTable(rows, providers));
+        return 0;
+      }
+      if (slug === undefined || model === undefined)
+        throw new UsageError(`'${action}' takes PROVIDER MODEL.`);
+      const providerId = findProvider(providers, slug);
+      if (action === 'remove') {
+        await client.call('prices.remove', { providerId, model });
+        context.print(`${model} of ${slug} is priced from the built-in catalogue again.`);
+        return 0;
+      }
+      const row = await setPrice(client, providerId, model, values);
+      context.print(values.json ? JSON.stringify(row, null, 2) : priceTable([row], providers));
+      return 0;
+    } finally {
+      await client.close();
+    }
+  },
+};
+
+function setPrice(
+  client: Client,
+  providerId: string,
+  model: string,
+  values: Partial<Record<keyof typeof rates, string>>,
+): Promise<PriceRow> {
+  const { input, output } = values;
+  if (input === undefined || output === undefined) throw new UsageError("'set' needs --input and --output.");
+  const given = rateNames.flatMap((name) => {
+    const value = values[name];
+    return value === undefined ? [] : [[rates[name], value] as const];
+  });
+  return client.call('prices.set', { providerId, model, input, output, ...Object.fromEntries(given) });
+}
+
+function findProvider(providers: ReadonlyMap<string, string>, slug: string): string {
+  const found = [...providers].find(([, each]) => each === slug);
+  if (found) return found[0];
+  const known = [...providers.values()].join(', ');
+  throw new CommandError(
+    known === '' ? 'There are no providers yet.' : `There is no provider "${slug}". Known: ${known}.`,
+  );
+}
+
+function priceTable(rows: readonly PriceRow[], providers: ReadonlyMap<string, string>): string {
+  return table(
+    ['provider', 'model', '>input', '>cached', '>output', 'source'],
+    rows.map((row) => [
+      providers.get(row.providerId) ?? 'deleted',
+      row.model,
+      row.input,
+      row.cachedInput ?? '',
+      row.output,
+      row.source,
+    ]),
+  );
+}

@@ -1,0 +1,374 @@
+/** The command line as a process: against a gateway that runs, and against none. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import * as z from 'zod';
+import { KeyRow } from '#shared/model.ts';
+import {
+  addProvider,
+  projectRoot,
+  startGateway,
+  temporaryFolder,
+  usd,
+  type GatewayProcess,
+} from '../support/gateway.ts';
+import { gate, startUpstream, type Upstream } from '../support/upstream.ts';
+
+interface Ended {
+  code: number | string;
+  stdout: string;
+  stderr: string;
+}
+
+const running: ChildProcess[] = [];
+
+function start(args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
+  const child = spawn(process.execPath, [path.join(projectRoot, 'dist', 'cli.js'), ...args], {
+    cwd: options.cwd ?? projectRoot,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.push(child);
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
+  const ended = once(child, 'close').then(([code, signal]): Ended => ({
+    code: (code ?? signal) as number | string,
+    ...output,
+  }));
+  return { child, output, ended };
+}
+
+const faregate = (...args: string[]) => start(args).ended;
+
+let folder: string;
+let dataDir: string;
+beforeEach(() => {
+  folder = temporaryFolder();
+  dataDir = path.join(folder, 'data');
+});
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const rowsOf = ({ stdout }: Ended) => z.array(KeyRow).parse(JSON.parse(stdout));
+
+test('help names every command, and every command has its own', async () => {
+  const { stdout, code } = await faregate('help');
+  expect(code).toBe(0);
+  const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name = '']) => name);
+  expect(names).toEqual(
+    expect.arrayContaining(['run', 'keys', 'usage', 'prices', 'status', 'open', 'gateway', 'service']),
+  );
+  const helps = await Promise.all(names.map((name) => faregate(name, '--help')));
+  expect(helps.map((help) => [help.code, help.stdout.split('\n')[0]])).toEqual(
+    names.map((name) => [0, expect.stringContaining(`Usage: faregate ${name}`)]),
+  );
+});
+
+test.each([
+  [['keys', 'bogus'], "Unknown action 'bogus'"],
+  [['keys', 'create'], "'create' takes"],
+  [['keys', 'set-limit', 'x', 'much'], 'Enter an amount'],
+  [['usage', '--from', '2026-02-31'], '--from takes a day'],
+  [['run', 'node'], 'after --'],
+  [['run', '--limit=-1', '--', 'true'], 'cannot be negative'],
+  [['gateway', '--listen', '0.0.0.0:1'], 'do not cross a network in the clear'],
+])('%j is refused with what to write instead', async (args, said) => {
+  mkdirSync(dataDir);
+  const [command = '', ...rest] = args;
+  const { code, stdout, stderr } = await faregate(command, '--data-dir', dataDir, ...rest);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toContain(said);
+  expect(stderr).toContain('Usage: faregate');
+});
+
+describe('without a running gateway', () => {
+  test('keys are made, limited, rotated, switched off and deleted in the ledger itself', async () => {
+    mkdirSync(dataDir);
+    const keys = (...args: string[]) => faregate('keys', ...args, '--data-dir', dataDir);
+    const made = await keys('create', 'ci', '--limit', '$2.50', '--recurring', '0.5', '--every', 'day');
+    expect(made.stdout).toMatch(/^sk-fg-[0-9A-Za-z]{43}\n$/);
+    await keys('set-limit', 'ci', '10');
+    await keys('disable', 'ci');
+    const [row] = rowsOf(await keys('list', '--json'));
+    expect(row).toMatchObject({
+      name: 'ci',
+      status: 'disabled',
+      limitNano: usd('10'),
+      recurring: { amountNano: usd('0.5'), every: 'day' },
+    });
+    expect((await keys('rotate', row?.id ?? '')).stdout).toMatch(/^sk-fg-/);
+    expect((await keys()).stdout).toMatch(
+      /^NAME +KEY +STATUS +USAGE +LIMIT .*\nci +sk-fg-.* disabled +\$0\.00 +\$10\.00 /,
+    );
+    expect((await keys('delete', 'ci')).code).toBe(0);
+    expect(await keys('delete', 'ci')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('There is no key "ci"'),
+    });
+  });
+
+  test('status says so with an exit code of its own, and open says what to start', async () => {
+    mkdirSync(dataDir);
+    expect(await faregate('status', '--data-dir', dataDir)).toMatchObject({ code: 3, stderr: '' });
+    const opened = await faregate('open', '--data-dir', dataDir);
+    expect(opened).toMatchObject({ code: 1, stderr: expect.stringContaining('faregate gateway') });
+  });
+
+  test('a socket that a killed gateway left is nobody', async () => {
+    const gateway = await startGateway({ dataDir });
+    await gateway.kill9();
+    expect((await faregate('status', '--data-dir', dataDir)).code).toBe(3);
+    expect((await faregate('keys', 'create', 'after', '--data-dir', dataDir)).code).toBe(0);
+    const again = await startGateway({ dataDir });
+    expect((await faregate('status', '--data-dir', dataDir, '--json')).stdout).toContain(again.url);
+    await again.stop();
+  });
+});
+
+describe('with a gateway that runs', () => {
+  let upstream: Upstream;
+  let gateway: GatewayProcess;
+  beforeAll(async () => {
+    upstream = await startUpstream();
+    gateway = await startGateway();
+    await addProvider(gateway, upstream, 'openai');
+    await addProvider(gateway, upstream, 'anthropic');
+  });
+  afterAll(async () => {
+    await gateway.dispose();
+    await upstream.close();
+  });
+  beforeEach(() => upstream.reset());
+  const here = () => ['--data-dir', gateway.dataDir];
+
+  test('commands change what it serves at once', async () => {
+    const { stdout } = await faregate('keys', 'create', 'at-once', ...here());
+    const authorization = { authorization: `Bearer ${stdout.trim()}` };
+    expect((await fetch(`${gateway.url}/v1/key`, { headers: authorization })).status).toBe(200);
+    await faregate('keys', 'disable', 'at-once', ...here());
+    expect((await fetch(`${gateway.url}/v1/key`, { headers: authorization })).status).toBe(401);
+    expect((await faregate('status', ...here())).stdout).toContain(gateway.url);
+  });
+
+  test('prices are set, listed and removed', async () => {
+    const prices = (...args: string[]) => faregate('prices', ...args, ...here());
+    await prices('set', 'openai', 'my-model', '--input', '0.5', '--output', '1.5', '--cached-input', '0.05');
+    expect((await prices('list')).stdout).toMatch(/openai +my-model +0\.5 +0\.05 +1\.5/);
+    expect((await prices('set', 'nobody', 'm', '--input', '1', '--output', '1')).stderr).toContain(
+      'Known: openai',
+    );
+    expect((await prices('remove', 'openai', 'my-model')).code).toBe(0);
+    expect((await prices()).stdout).toContain('You have set no prices');
+  });
+
+  test('the dashboard opens by a link that works once', async () => {
+    const { stdout } = await faregate('open', '--print', ...here());
+    const link = new URL(stdout.trim());
+    const exchange = (origin = link.origin) =>
+      fetch(`${link.origin}/api/session`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', origin },
+        body: JSON.stringify({ code: new URLSearchParams(link.hash.slice(1)).get('once') }),
+      });
+    expect((await exchange('http://evil.example')).status).toBe(403);
+    expect(await (await exchange()).json()).toEqual({ ok: true, value: { token: gateway.token } });
+    expect((await exchange()).status).toBe(401);
+  });
+
+  const script = (text: string) => {
+    const file = path.join(folder, 'script.mjs');
+    writeFileSync(file, text);
+    return file;
+  };
+  const sdks = `
+    import { createRequire } from 'node:module';
+    const require = createRequire(${JSON.stringify(path.join(projectRoot, 'package.json'))});
+    const { default: OpenAI } = await import(require.resolve('openai'));
+    const { default: Anthropic } = await import(require.resolve('@anthropic-ai/sdk'));
+    const messages = [{ role: 'user', content: 'Hello' }];
+    const ask = () => new OpenAI().chat.completions.create({ model: 'gpt-4o', messages, max_completion_tokens: 50 });
+  `;
+
+  test('run gives the official SDKs a key, passes their output and exit code on, and says what it cost', async () => {
+    const file = script(`${sdks}
+      await ask();
+      const answer = await new Anthropic().messages.create({ model: 'claude-haiku-4-5', max_tokens: 50, messages });
+      console.log(answer.content[0].text, process.argv.slice(2).join('|'));
+      process.exit(7);
+    `);
+    const env = { ANTHROPIC_API_KEY: 'sk-ant-of-the-person', OPENAI_ORG_ID: 'org-of-the-person' };
+    const { code, stdout, stderr } = await start(
+      ['run', ...here(), '--limit', '1', '--', process.execPath, file, '--limit', 'its own'],
+      { env },
+    ).ended;
+    expect([code, stdout]).toEqual([7, 'Hello from upstream. --limit|its own\n']);
+    expect(stderr).toMatch(/\$0\.\d+ for 2 requests, 24 tokens in, 10 out; limit \$1\.00\n/);
+    expect(stderr).toMatch(/gpt-4o +1 +12 +5 +\$0\.000080/);
+    expect(stderr).toContain('claude-haiku-4-5');
+    expect(upstream.requests.map(({ headers }) => JSON.stringify(headers)).join()).not.toMatch(
+      /of-the-person/,
+    );
+    // Its key is gone with it.
+    expect((await gateway.call('keys.list', {})).map(({ name }) => name)).toEqual(['at-once']);
+  });
+
+  test('run stops at its limit, which the SDK is told in one sentence, and the key never is an argument', async () => {
+    upstream.answers({ inputTokens: 10, outputTokens: 50, text: 'Hello.' });
+    const file = script(`${sdks}
+      import { readFileSync } from 'node:fs';
+      const lines = ['self', process.ppid].map((pid) => readFileSync('/proc/' + pid + '/cmdline', 'utf8'));
+      if (lines.some((line) => line.includes(process.env.OPENAI_API_KEY))) process.exit(9);
+      for (;;) await ask().catch((error) => { console.log(error.status, error.message); process.exit(3); });
+    `);
+    const args = [
+      'run',
+      ...here(),
+      '--limit',
+      '0.01',
+      '--keep',
+      '--name',
+      'bounded',
+      '--',
+      process.execPath,
+      file,
+    ];
+    const { code, stdout, stderr } = await start(args).ended;
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/^402 .*"bounded".*\$0\.01/);
+    expect(stderr).toMatch(/limit \$0\.01/);
+    const [, key] = await gateway.call('keys.list', {});
+    expect(key).toMatchObject({ name: 'bounded', status: 'disabled', limitNano: usd('0.01') });
+    expect(key?.usageNano).toBeLessThanOrEqual(usd('0.01'));
+    expect(key?.usageNano).toBeGreaterThan(usd('0.007'));
+  });
+
+  test('run passes signals on, and still settles and says what it cost', async () => {
+    const held = gate();
+    upstream.reply('/v1/chat/completions', { before: held });
+    const file = script(`${sdks}
+      process.on('SIGTERM', () => process.exit(21));
+      await ask();
+    `);
+    const program = start(['run', ...here(), '--json', '--', process.execPath, file]);
+    await upstream.nthRequest(1);
+    program.child.kill('SIGTERM');
+    const { code, stderr } = await program.ended;
+    expect(code).toBe(21);
+    expect(JSON.parse(stderr.replace('faregate: ', ''))).toMatchObject({ costNano: 0, limitNano: null });
+    held.open();
+  });
+
+  test('run says what is not there, as a shell does', async () => {
+    const { code, stderr } = await faregate('run', ...here(), '--', 'no-such-program-here');
+    expect(code).toBe(127);
+    expect(stderr).toContain('no-such-program-here was not found');
+  });
+});
+
+test('run brings a gateway of its own where none runs, and takes it away again', async () => {
+  const upstream = await startUpstream();
+  const gateway = await startGateway({ dataDir });
+  await addProvider(gateway, upstream, 'openai');
+  await gateway.stop();
+  const file = path.join(folder, 'ask.mjs');
+  writeFileSync(
+    file,
+    `const headers = { authorization: 'Bearer ' + process.env.OPENAI_API_KEY, 'content-type': 'application/json' };
+     const body = JSON.stringify({ model: 'gpt-4o', messages: [{ role: 'user', content: 'Hello' }] });
+     const answer = await fetch(process.env.OPENAI_BASE_URL + '/chat/completions', { method: 'POST', headers, body });
+     console.log(answer.status, process.env.OPENAI_BASE_URL);`,
+  );
+  const { code, stdout, stderr } = await faregate('run', '--data-dir', dataDir, '--', process.execPath, file);
+  const [status, url = ''] = stdout.trim().split(' ');
+  expect([code, status]).toEqual([0, '200']);
+  expect(stderr).toContain('1 requests');
+  await expect(fetch(url)).rejects.toThrow('fetch failed');
+  expect((await faregate('usage', '--by', 'model', '--data-dir', dataDir)).stdout).toMatch(
+    /gpt-4o +1 +12 +5 +\$0\.000080/,
+  );
+  await upstream.close();
+});
+
+describe('another machine', () => {
+  test('is let in by --listen with a certificate alone, under its names alone, with a key', async () => {
+    const [cert, key] = [path.join(folder, 'cert.pem'), path.join(folder, 'key.pem')];
+    const made = spawnSync('openssl', [
+      ...[
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+      ],
+      ...[
+        '-subj',
+        '/CN=build-box',
+        '-addext',
+        'subjectAltName=DNS:build-box.test',
+        '-keyout',
+        key,
+        '-out',
+        cert,
+      ],
+    ]);
+    expect(made.status, 'openssl makes the certificate').toBe(0);
+    const program = start([
+      ...['gateway', '--port', '0', '--json', '--data-dir', dataDir, '--listen', '127.0.0.1:0'],
+      ...['--tls-cert', cert, '--tls-key', key],
+    ]);
+    await expect.poll(() => program.output.stdout, { timeout: 15_000 }).toContain('ready');
+    const [, url = ''] = /listening on (https:\S+): whoever reaches/.exec(program.output.stderr) ?? [];
+    const ask = async (host: string) => {
+      const { Agent, request } = await import('undici');
+      const dispatcher = new Agent({
+        connect: { ca: readFileSync(cert, 'utf8'), checkServerIdentity: () => undefined },
+      });
+      const { statusCode, body } = await request(`${url}/v1/models`, { headers: { host }, dispatcher });
+      await body.dump();
+      await dispatcher.close();
+      return statusCode;
+    };
+    expect(await ask('build-box.test:3443')).toBe(401);
+    expect(await ask('attacker.example')).toBe(403);
+    expect(await ask('localhost')).toBe(403);
+    program.child.kill('SIGTERM');
+    expect((await program.ended).code).toBe(0);
+  });
+});
+
+describe('service', () => {
+  const env = () => ({ HOME: folder, XDG_CONFIG_HOME: '', PATH: folder });
+
+  test.runIf(process.platform === 'linux')(
+    'writes a systemd unit of the user and says what is left to do',
+    async () => {
+      const unit = path.join(folder, '.config', 'systemd', 'user', 'faregate.service');
+      const { stdout, stderr, code } = await start(['service', 'install', '--port', '4000'], { env: env() })
+        .ended;
+      expect([code, stdout]).toEqual([1, `Wrote ${unit}\n`]);
+      expect(stderr).toContain('systemctl --user enable --now faregate.service');
+      const cli = path.join(projectRoot, 'dist', 'cli.js');
+      expect(readFileSync(unit, 'utf8')).toContain(
+        `\nExecStart="${process.execPath}" "${cli}" "gateway" "--port" "4000"\n`,
+      );
+      expect((await start(['service', 'print', '--port', '4000'], { env: env() }).ended).stdout).toBe(
+        readFileSync(unit, 'utf8'),
+      );
+      await start(['service', 'uninstall'], { env: env() }).ended;
+      expect(() => statSync(unit)).toThrow('ENOENT');
+    },
+  );
+});
