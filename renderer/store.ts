@@ -12,6 +12,7 @@ import type {
   ProviderRow,
   RequestRow,
   Settings,
+  SharedLimits,
   Status,
 } from '#shared/model.ts';
 import type { Connection, EventMessage } from './backend.ts';
@@ -45,6 +46,8 @@ export interface AppState {
   keysLoad: Loading;
   providers: readonly ProviderRow[];
   providersLoad: Loading;
+  /** The limits over all keys and per provider. */
+  limits: SharedLimits | null;
   requests: readonly RequestRow[];
   requestsLoad: Loading;
   /** `before` of the next older page; null when all are shown. */
@@ -73,6 +76,7 @@ export const initialState: AppState = {
   keysLoad: loading,
   providers: [],
   providersLoad: loading,
+  limits: null,
   requests: [],
   requestsLoad: loading,
   requestsNext: null,
@@ -104,6 +108,13 @@ export function applyEvent(state: AppState, message: EventMessage): Partial<AppS
       return { ...applySettled(state, message.data.rows), settledCount: state.settledCount + 1 };
     case 'status-changed':
       return { status: message.data };
+    case 'limits-changed':
+      return { limits: message.data };
+    case 'key-paused':
+      return { announcement: strings.keys.pausedAnnouncement(message.data.name) };
+    case 'limit-threshold':
+      // The row shows it; the desktop's notice is its own.
+      return {};
     case 'providers-changed':
     case 'model-unpriced':
       // Carries no rows: the lists are asked for again by the actions.

@@ -107,6 +107,7 @@ export const strings = {
     reached: 'Limit reached',
     reachedAnnouncement: (name: string) =>
       `${name} has reached its usage limit. Its new requests are refused.`,
+    pausedAnnouncement: (name: string) => `${name} is paused: it sent the same request over and over.`,
     emptyTitle: 'No API keys yet',
     emptyText: 'Create a key, give it to a tool, and see here what it spends.',
     menu: {

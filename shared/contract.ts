@@ -9,6 +9,8 @@ import {
   KeyName,
   KeyRow,
   LimitAmount,
+  LimitNotice,
+  LimitScope,
   nano,
   PriceInput,
   PriceRow,
@@ -19,7 +21,9 @@ import {
   RequestFlag,
   RequestRow,
   SessionUsage,
+  ScopeLimit,
   Settings,
+  SharedLimits,
   Status,
   UsageGroup,
   UsagePoint,
@@ -101,6 +105,13 @@ export const methods = {
     }),
     KeyRow,
   ),
+  /**
+   * Sets (not adds to) the money on top of every limit of the key until its window resets; where it has only an
+   * all-time limit, until it is removed. 0 removes it. The limits stay as they are.
+   */
+  'keys.topUp': method(z.strictObject({ id, amountNano: LimitAmount }), KeyRow),
+  /** Ends the pause of a key that the loop brake stopped. */
+  'keys.resume': method(z.strictObject({ id }), KeyRow),
   'keys.rotate': method(z.strictObject({ id }), z.object({ key: KeyRow, secret: z.string() })),
   'keys.delete': method(z.strictObject({ id }), done),
 
@@ -140,6 +151,23 @@ export const methods = {
     }),
     z.object({ ok: z.boolean(), message: z.string(), models: z.array(z.string()) }),
   ),
+
+  'limits.get': method(none, SharedLimits),
+  /** `recurring` left out keeps it as it is; null removes it. */
+  'limits.set': method(
+    z.strictObject({
+      scope: LimitScope,
+      limitNano: LimitAmount.nullable(),
+      recurring: RecurringLimit.nullable().optional(),
+      stopRunning: z.boolean().optional(),
+    }),
+    ScopeLimit,
+  ),
+
+  /** Paused: new requests are refused at once, running ones go on. Kept over a restart. */
+  'gateway.pause': method(z.strictObject({ paused: z.boolean() }), Status),
+  /** Stops every running and waiting request and pauses; how many were stopped. */
+  'gateway.stopAll': method(none, z.object({ stopped: z.int().min(0) })),
 
   'prices.list': method(z.strictObject({ providerId: id.optional() }).default({}), z.array(PriceRow)),
   'prices.set': method(PriceInput, PriceRow),
@@ -299,6 +327,12 @@ export const events = {
   /** Requests that were settled since the last event, newest last. Coalesced. */
   'request-settled': z.object({ rows: z.array(RequestRow) }),
   'status-changed': Status,
+  /** The limits over all keys and per provider, or what counts against them, changed. Coalesced. */
+  'limits-changed': SharedLimits,
+  /** A limit has come near: told once for a threshold and window, however often the gateway is restarted. */
+  'limit-threshold': LimitNotice,
+  /** The loop brake has paused this key. */
+  'key-paused': KeyRow,
   /** The providers or their prices changed; ask again for what is shown. */
   'providers-changed': z.object({}),
   /** A request was refused because its model has no price and its key has a limit. */

@@ -9,6 +9,7 @@ export const defaultSettings: Settings = {
   port: DEFAULT_PORT,
   launchAtLogin: false,
   thresholds: [80, 95, 100],
+  loopBrake: { requests: 30, seconds: 60, agentsOnly: true },
   theme: 'system',
   // Off: without the person's word nothing is sent anywhere but to the providers they added.
   priceUpdates: false,

@@ -21,9 +21,11 @@ export const refusals = {
   limit_reached: { status: 402, retry: false },
   not_enough_left: { status: 402, retry: false },
   ledger_unavailable: { status: 402, retry: false },
+  gateway_paused: { status: 402, retry: false },
+  key_paused: { status: 402, retry: false },
   // Only this one is worth another try: the money is held by requests that will end.
   held_by_others: { status: 429, retry: true },
-  // Ended on purpose while it ran: the key was disabled, deleted or rotated, or the gateway is closing.
+  // Ended on purpose while it ran: the key was disabled, deleted or rotated, all was stopped, or the gateway is closing.
   stopped: { status: 402, retry: false },
   credential_missing: { status: 402, retry: false },
   upstream_unreachable: { status: 502, retry: true },

@@ -52,6 +52,16 @@ export const KeyName = z.string().trim().min(1, 'Give the key a name.').max(80, 
 export const LimitState = z.enum(['none', 'ok', 'near', 'reached']);
 export type LimitState = z.infer<typeof LimitState>;
 
+const RecurringUse = RecurringLimit.extend({ usedNano: nano, resetsAt: time });
+
+/** Money on top of every limit of a key: until the window it was given in resets, or until it is removed (null). */
+export const TopUp = z.object({ amountNano: nano, until: time.nullable() });
+export type TopUp = z.infer<typeof TopUp>;
+
+/** The key sent the same request `count` times in a row and waits for a person. */
+export const KeyPause = z.object({ reason: z.literal('loop'), at: time, count });
+export type KeyPause = z.infer<typeof KeyPause>;
+
 export const KeyRow = z.object({
   id: z.string(),
   name: z.string(),
@@ -71,10 +81,53 @@ export const KeyRow = z.object({
   /** Requests served without a price: their cost is unknown and not in the usage. */
   unpricedRequests: count,
   limitNano: nano.nullable(),
-  recurring: RecurringLimit.extend({ usedNano: nano, resetsAt: time }).nullable(),
+  recurring: RecurringUse.nullable(),
+  topUp: TopUp.nullable(),
+  pause: KeyPause.nullable(),
   limitState: LimitState,
 });
 export type KeyRow = z.infer<typeof KeyRow>;
+
+/** What a limit is over, beside a key: all keys together, or all requests to one provider. */
+export const LimitScope = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('global') }),
+  z.strictObject({ kind: z.literal('provider'), providerId: z.string().min(1) }),
+]);
+export type LimitScope = z.infer<typeof LimitScope>;
+
+export const ScopeLimit = z.object({
+  limitNano: nano.nullable(),
+  recurring: RecurringUse.nullable(),
+  usageNano: nano,
+  heldNano: nano,
+  limitState: LimitState,
+});
+export type ScopeLimit = z.infer<typeof ScopeLimit>;
+
+export const ProviderLimit = ScopeLimit.extend({
+  providerId: z.string(),
+  slug: z.string(),
+  name: z.string(),
+});
+export type ProviderLimit = z.infer<typeof ProviderLimit>;
+
+export const SharedLimits = z.object({ global: ScopeLimit, providers: z.array(ProviderLimit) });
+export type SharedLimits = z.infer<typeof SharedLimits>;
+
+/** A limit has come near or is reached. `usedNano` is of the window where the limit is a recurring one. */
+export const LimitNotice = z.object({
+  scope: z.enum(['key', 'provider', 'global']),
+  /** The key's or the provider's; `global` for all keys. */
+  id: z.string(),
+  name: z.string(),
+  /** The threshold that was passed: one of the settings'. */
+  percent: z.int().min(1).max(100),
+  usedNano: nano,
+  limitNano: nano,
+  every: Every.nullable(),
+  resetsAt: time.nullable(),
+});
+export type LimitNotice = z.infer<typeof LimitNotice>;
 
 export const ProviderRow = z.object({
   id: z.string(),
@@ -232,11 +285,29 @@ export type PriceInput = z.infer<typeof PriceInput>;
 export const PriceRow = PriceInput.extend({ source: z.string(), setAt: time });
 export type PriceRow = z.infer<typeof PriceRow>;
 
+/** When the same request over and over is taken for a loop and pauses its key. */
+export const LoopBrake = z.object({
+  /** So many times in a row, each sent after the one before was answered. */
+  requests: z
+    .int('Enter a whole number of requests.')
+    .min(2, 'Enter at least 2 requests.')
+    .max(1_000_000, 'Enter at most 1,000,000 requests.'),
+  seconds: z
+    .int('Enter a whole number of seconds.')
+    .min(1, 'Enter at least 1 second.')
+    .max(86_400, 'Enter at most 86,400 seconds.'),
+  /** Only steps of an agent count: requests that declare tools and take as long as a model takes. */
+  agentsOnly: z.boolean().default(false),
+});
+export type LoopBrake = z.infer<typeof LoopBrake>;
+
 export const Settings = z.object({
   port: z.int().min(0).max(65535),
   launchAtLogin: z.boolean(),
   /** Percent of a limit at which the person is told. */
   thresholds: z.array(z.int().min(1).max(100)).max(10),
+  /** null = off. */
+  loopBrake: LoopBrake.nullable(),
   theme: z.enum(['system', 'light', 'dark']),
   /** Fetch newer price data once a day. */
   priceUpdates: z.boolean(),

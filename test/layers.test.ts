@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, '..');
 const gatewayRows: readonly (readonly string[])[] = [
   ['gateway.ts'],
   ['server.ts', 'web.ts', 'control.ts', 'contract-http.ts', 'assets.ts', 'keyfile.ts'],
-  ['proxy.ts', 'api.ts', 'api-prices.ts', 'models.ts'],
+  ['proxy.ts', 'api.ts', 'api-limits.ts', 'api-prices.ts', 'models.ts'],
   [
     'admission.ts',
     'clients.ts',
@@ -40,6 +40,12 @@ const gatewayRows: readonly (readonly string[])[] = [
     'limits.ts',
     'ledger.ts',
     'ledger-statements.ts',
+    'balances.ts',
+    'period-totals.ts',
+    'holds.ts',
+    'corrections.ts',
+    'warnings.ts',
+    'loop-brake.ts',
     'requests.ts',
     'usage.ts',
     'settings.ts',

@@ -7,7 +7,7 @@ import { Refusal } from '#shared/errors.ts';
 import type { RequestFacts } from './dialects/dialect.ts';
 import type { Key } from './keys.ts';
 import { LedgerUnavailable, type Hold, type HoldDraft, type HoldResult, type Ledger } from './ledger.ts';
-import type { TightestLimit } from './limits.ts';
+import type { AppliedLimit } from './limits.ts';
 import { rateAt, upperPercent, type Price, type Rate, type TokenClass } from './cost.ts';
 
 /** The most a request can cost, in two parts: what it costs before a word is generated, and each output token. */
@@ -86,10 +86,13 @@ export interface Admission {
    * @throws Refusal `limit_reached`, `not_enough_left`, `held_by_others` or `ledger_unavailable`.
    */
   admit(key: Key, draft: HoldDraft, bound: Bound, signal: AbortSignal): Promise<Admitted>;
-  /** Money may have become free for this key: by a settled request, a raised limit or the window's end. */
-  wake(keyId: string): void;
-  /** Refuses what waits for this key's money, with a sentence for the person. */
-  stop(keyId: string, message: string): void;
+  /**
+   * Money may have become free for this key, or for any (null): by a settled request, a raised limit or the window's
+   * end.
+   */
+  wake(keyId: string | null): void;
+  /** Refuses what waits for this key's money, or for any (null), with a sentence for the person; how many that were. */
+  stop(keyId: string | null, message: string): number;
   /** Refuses everything that waits. */
   close(): void;
 }
@@ -109,8 +112,8 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
     key: Key,
     draft: HoldDraft,
     bound: Bound,
-  ): Admitted | { busy: TightestLimit; others: number } {
-    const { running: others, heldNano } = ledger.account(key.id) ?? { running: 0, heldNano: 0 };
+  ): Admitted | { busy: AppliedLimit; others: number } {
+    const others = Math.max(0, ...ledger.limiting(draft).map(({ running }) => running));
     const useful = (tokens: number) => boundNano(bound, Math.min(bound.outputTokens, tokens * bound.choices));
     const aloneNano = useful(USEFUL_OUTPUT_TOKENS.alone);
     const amount = {
@@ -136,16 +139,20 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
       case 'busy':
         return { busy: result.limit, others: result.others };
       case 'reached':
-        throw new Refusal('limit_reached', limitReachedText(key, result.limit));
+        throw new Refusal('limit_reached', limitReachedText(key, draft, result.limit));
       case 'short':
         // What is too little beside others may do once they have ended.
-        if (others > 0 && result.limit.roomNano + heldNano >= aloneNano)
+        if (others > 0 && result.limit.roomNano + result.limit.heldNano >= aloneNano)
           return { busy: result.limit, others: result.others };
-        throw new Refusal('not_enough_left', notEnoughText(key, result.limit, aloneNano));
+        throw new Refusal('not_enough_left', notEnoughText(key, draft, result.limit, aloneNano));
     }
   }
 
-  function wake(keyId: string): void {
+  function wake(keyId: string | null): void {
+    if (keyId === null) {
+      for (const id of [...queues.keys()]) wake(id);
+      return;
+    }
     const queue = queues.get(keyId);
     // An attempt may itself free money (a settlement that could be written at last) and come back here.
     if (queue === undefined || waking.has(keyId)) return;
@@ -158,7 +165,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
   return {
     async admit(key, draft, bound, signal) {
       const ahead = queues.get(key.id);
-      let busy: { busy: TightestLimit; others: number } | null = null;
+      let busy: { busy: AppliedLimit; others: number } | null = null;
       if (ahead === undefined) {
         const result = tryHold(key, draft, bound);
         if ('hold' in result) return result;
@@ -196,7 +203,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
             }
             return true;
           },
-          giveUp: () => leave(heldByOthers(key, busy)),
+          giveUp: () => leave(heldByOthers(key, draft, busy)),
           refuse(refusal) {
             finish();
             reject(refusal);
@@ -213,10 +220,14 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number; now: 
     },
     wake,
     stop(keyId, message) {
-      const queue = queues.get(keyId) ?? [];
       // All at once: one that left alone would let the next one try.
-      for (const waiter of queue.splice(0)) waiter.refuse(new Refusal('stopped', message));
-      queues.delete(keyId);
+      const stopped = [...queues]
+        .filter(([id]) => keyId === null || id === keyId)
+        .flatMap(([, queue]) => queue.splice(0));
+      for (const waiter of stopped) waiter.refuse(new Refusal('stopped', message));
+      if (keyId === null) queues.clear();
+      else queues.delete(keyId);
+      return stopped.length;
     },
     close() {
       for (const queue of queues.values()) for (const waiter of [...queue]) waiter.giveUp();
@@ -233,31 +244,56 @@ function outputTokensFor(bound: Bound, heldNano: Nano): number {
 // The sentences avoid the words that agents take for a passing fault and try again on ("rate limit", "overloaded",
 // "try again", "too long"), and each names the key, what was spent, the limit, and where to change it.
 
-function limitReachedText(key: Key, limit: TightestLimit): string {
-  return `Usage limit reached for key "${key.name}": ${spent(limit)}${resets(limit)} Raise the limit in Faregate, API Keys.`;
+type Counted = Pick<HoldDraft, 'provider'>;
+
+function limitReachedText(key: Key, draft: Counted, limit: AppliedLimit): string {
+  const { whose, where } = naming(key, draft, limit);
+  return `Usage limit reached for ${whose}: ${spent(limit)}${resets(limit)} Raise the limit in ${where}.`;
 }
 
-function notEnoughText(key: Key, limit: TightestLimit, neededNano: Nano): string {
+function notEnoughText(key: Key, draft: Counted, limit: AppliedLimit, neededNano: Nano): string {
+  const { whose, where } = naming(key, draft, limit);
   const left = formatUsd(Math.max(0, limit.roomNano));
-  return `Not enough left on key "${key.name}" for this request: it needs at least ${formatUsd(neededNano)} and ${left} is left (${spent(limit).slice(0, -1)}).${resets(limit)} Raise the limit in Faregate, API Keys, or send a smaller request.`;
+  return `Not enough left on ${whose} for this request: it needs at least ${formatUsd(neededNano)} and ${left} is left (${spent(limit).slice(0, -1)}).${resets(limit)} Raise the limit in ${where}, or send a smaller request.`;
 }
 
-function heldByOthers(key: Key, busy: { busy: TightestLimit; others: number } | null): Refusal {
+function heldByOthers(
+  key: Key,
+  draft: Counted,
+  busy: { busy: AppliedLimit; others: number } | null,
+): Refusal {
   const holders =
     busy === null ? 'other requests' : `${busy.others} running ${busy.others === 1 ? 'request' : 'requests'}`;
   const state = busy === null ? '' : ` (${spent(busy.busy).slice(0, -1)})`;
+  const { whose, where } = naming(key, draft, busy?.busy ?? null);
   return new Refusal(
     'held_by_others',
-    `The money left on key "${key.name}" is held by ${holders}${state}. It is free again when they end; or raise the limit in Faregate, API Keys.`,
+    `The money left on ${whose} is held by ${holders}${state}. It is free again when they end; or raise the limit in ${where}.`,
     { retryAfter: 5 },
   );
 }
 
-function spent(limit: TightestLimit): string {
+/** Whose limit it is, and where it is raised. */
+function naming(
+  key: Key,
+  { provider }: Counted,
+  limit: AppliedLimit | null,
+): { whose: string; where: string } {
+  switch (limit?.scope.kind) {
+    case 'global':
+      return { whose: 'all keys together', where: 'Faregate, Limits' };
+    case 'provider':
+      return { whose: `provider "${provider}"`, where: 'Faregate, Limits' };
+    default:
+      return { whose: `key "${key.name}"`, where: 'Faregate, API Keys' };
+  }
+}
+
+function spent(limit: AppliedLimit): string {
   const period = limit.recurring ? ` this ${limit.recurring.every}` : '';
   return `${formatUsd(limit.usedNano)} of ${formatLimit(limit.limitNano)} spent${period}.`;
 }
 
-function resets(limit: TightestLimit): string {
+function resets(limit: AppliedLimit): string {
   return limit.recurring ? ` It resets at ${new Date(limit.recurring.resetsAt).toLocaleString()}.` : '';
 }

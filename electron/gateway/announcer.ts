@@ -1,6 +1,6 @@
 /** Tells subscribers what changed, coalesced: a busy key is one event every frame or so, not one a request. */
 import type { EventData, EventName } from '#shared/contract.ts';
-import type { KeyRow, RequestRow, Status } from '#shared/model.ts';
+import type { KeyRow, RequestRow, SharedLimits, Status } from '#shared/model.ts';
 
 export type EventListener = <N extends EventName>(name: N, data: EventData<N>) => void;
 
@@ -10,6 +10,9 @@ export interface Announcer {
   statusChanged(): void;
   providersChanged(): void;
   modelUnpriced(refused: EventData<'model-unpriced'>): void;
+  limitsChanged(): void;
+  /** At once: what a person is to be told of. */
+  tell<N extends 'limit-threshold' | 'key-paused'>(name: N, data: EventData<N>): void;
   subscribe(listener: EventListener): () => void;
   /** Sends what is pending, now. */
   flush(): void;
@@ -24,6 +27,7 @@ const MAX_ROWS = 500;
 export function createAnnouncer(sources: {
   keyRow(keyId: string): KeyRow | undefined;
   status(): Status;
+  limits(): SharedLimits;
 }): Announcer {
   const listeners = new Set<EventListener>();
   const keys = new Set<string>();
@@ -32,6 +36,7 @@ export function createAnnouncer(sources: {
   let providers = false;
   /** By provider and model: a client that asks again and again is told of once a flush. */
   const unpriced = new Map<string, EventData<'model-unpriced'>>();
+  let limits = false;
   let timer: NodeJS.Timeout | undefined;
 
   const schedule = () => {
@@ -65,6 +70,10 @@ export function createAnnouncer(sources: {
     }
     for (const refused of unpriced.values()) emit('model-unpriced', refused);
     unpriced.clear();
+    if (limits) {
+      limits = false;
+      emit('limits-changed', sources.limits());
+    }
     if (status) {
       status = false;
       emit('status-changed', sources.status());
@@ -98,6 +107,12 @@ export function createAnnouncer(sources: {
       unpriced.set(`${refused.provider}\n${refused.model}`, refused);
       schedule();
     },
+    limitsChanged() {
+      if (listeners.size === 0) return;
+      limits = true;
+      schedule();
+    },
+    tell: emit,
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

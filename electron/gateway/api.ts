@@ -9,10 +9,11 @@ import {
   type Output,
   type Parsed,
 } from '#shared/contract.ts';
-import type { KeyRow, Status } from '#shared/model.ts';
+import type { KeyRow } from '#shared/model.ts';
 import { Refusal } from '#shared/errors.ts';
+import { limitHandlers, recurringUse, type LimitDependencies } from './api-limits.ts';
 import { CallError, mustBe, type Handlers } from './calls.ts';
-import { keyStatus, type Key, type Keys } from './keys.ts';
+import { keyStatus, type Key } from './keys.ts';
 import { limitState } from './limits.ts';
 import type { Ledger } from './ledger.ts';
 import { ListError, type ModelLists } from './models.ts';
@@ -20,32 +21,18 @@ import { priceHandlers } from './api-prices.ts';
 import type { PriceData } from './price-data.ts';
 import { PriceFieldError, type Prices } from './prices.ts';
 import type { Unpriced } from './repricing.ts';
-import {
-  ProviderFieldError,
-  providerKindFacts,
-  toProviderRow,
-  type Provider,
-  type Providers,
-} from './providers.ts';
+import { ProviderFieldError, providerKindFacts, toProviderRow, type Provider } from './providers.ts';
 import type { RequestLog } from './requests.ts';
-import type { SettingsStore } from './settings.ts';
 import type { Usage } from './usage.ts';
 
-export interface ApiDependencies {
-  keys: Keys;
-  providers: Providers;
+export interface ApiDependencies extends LimitDependencies {
   prices: Prices;
-  ledger: Ledger;
   unpriced: Unpriced;
   priceData: PriceData;
   requests: RequestLog;
   usage: Usage;
-  settings: SettingsStore;
   models: ModelLists;
   now: () => number;
-  status(): Status;
-  /** A key's running requests are ended at once; the sentence reaches their clients. */
-  stopRunning(keyId: string, message: string): void;
   keyChanged(keyId: string): void;
   providersChanged(): void;
   onInternalError(error: unknown): void;
@@ -110,7 +97,7 @@ function describe(error: unknown, { ledger, onInternalError }: ApiDependencies):
 export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefined {
   const account = ledger.account(key.id);
   if (!account) return undefined;
-  const { recurring, window } = account;
+  const { topUp } = account;
   return {
     id: key.id,
     name: key.name,
@@ -128,10 +115,16 @@ export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefi
     outputTokens: account.outputTokens,
     unpricedRequests: account.unpricedRequests,
     limitNano: account.limitNano,
-    recurring:
-      recurring === null || window === null
-        ? null
-        : { ...recurring, usedNano: window.usedNano, resetsAt: new Date(window.end).toISOString() },
+    recurring: recurringUse(account),
+    topUp: topUp && {
+      amountNano: topUp.amountNano,
+      until: topUp.until === null ? null : new Date(topUp.until).toISOString(),
+    },
+    pause: key.pause && {
+      reason: 'loop',
+      at: new Date(key.pause.at).toISOString(),
+      count: key.pause.count,
+    },
     limitState: limitState(account),
   };
 }
@@ -149,7 +142,7 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
     dependencies.providersChanged();
     return toProviderRow(provider);
   };
-  const mustHaveKey = (id: string) => mustBe(keys.get(id), 'key');
+  const stopKey = (id: string, message: string) => dependencies.stopRunning({ kind: 'key', id }, message);
 
   return {
     'status.get': () => dependencies.status(),
@@ -168,30 +161,19 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
         ...(expiresAt === undefined ? {} : { expiresAt: toMillis(expiresAt) }),
       };
       const key = mustBe(keys.update(id, change), 'key');
-      if (enabled === false)
-        dependencies.stopRunning(id, `Stopped: the key "${key.name}" was disabled in Faregate.`);
+      if (enabled === false) stopKey(id, `Stopped: the key "${key.name}" was disabled in Faregate.`);
       return changed(key);
     },
-    'keys.setLimit': ({ id, limitNano, recurring, stopRunning }) => {
-      const key = mustHaveKey(id);
-      const before = mustBe(ledger.account(id), 'key');
-      ledger.setLimits(id, { limitNano, recurring: recurring === undefined ? before.recurring : recurring });
-      if (stopRunning === true)
-        dependencies.stopRunning(
-          id,
-          `Stopped: the usage limit of key "${key.name}" was changed in Faregate.`,
-        );
-      return changed(key);
-    },
+    ...limitHandlers(dependencies, changed),
     'keys.rotate': ({ id }) => {
       const { key, secret } = mustBe(keys.rotate(id), 'key');
-      dependencies.stopRunning(id, `Stopped: the key "${key.name}" was replaced in Faregate.`);
+      stopKey(id, `Stopped: the key "${key.name}" was replaced in Faregate.`);
       return { key: changed(key), secret };
     },
     'keys.delete': ({ id }) => {
-      const { name } = mustHaveKey(id);
+      const { name } = mustBe(keys.get(id), 'key');
       keys.remove(id);
-      dependencies.stopRunning(id, `Stopped: the key "${name}" was deleted in Faregate.`);
+      stopKey(id, `Stopped: the key "${name}" was deleted in Faregate.`);
       ledger.closeAccount(id);
       dependencies.keyChanged(id);
       return {};

@@ -9,8 +9,10 @@ import type { Status } from '#shared/model.ts';
 import { createAdmission, type Admission } from './admission.ts';
 import { createAnnouncer, type EventListener } from './announcer.ts';
 import { createDispatch, toKeyRow } from './api.ts';
+import { sharedLimits } from './api-limits.ts';
 import { createKeys } from './keys.ts';
 import { createLedger, type Ledger } from './ledger.ts';
+import { createLoopBrake } from './loop-brake.ts';
 import { createModelLists } from './models.ts';
 import { createPriceData, PRICE_DATA_URL } from './price-data.ts';
 import { createPrices } from './prices.ts';
@@ -23,6 +25,7 @@ import { createSettings } from './settings.ts';
 import { openStore, type Store } from './store.ts';
 import { createUpstreamAgent } from './upstream.ts';
 import { createUsage } from './usage.ts';
+import { createWarnings, type Warnings } from './warnings.ts';
 
 export type { EventListener } from './announcer.ts';
 
@@ -104,30 +107,52 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   const status = (): Status => ({
     version: options.version,
     gatewayUrl: listening?.url ?? `http://${LOOPBACK}:${settings.get().port}`,
-    paused: false,
+    paused: settings.paused(),
     problem: ledger.problem(),
     totals: ledger.totals(),
   });
+  const keyRow = (id: string) => {
+    const key = keys.get(id);
+    return key && toKeyRow(key, ledger, now());
+  };
   const announcer = createAnnouncer({
-    keyRow(id) {
-      const key = keys.get(id);
-      return key && toKeyRow(key, ledger, now());
-    },
+    keyRow,
     status,
+    limits: () => sharedLimits(ledger, providers),
   });
   const settings = createSettings(store);
   const keys = createKeys(store, now);
   const providers = await createProviders(store, secrets, now);
   const prices = createPrices(store, now);
   let admission: Admission | undefined;
+  // Orphan holds are settled while the ledger is being made, before anything can wait for their money or be told.
+  let warnings: Warnings | undefined;
   const ledger: Ledger = createLedger(store, now, {
-    changed: (keyId) => announcer.keyChanged(keyId),
-    // Orphan holds are settled while the ledger is being made, before anything can wait for their money.
+    changed(scope) {
+      if (scope.kind === 'key') announcer.keyChanged(scope.id);
+      else announcer.limitsChanged();
+      const balance = warnings && (scope.kind === 'key' ? ledger.account(scope.id) : ledger.balance(scope));
+      if (balance) warnings?.check(balance);
+    },
     freed: (keyId) => admission?.wake(keyId),
     settled: (row) => announcer.settled(row),
     problemChanged: () => announcer.statusChanged(),
   });
   admission = createAdmission(ledger, { waitMs: options.waitMs ?? WAIT_MS, now });
+  warnings = createWarnings(store, {
+    thresholds: () => settings.get().thresholds,
+    nameOf({ scope }) {
+      if (scope.kind === 'global') return 'All keys';
+      return (scope.kind === 'key' ? keys : providers).get(scope.id)?.name ?? scope.id;
+    },
+    tell(notice) {
+      const { scope, id, percent } = notice;
+      log?.warn({ scope, id, percent }, 'usage has passed a threshold of a limit');
+      announcer.tell('limit-threshold', notice);
+    },
+    onInternalError,
+  });
+  const loops = createLoopBrake({ settings: () => settings.get().loopBrake, now });
   const agent = createUpstreamAgent();
   const models = createModelLists(providers, agent, now);
   const priceData = await createPriceData({
@@ -146,11 +171,21 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     providers,
     prices,
     agent,
-    now,
     unpriced(provider, model, keyId) {
       unpriced.refused(provider, model);
       announcer.modelUnpriced({ provider: provider.slug, model, keyId });
     },
+    loops,
+    paused: () => settings.paused(),
+    pauseKey({ id }, count) {
+      keys.setPause(id, { at: now(), count });
+      loops.forget(id);
+      log?.warn({ id, count }, 'a key was paused: it sent the same request over and over');
+      announcer.keyChanged(id);
+      const row = keyRow(id);
+      if (row) announcer.tell('key-paused', row);
+    },
+    now,
     onInternalError,
   });
   const dispatch = createDispatch({
@@ -166,7 +201,14 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     models,
     now,
     status,
-    stopRunning: (keyId, message) => proxy.stopKey(keyId, message),
+    stopRunning(scope, message) {
+      const waiting =
+        scope.kind === 'provider' ? 0 : admission.stop(scope.kind === 'key' ? scope.id : null, message);
+      return waiting + proxy.stop(scope, message);
+    },
+    stopWaiting: (message) => void admission.stop(null, message),
+    resumed: (keyId) => loops.forget(keyId),
+    statusChanged: () => announcer.statusChanged(),
     keyChanged: (keyId) => announcer.keyChanged(keyId),
     providersChanged: () => announcer.providersChanged(),
     onInternalError,
@@ -174,8 +216,12 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   const serving = { keys, providers, ledger, proxy, models, now, onInternalError };
   const server = createGatewayServer(serving);
   let exposed: Server | null = null;
-  // What could not be written is tried again, so that a freed disk mends itself.
-  const mending = setInterval(() => ledger.problem() !== null && ledger.retry(), RETRY_MS).unref();
+  // What could not be written is tried again, so that a freed disk mends itself. And windows end: looked at by the clock
+  // each time, since a timer for the moment itself is wrong once the machine has slept or its clock was set.
+  const ticking = setInterval(() => {
+    if (ledger.problem() !== null) ledger.retry();
+    ledger.endPeriods();
+  }, TICK_MS).unref();
 
   const tickPriceData = () => void priceData.tick().catch((error: unknown) => onInternalError(error));
   const firstTick = setTimeout(tickPriceData, FIRST_PRICE_TICK_MS).unref();
@@ -188,12 +234,12 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     for (const each of servers) each.closeIdleConnections();
     admission?.close();
     await Promise.race([proxy.idle(), delay(graceMs, undefined, { ref: false })]);
-    proxy.stopAll('Stopped: Faregate was closed.');
+    proxy.stop({ kind: 'global' }, 'Stopped: Faregate was closed.');
     // What was just written to the sockets leaves before they are closed.
     await new Promise((resolve) => setImmediate(resolve));
     for (const each of servers) each.closeAllConnections();
     await Promise.all(closed);
-    clearInterval(mending);
+    clearInterval(ticking);
     clearTimeout(firstTick);
     clearInterval(priceTicks);
     announcer.flush();
@@ -228,7 +274,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
 
 /** How long a request waits for money that others hold before it is told to come back. */
 const WAIT_MS = 30_000;
-const RETRY_MS = 1_000;
+const TICK_MS = 1_000;
 const MAX_GRACE_MS = 5_000;
 /** A start has other things to do first; after that a look at the clock now and then tells when a day is over. */
 const FIRST_PRICE_TICK_MS = 20_000;

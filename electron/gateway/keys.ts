@@ -11,6 +11,8 @@ export interface Key {
   enabled: boolean;
   createdAt: number;
   expiresAt: number | null;
+  /** Since when the loop brake holds it, and after how many of the same request; null where it does not. */
+  pause: { at: number; count: number } | null;
 }
 
 export interface Keys {
@@ -21,6 +23,8 @@ export interface Keys {
   update(id: string, change: Partial<Pick<Key, 'name' | 'enabled' | 'expiresAt'>>): Key | undefined;
   /** A new secret for the same key; the old one stops working at once. */
   rotate(id: string): { key: Key; secret: string } | undefined;
+  /** `pause` null ends the pause. */
+  setPause(id: string, pause: Key['pause']): Key | undefined;
   /** Its usage rows stay. */
   remove(id: string): boolean;
   /** The key of a secret, whatever its status; undefined where there is none. */
@@ -44,6 +48,8 @@ interface KeyRecord {
   enabled: number;
   created_at: number;
   expires_at: number | null;
+  paused_at: number | null;
+  paused_count: number | null;
 }
 
 export function createKeys(store: Store, now: () => number): Keys {
@@ -60,7 +66,8 @@ export function createKeys(store: Store, now: () => number): Keys {
   };
 
   const records = db.prepare<[], KeyRecord>(
-    'SELECT id, name, secret_hash, masked, enabled, created_at, expires_at FROM keys WHERE deleted_at IS NULL ORDER BY created_at, rowid',
+    `SELECT id, name, secret_hash, masked, enabled, created_at, expires_at, paused_at, paused_count
+     FROM keys WHERE deleted_at IS NULL ORDER BY created_at, rowid`,
   );
   for (const record of records.all()) {
     const key: Key = {
@@ -70,6 +77,7 @@ export function createKeys(store: Store, now: () => number): Keys {
       enabled: record.enabled === 1,
       createdAt: record.created_at,
       expiresAt: record.expires_at,
+      pause: record.paused_at === null ? null : { at: record.paused_at, count: record.paused_count ?? 0 },
     };
     add(key, record.secret_hash.toString('hex'));
   }
@@ -80,6 +88,7 @@ export function createKeys(store: Store, now: () => number): Keys {
   );
   const updateKey = db.prepare('UPDATE keys SET name = ?, enabled = ?, expires_at = ? WHERE id = ?');
   const updateSecret = db.prepare('UPDATE keys SET secret_hash = ?, masked = ? WHERE id = ?');
+  const updatePause = db.prepare('UPDATE keys SET paused_at = ?, paused_count = ? WHERE id = ?');
   const markDeleted = db.prepare(
     'UPDATE keys SET deleted_at = ?, secret_hash = NULL, enabled = 0 WHERE id = ?',
   );
@@ -97,6 +106,7 @@ export function createKeys(store: Store, now: () => number): Keys {
         enabled: true,
         createdAt: now(),
         expiresAt,
+        pause: null,
       };
       const { amountNano = null, every = null } = recurring ?? {};
       store.write(() =>
@@ -123,6 +133,14 @@ export function createKeys(store: Store, now: () => number): Keys {
       key.masked = masked;
       add(key, hash.toString('hex'));
       return { key, secret };
+    },
+
+    setPause(id, pause) {
+      const key = byId.get(id);
+      if (!key) return undefined;
+      store.write(() => updatePause.run(pause?.at ?? null, pause?.count ?? null, id));
+      key.pause = pause;
+      return key;
     },
 
     remove(id) {

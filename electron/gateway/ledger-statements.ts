@@ -17,6 +17,19 @@ export interface KeyRecord {
   recurring_every: RecurringLimit['every'] | null;
   window_start: number | null;
   window_used_nano: number;
+  top_up_nano: number | null;
+  top_up_until: number | null;
+}
+
+/** A row of `limit_scopes`; see migrations/0004-limit-scopes.ts. */
+export interface ScopeRecord {
+  id: string;
+  usage_nano: number;
+  limit_nano: number | null;
+  recurring_nano: number | null;
+  recurring_every: RecurringLimit['every'] | null;
+  window_start: number | null;
+  window_used_nano: number;
 }
 
 export interface HoldRecord {
@@ -25,6 +38,7 @@ export interface HoldRecord {
   at: number;
   amount_nano: number;
   provider: string;
+  provider_id: string | null;
   billing: Billing;
   dialect: DialectId;
   model: string;
@@ -37,7 +51,12 @@ export interface HoldRecord {
 }
 
 const ACCOUNT_COLUMNS = `id, last_used_at, usage_credits_nano, usage_own_key_nano, requests, unpriced_requests,
-  input_tokens, output_tokens, limit_nano, recurring_nano, recurring_every, window_start, window_used_nano`;
+  input_tokens, output_tokens, limit_nano, recurring_nano, recurring_every, window_start, window_used_nano, top_up_nano, top_up_until`;
+
+const SPENT_BETWEEN =
+  'SELECT coalesce(sum(cost_nano), 0) FROM requests WHERE settled_at >= ? AND settled_at < ?';
+
+export type Statements = ReturnType<typeof statements>;
 
 export function statements({ db }: Store) {
   return {
@@ -49,9 +68,9 @@ export function statements({ db }: Store) {
     ),
     request: readRequests(db),
     insertHold: db.prepare<[HoldRecord]>(
-      `INSERT INTO holds (id, key_id, at, amount_nano, provider, billing, dialect, model, stream, price,
+      `INSERT INTO holds (id, key_id, at, amount_nano, provider, provider_id, billing, dialect, model, stream, price,
          client, session, agent, parent_agent)
-       VALUES (@id, @key_id, @at, @amount_nano, @provider, @billing, @dialect, @model, @stream, @price,
+       VALUES (@id, @key_id, @at, @amount_nano, @provider, @provider_id, @billing, @dialect, @model, @stream, @price,
          @client, @session, @agent, @parent_agent)`,
     ),
     deleteHold: db.prepare<[number]>('DELETE FROM holds WHERE id = ?'),
@@ -70,7 +89,29 @@ export function statements({ db }: Store) {
     ),
     setLimits: db.prepare(
       `UPDATE keys SET limit_nano = @limit, recurring_nano = @recurring, recurring_every = @every,
-         window_start = @windowStart, window_used_nano = @windowUsed WHERE id = @id`,
+         window_start = @windowStart, window_used_nano = @windowUsed, top_up_nano = @topUp, top_up_until = @topUpUntil
+       WHERE id = @id`,
+    ),
+    setTopUp: db.prepare('UPDATE keys SET top_up_nano = @topUp, top_up_until = @topUpUntil WHERE id = @id'),
+    scopes: db.prepare<[], ScopeRecord>('SELECT * FROM limit_scopes'),
+    keyTotals: db.prepare<[], { usage: number; requests: number }>(
+      `SELECT coalesce(sum(usage_credits_nano + usage_own_key_nano), 0) AS usage, coalesce(sum(requests), 0) AS requests
+       FROM keys`,
+    ),
+    setScopeUsage: db.prepare(
+      `INSERT INTO limit_scopes (id, usage_nano, window_start, window_used_nano)
+       VALUES (@id, @usage, @windowStart, @windowUsed) ON CONFLICT (id) DO UPDATE SET
+         usage_nano = excluded.usage_nano, window_start = excluded.window_start, window_used_nano = excluded.window_used_nano`,
+    ),
+    adjustScope: db.prepare(
+      `INSERT INTO limit_scopes (id, usage_nano) VALUES (@id, @usage) ON CONFLICT (id) DO UPDATE SET
+         usage_nano = usage_nano + @usage, window_used_nano = window_used_nano + @window`,
+    ),
+    setScopeLimits: db.prepare(
+      `INSERT INTO limit_scopes (id, limit_nano, recurring_nano, recurring_every, window_start, window_used_nano)
+       VALUES (@id, @limit, @recurring, @every, @windowStart, @windowUsed) ON CONFLICT (id) DO UPDATE SET
+         limit_nano = excluded.limit_nano, recurring_nano = excluded.recurring_nano, recurring_every = excluded.recurring_every,
+         window_start = excluded.window_start, window_used_nano = excluded.window_used_nano`,
     ),
     correctRequest: db.prepare(
       `UPDATE requests SET cost_nano = @cost, cost_own_key_nano = @own, computed_cost_nano = @computed, price = @price,
@@ -79,6 +120,12 @@ export function statements({ db }: Store) {
     insertCorrection: db.prepare(
       'INSERT INTO corrections (request_id, at, cost_before_nano, cost_after_nano, reason) VALUES (?, ?, ?, ?, ?)',
     ),
+    /** Settled in [from, to), by one key, of one provider, or by all. */
+    spentBetween: {
+      key: db.prepare(`${SPENT_BETWEEN} AND key_id = ?`).pluck(),
+      provider: db.prepare(`${SPENT_BETWEEN} AND provider_id = ?`).pluck(),
+      global: db.prepare(SPENT_BETWEEN).pluck(),
+    },
     spentSince: db.prepare('SELECT coalesce(sum(cost_nano), 0) FROM requests WHERE at >= ?'),
   };
 }

@@ -5,91 +5,63 @@
  * change is one synchronous transaction first and the mirror second, with no await between check and hold, so that
  * concurrent requests cannot both take the last dollar. One process owns the file (see store.ts).
  */
-import type { Billing, DialectId, RequestFlag, RequestRow } from '#shared/model.ts';
+import type { RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
 import {
+  createBalances,
+  scopeId,
+  sumOf,
+  withLimits,
+  type Account,
+  type Counted,
+  type RunningBalance,
+} from './balances.ts';
+import { createCorrections, type Corrections } from './corrections.ts';
+import {
+  appliedLimits,
+  hasLimit,
   isReached,
-  tightestLimit,
-  windowAt,
-  type Balance,
+  leastOf,
+  type AppliedLimit,
   type Limits,
-  type TightestLimit,
+  type Scope,
+  type SharedScope,
+  type TopUp,
 } from './limits.ts';
-import { statements, type HoldRecord, type KeyRecord } from './ledger-statements.ts';
+import { statements } from './ledger-statements.ts';
+import {
+  holdOf,
+  orphanOutcome,
+  ownPart,
+  recordOf,
+  type Hold,
+  type HoldDraft,
+  type Outcome,
+} from './holds.ts';
+import { createPeriodTotals } from './period-totals.ts';
+
 import { newestVersion, type Store } from './store.ts';
 import { toRequestRow, type StoredRequest } from './requests.ts';
 
-/** What is known of a request before it is sent: enough to settle it should this process die. */
-export interface HoldDraft {
-  keyId: string;
-  /** The provider's slug. */
-  provider: string;
-  billing: Billing;
-  dialect: DialectId;
-  model: string;
-  stream: boolean;
-  /** The price the hold was computed with, as JSON; null where there is none. */
-  price: string | null;
-  client: string | null;
-  session: string | null;
-  agent: string | null;
-  parentAgent: string | null;
-}
-
-export interface Hold extends HoldDraft {
-  id: number;
-  at: number;
-  amountNano: Nano;
-}
+export type { Account, RunningBalance } from './balances.ts';
+export type { Hold, HoldDraft, Outcome } from './holds.ts';
+export type { RowCost, RowPricer } from './corrections.ts';
 
 export type HoldResult =
   | { held: Hold }
-  /** `reached`: nothing left. `busy`: enough would be left if `others` running requests gave back. `short`: never. */
-  | { refused: 'reached' | 'busy' | 'short'; limit: TightestLimit; others: number };
+  /**
+   * `reached`: nothing left. `busy`: enough would be left if `others` running requests gave back. `short`: never.
+   * The limit is the one that decides: the key's, the provider's or that of all keys.
+   */
+  | { refused: 'reached' | 'busy' | 'short'; limit: AppliedLimit; others: number };
 
-/** How a request ended. */
-export interface Outcome {
-  model: string;
-  status: number;
-  usage: {
-    inputTokens: number;
-    cachedInputTokens: number;
-    cacheWriteTokens: number;
-    cacheWrite1hTokens: number;
-    outputTokens: number;
-    reasoningTokens: number;
-    webSearches: number;
-  };
-  /** null = the cost is unknown: the model has no price. */
-  costNano: Nano | null;
-  /** The part of a `credits` provider's cost that ran on the person's own key; ignored for other billings. */
-  ownKeyNano: Nano;
-  reportedCostNano: Nano | null;
-  computedCostNano: Nano | null;
-  /** What the cached input would have cost in addition at the plain input price; null where that is unknown. */
-  savedNano: Nano | null;
-  priceSource: string | null;
-  price: string | null;
-  flags: readonly RequestFlag[];
-  firstByteMs: number | null;
-  durationMs: number;
-}
-
-/** A key's totals as committed. */
-export interface Account extends Balance {
-  usageCreditsNano: Nano;
-  usageOwnKeyNano: Nano;
-  requests: number;
-  unpricedRequests: number;
-  inputTokens: number;
-  outputTokens: number;
-  running: number;
-  lastUsedAt: number | null;
-}
-
-export interface Ledger {
+export interface Ledger extends Corrections {
   /** The account as it stands now, its window rolled over if it has ended. Undefined for an unknown key. */
   account(keyId: string): Readonly<Account> | undefined;
+  /** What a provider, or all keys together, have cost, deleted ones included. */
+  balance(scope: SharedScope): Readonly<RunningBalance>;
+  /** What a request of this key to this provider counts against: as they stand now, those without a limit left out. */
+  limiting(request: Counted): readonly Readonly<RunningBalance>[];
   /** Called when the key's row exists in the store. */
   openAccount(keyId: string): void;
   closeAccount(keyId: string): void;
@@ -103,14 +75,11 @@ export interface Ledger {
    * @throws RangeError where the cost is beyond what sums can hold; the hold then stays.
    */
   settle(hold: Hold, outcome: Outcome): void;
-  setLimits(keyId: string, limits: Limits): void;
-  correct(requestId: number, costNano: Nano, reason: string): RequestRow | null;
-  /**
-   * Gives rows without a price the cost that `priceOf` says, all in one transaction; rows that have one by now, and
-   * those it answers null for, stay as they are. Returns how many were priced. The caller keeps the number of rows small
-   * and comes back for more: every stream stands still meanwhile.
-   */
-  priceUnpriced(requestIds: readonly number[], priceOf: RowPricer, reason: string): number;
+  setLimits(scope: Scope, limits: Limits): void;
+  /** null removes it. Until when is the key's window's end, where it has one. */
+  setTopUp(keyId: string, amountNano: Nano | null): void;
+  /** Ends the windows and top-ups whose time has come, and tells of them. */
+  endPeriods(): void;
   totals(): {
     usageNano: Nano;
     heldNano: Nano;
@@ -125,33 +94,11 @@ export interface Ledger {
   retry(): void;
 }
 
-/** A cost worked out after the fact, with what it was worked out from. */
-export interface RowCost {
-  costNano: Nano;
-  computedCostNano: Nano | null;
-  /** As JSON, frozen in the row. */
-  price: string | null;
-  priceSource: string | null;
-  /** Adds the flag; one that the row has stays. */
-  estimated: boolean;
-}
-
-export type RowPricer = (row: StoredRequest) => RowCost | null;
-
-interface CostChange {
-  before: StoredRequest;
-  after: StoredRequest;
-  delta: Nano;
-  ownDelta: Nano;
-  /** Whether it counts in the key's current window. */
-  inWindow: boolean;
-}
-
 export interface LedgerListener {
-  /** A key's totals, holds or limits changed. */
-  changed(keyId: string): void;
-  /** There may be more room than before. */
-  freed(keyId: string): void;
+  /** Totals, holds or limits changed. */
+  changed(scope: Scope): void;
+  /** There may be more room than before: for one key, or for any (null). */
+  freed(keyId: string | null): void;
   /** Made into a row only where somebody wants one. */
   settled(row: () => RequestRow): void;
   problemChanged(): void;
@@ -168,81 +115,43 @@ export class LedgerUnavailable extends Error {
 export function createLedger(store: Store, now: () => number, listener: LedgerListener): Ledger {
   const { db } = store;
   const sql = statements(store);
-  const accounts = new Map<string, Account>();
+  const balances = createBalances(sql, now);
   const openHolds = new Map<number, Hold>();
   /** Settlements that could not be written yet, oldest first: the hold stays until they are. */
   const unwritten: { hold: Hold; outcome: Outcome; settledAt: number }[] = [];
   let fault: string | null = null;
 
-  for (const record of sql.accounts.all()) accounts.set(record.id, toAccount(record, now()));
   let nextId = Number(sql.lastId.pluck().get()) + 1;
-  const period = createPeriodTotals();
+  const period = createPeriodTotals(sql, now);
   recover();
 
-  /**
-   * After a crash nobody knows what the provider generated, so each orphan hold is settled in full and flagged:
-   * at most what the request was allowed to cost, and open to correction.
-   */
   function recover(): void {
-    for (const record of sql.holds.all()) {
-      const orphan: Hold = {
-        id: record.id,
-        keyId: record.key_id,
-        at: record.at,
-        amountNano: record.amount_nano,
-        provider: record.provider,
-        billing: record.billing,
-        dialect: record.dialect,
-        model: record.model,
-        stream: record.stream === 1,
-        price: record.price,
-        client: record.client,
-        session: record.session,
-        agent: record.agent,
-        parentAgent: record.parent_agent,
-      };
-      const unpriced = orphan.price === null && orphan.billing !== 'free';
+    const orphans = sql.holds.all().map(holdOf);
+    for (const orphan of orphans) {
       openHolds.set(orphan.id, orphan);
-      const account = accounts.get(orphan.keyId);
-      if (account) {
-        account.heldNano += orphan.amountNano;
-        account.running += 1;
+      for (const balance of balances.against(orphan)) {
+        balance.heldNano += orphan.amountNano;
+        balance.running += 1;
       }
-      // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
-      settle(orphan, {
-        model: orphan.model,
-        status: 0,
-        usage: noTokens,
-        costNano: unpriced ? null : orphan.amountNano,
-        ownKeyNano: 0,
-        reportedCostNano: null,
-        computedCostNano: null,
-        savedNano: null,
-        priceSource: null,
-        price: orphan.price,
-        flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
-        firstByteMs: null,
-        durationMs: 0,
-      });
     }
+    // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
+    for (const orphan of orphans) settle(orphan, orphanOutcome(orphan));
   }
 
-  /** Starts the next window where the current one has ended. A clock set back leaves the window as it is. */
-  function rollWindow(account: Account): void {
-    if (account.recurring === null || account.window === null) return;
-    const at = now();
-    if (at < account.window.end) return;
-    account.window = { ...windowAt(at, account.recurring.every), usedNano: 0 };
+  function told({ keyId, providerId }: Counted): void {
+    listener.changed({ kind: 'key', id: keyId });
+    listener.changed({ kind: 'provider', id: providerId });
+    listener.changed({ kind: 'global' });
   }
 
-  function current(keyId: string): Account | undefined {
-    const account = accounts.get(keyId);
-    if (account) rollWindow(account);
-    return account;
+  /** Money under a limit that keys share may be any key's. */
+  function freed({ keyId, providerId }: Counted): void {
+    const shared = hasLimit(balances.global()) || hasLimit(balances.provider(providerId));
+    listener.freed(shared ? null : keyId);
   }
 
   function mustHave(keyId: string): Account {
-    const account = current(keyId);
+    const account = balances.key(keyId);
     if (!account) throw new Error(`no account for key ${keyId}`);
     return account;
   }
@@ -256,41 +165,46 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
   function hold(draft: HoldDraft, amount: { wantNano: Nano; atLeastNano: Nano }): HoldResult {
     if (unwritten.length > 0) retry();
     const account = mustHave(draft.keyId);
-    const limit = tightestLimit(account);
+    const counted = balances.against(draft);
+    const limits = counted.flatMap(appliedLimits);
+    const tightest = leastOf(limits, ({ roomNano }) => roomNano);
     let amountNano = assertNano(amount.wantNano);
-    if (limit !== null) {
+    if (tightest !== null) {
       if (fault !== null) throw new LedgerUnavailable(fault);
+      const othersOf = ({ scope: { kind } }: AppliedLimit) =>
+        counted.find(({ scope }) => scope.kind === kind)?.running ?? 0;
       // Any limit that is used up refuses for good, also where another one is tighter only because of holds.
-      const reached = reachedLimit(account);
-      if (reached) return { refused: 'reached', limit: reached, others: account.running };
-      if (amountNano > limit.roomNano) {
-        if (limit.roomNano < amount.atLeastNano) {
-          const wouldFit = limit.roomNano + account.heldNano >= amount.atLeastNano;
-          return {
-            refused: account.running > 0 && wouldFit ? 'busy' : 'short',
-            limit,
-            others: account.running,
-          };
+      const reached = lastToReset(limits.filter(isReached));
+      if (reached) return { refused: 'reached', limit: reached, others: othersOf(reached) };
+      if (amountNano > tightest.roomNano) {
+        if (tightest.roomNano < amount.atLeastNano) {
+          // Were all that is held given back: would it fit then?
+          const least = leastOf(limits, ({ roomNano, heldNano }) => roomNano + heldNano) ?? tightest;
+          const wouldFit = least.roomNano + least.heldNano >= amount.atLeastNano;
+          const limit = wouldFit ? tightest : least;
+          return { refused: wouldFit ? 'busy' : 'short', limit, others: othersOf(limit) };
         }
-        amountNano = limit.roomNano;
+        amountNano = tightest.roomNano;
       }
     }
-    const heldNano = assertNano(account.heldNano + amountNano);
+    for (const { heldNano } of counted) assertNano(heldNano + amountNano);
     const taken: Hold = { ...draft, id: nextId, at: now(), amountNano };
     try {
-      store.write(() => sql.insertHold.run(holdParameters(taken)));
+      store.write(() => sql.insertHold.run(recordOf(taken)));
     } catch (cause) {
       const message = describeWriteFailure(cause);
       setFault(message);
-      if (limit !== null) throw new LedgerUnavailable(message, cause);
+      if (tightest !== null) throw new LedgerUnavailable(message, cause);
       // Without a limit there is no promise to break: served, and written when the ledger can be written again.
     }
     nextId += 1;
     openHolds.set(taken.id, taken);
-    account.heldNano = heldNano;
-    account.running += 1;
+    for (const balance of counted) {
+      balance.heldNano += amountNano;
+      balance.running += 1;
+    }
     account.lastUsedAt = taken.at;
-    listener.changed(draft.keyId);
+    told(draft);
     return { held: taken };
   }
 
@@ -311,16 +225,16 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       setFault(describeWriteFailure(cause));
       return;
     }
-    listener.freed(held.keyId);
+    freed(held);
   }
 
   function retry(): void {
-    const freed = new Set<string>();
+    const written: Hold[] = [];
     try {
       for (let next = unwritten[0]; next !== undefined; next = unwritten[0]) {
         commitSettlement(next.hold, next.outcome, next.settledAt);
         unwritten.shift();
-        freed.add(next.hold.keyId);
+        written.push(next.hold);
       }
       // A write that works is the proof, and an empty transaction is none: this one rewrites the file's first page.
       if (fault !== null) store.write(() => db.pragma(`user_version = ${newestVersion()}`));
@@ -329,11 +243,13 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       setFault(describeWriteFailure(cause));
     }
     // Last: whoever waits asks for money at once, and must find nothing half done.
-    for (const keyId of freed) listener.freed(keyId);
+    for (const held of written) freed(held);
   }
 
   function commitSettlement(held: Hold, outcome: Outcome, settledAt: number): void {
-    const account = current(held.keyId);
+    const account = balances.key(held.keyId);
+    const counted = balances.against(held);
+    const shared = counted.filter((balance) => balance !== account);
     const cost = held.billing === 'free' ? 0 : outcome.costNano;
     const own = ownPart(held.billing, cost ?? 0, outcome.ownKeyNano);
     const row: StoredRequest = {
@@ -342,6 +258,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       at: held.at,
       settled_at: settledAt,
       provider: held.provider,
+      provider_id: held.providerId,
       billing: held.billing,
       dialect: held.dialect,
       model_asked: held.model,
@@ -371,13 +288,13 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       parent_agent: held.parentAgent,
       saved_nano: outcome.savedNano,
     };
-    const credits = (cost ?? 0) - own;
+    const spent = cost ?? 0;
+    const credits = spent - own;
     // Before anything is written: a sum that leaves the whole numbers must not be found out half way.
-    const sums = account && {
-      heldNano: assertNano(account.heldNano - held.amountNano),
-      usageCreditsNano: assertNano(account.usageCreditsNano + credits),
-      usageOwnKeyNano: assertNano(account.usageOwnKeyNano + own),
-      usageNano: assertNano(account.usageNano + credits + own),
+    const kept = account && {
+      usageNano: assertNano(account.usageNano + spent),
+      usageCreditsNano: account.usageCreditsNano + credits,
+      usageOwnKeyNano: account.usageOwnKeyNano + own,
     };
     store.write(() => {
       sql.deleteHold.run(held.id);
@@ -391,192 +308,100 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         input: row.input_tokens,
         output: row.output_tokens,
         windowStart: account?.window?.start ?? null,
-        windowUsed: (account?.window?.usedNano ?? 0) + credits + own,
+        windowUsed: (account?.window?.usedNano ?? 0) + spent,
       });
+      for (const balance of shared) writeUsage(balance, spent);
     });
     openHolds.delete(held.id);
+    for (const balance of counted) {
+      balance.heldNano -= held.amountNano;
+      balance.running -= 1;
+      balance.requests += 1;
+      balance.usageNano = sumOf(balance.usageNano, spent);
+      if (balance.window) balance.window.usedNano = sumOf(balance.window.usedNano, spent);
+    }
     if (account) {
-      Object.assign(account, sums);
-      account.running -= 1;
-      account.requests += 1;
+      Object.assign(account, kept);
       if (cost === null) account.unpricedRequests += 1;
       account.inputTokens += row.input_tokens;
       account.outputTokens += row.output_tokens;
       account.lastUsedAt = Math.max(account.lastUsedAt ?? 0, held.at);
-      if (account.window) account.window.usedNano += credits + own;
     }
-    period.add(row.at, credits + own);
-    listener.changed(held.keyId);
+    period.add(row.at, spent);
+    told(held);
     listener.settled(() => toRequestRow(row));
   }
 
-  function setLimits(keyId: string, next: Limits): void {
-    const account = mustHave(keyId);
-    const samePeriod = next.recurring !== null && account.recurring?.every === next.recurring.every;
-    // A new amount keeps what the window has used; a new period starts a window of its own.
-    const window =
-      next.recurring === null
-        ? null
-        : samePeriod && account.window
-          ? account.window
-          : { ...windowAt(now(), next.recurring.every), start: now(), usedNano: 0 };
+  /** `added` to what is spent under a limit that keys share. The usage of all keys is in the keys' own totals. */
+  function writeUsage({ scope, usageNano, window }: RunningBalance, added: Nano): void {
+    if (scope.kind === 'key' || (window === null && (added === 0 || scope.kind === 'global'))) return;
+    sql.setScopeUsage.run({
+      id: scopeId(scope),
+      usage: scope.kind === 'global' ? 0 : sumOf(usageNano, added),
+      windowStart: window?.start ?? null,
+      windowUsed: sumOf(window?.usedNano ?? 0, added),
+    });
+  }
+
+  function setLimits(scope: Scope, limits: Limits): void {
+    const balance = scope.kind === 'key' ? mustHave(scope.id) : sharedBalance(scope);
+    const next = withLimits(balance, limits, now());
+    const parameters = {
+      id: scopeId(scope),
+      limit: next.limitNano,
+      recurring: next.recurring?.amountNano ?? null,
+      every: next.recurring?.every ?? null,
+      windowStart: next.window?.start ?? null,
+      windowUsed: next.window?.usedNano ?? 0,
+    };
+    // There is nothing left to be on top of where the last limit goes.
+    const topUp = hasLimit(next) ? balance.topUp : null;
     store.write(() =>
-      sql.setLimits.run({
-        id: keyId,
-        limit: next.limitNano,
-        recurring: next.recurring?.amountNano ?? null,
-        every: next.recurring?.every ?? null,
-        windowStart: window?.start ?? null,
-        windowUsed: window?.usedNano ?? 0,
-      }),
+      scope.kind === 'key'
+        ? sql.setLimits.run({ ...parameters, ...topUpColumns(topUp) })
+        : sql.setScopeLimits.run(parameters),
     );
-    Object.assign(account, { limitNano: next.limitNano, recurring: next.recurring, window });
-    listener.changed(keyId);
+    Object.assign(balance, next, { topUp });
+    listener.changed(scope);
+    listener.freed(scope.kind === 'key' ? scope.id : null);
+  }
+
+  function setTopUp(keyId: string, amountNano: Nano | null): void {
+    const account = mustHave(keyId);
+    const topUp = amountNano === null ? null : { amountNano, until: account.window?.end ?? null };
+    store.write(() => sql.setTopUp.run({ id: keyId, ...topUpColumns(topUp) }));
+    account.topUp = topUp;
+    listener.changed({ kind: 'key', id: keyId });
     listener.freed(keyId);
   }
 
-  function correct(requestId: number, costNano: Nano, reason: string): RequestRow | null {
-    const before = sql.request.get(requestId);
-    if (!before) return null;
-    const change = changeOf(before, {
-      costNano,
-      computedCostNano: before.computed_cost_nano,
-      price: before.price,
-      priceSource: before.price_source,
-      estimated: before.flags.split(',').includes('estimated'),
-    });
-    store.write(() => writeChange(change, reason));
-    applyChange(change);
-    listener.freed(before.key_id);
-    return toRequestRow(change.after);
-  }
-
-  function priceUnpriced(requestIds: readonly number[], priceOf: RowPricer, reason: string): number {
-    const changes: CostChange[] = [];
-    for (const id of requestIds) {
-      const before = sql.request.get(id);
-      // Priced by an earlier run, or by hand in the meantime: once is enough.
-      if (!before || before.cost_nano !== null) continue;
-      const priced = priceOf(before);
-      if (priced) changes.push(changeOf(before, priced));
-    }
-    if (changes.length === 0) return 0;
-    store.write(() => {
-      for (const change of changes) writeChange(change, reason);
-    });
-    for (const change of changes) applyChange(change);
-    // Told even where money only went: what waits finds out at once that it has reached the limit.
-    for (const keyId of new Set(changes.map(({ before }) => before.key_id))) listener.freed(keyId);
-    return changes.length;
-  }
-
-  /** What another cost of a row changes, worked out before anything is written. */
-  function changeOf(before: StoredRequest, cost: RowCost): CostChange {
-    const own = ownPart(before.billing, assertNano(cost.costNano), before.cost_own_key_nano);
-    const delta = assertNano(cost.costNano - (before.cost_nano ?? 0));
-    const flags = new Set(before.flags.split(',').filter((flag) => flag !== '' && flag !== 'unpriced'));
-    flags.add('corrected');
-    if (cost.estimated) flags.add('estimated');
-    const account = current(before.key_id);
-    return {
-      before,
-      after: {
-        ...before,
-        cost_nano: cost.costNano,
-        cost_own_key_nano: own,
-        computed_cost_nano: cost.computedCostNano,
-        price: cost.price,
-        price_source: cost.priceSource,
-        flags: [...flags].join(','),
-      },
-      delta,
-      ownDelta: own - before.cost_own_key_nano,
-      inWindow: account?.window != null && before.settled_at >= account.window.start,
-    };
-  }
-
-  function writeChange({ before, after, delta, ownDelta, inWindow }: CostChange, reason: string): void {
-    sql.insertCorrection.run(before.id, now(), before.cost_nano, after.cost_nano, reason);
-    sql.correctRequest.run({
-      id: before.id,
-      cost: after.cost_nano,
-      own: after.cost_own_key_nano,
-      computed: after.computed_cost_nano,
-      price: after.price,
-      source: after.price_source,
-      flags: after.flags,
-    });
-    sql.adjustKey.run({
-      id: before.key_id,
-      credits: delta - ownDelta,
-      own: ownDelta,
-      unpriced: before.cost_nano === null ? -1 : 0,
-      window: inWindow ? delta : 0,
-    });
-  }
-
-  /** After the commit: the mirror in memory, and whoever looks. */
-  function applyChange({ before, after, delta, ownDelta, inWindow }: CostChange): void {
-    const account = accounts.get(before.key_id);
-    if (account) {
-      account.usageCreditsNano += delta - ownDelta;
-      account.usageOwnKeyNano += ownDelta;
-      account.usageNano += delta;
-      if (before.cost_nano === null) account.unpricedRequests -= 1;
-      if (account.window && inWindow) account.window.usedNano += delta;
-    }
-    period.add(before.at, delta);
-    listener.changed(before.key_id);
-    listener.settled(() => toRequestRow(after));
-  }
-
-  /** Spend of today and of this month in the machine's time zone, kept up as rows are settled. */
-  function createPeriodTotals() {
-    let day = { ...windowAt(now(), 'day'), total: 0 };
-    let month = { ...windowAt(now(), 'month'), total: 0 };
-    const sumFrom = (start: number) => Number(sql.spentSince.pluck().get(start));
-    day.total = sumFrom(day.start);
-    month.total = sumFrom(month.start);
-    const roll = () => {
-      const at = now();
-      if (at >= day.end) day = { ...windowAt(at, 'day'), total: 0 };
-      if (at >= month.end) month = { ...windowAt(at, 'month'), total: 0 };
-    };
-    return {
-      add(at: number, nano: Nano) {
-        roll();
-        if (at >= day.start) day.total += nano;
-        if (at >= month.start) month.total += nano;
-      },
-      read() {
-        roll();
-        return { todayNano: day.total, monthNano: month.total };
-      },
-    };
+  function sharedBalance(scope: SharedScope): RunningBalance {
+    return scope.kind === 'global' ? balances.global() : balances.provider(scope.id);
   }
 
   return {
-    account: current,
+    account: (keyId) => balances.key(keyId),
+    balance: sharedBalance,
+    limiting: (request) => balances.against(request).filter(hasLimit),
     openAccount(keyId) {
       const record = sql.account.get(keyId);
-      if (record) accounts.set(keyId, toAccount(record, now()));
+      if (record) balances.openKey(record);
     },
-    closeAccount(keyId) {
-      accounts.delete(keyId);
-    },
+    closeAccount: (keyId) => balances.closeKey(keyId),
     hold,
     settle,
     setLimits,
-    correct,
-    priceUnpriced,
+    setTopUp,
+    endPeriods() {
+      const ended = balances.takeEnded();
+      for (const scope of ended) listener.changed(scope);
+      const shared = ended.some(({ kind }) => kind !== 'key');
+      if (shared) listener.freed(null);
+      else for (const scope of ended) if (scope.kind === 'key') listener.freed(scope.id);
+    },
+    ...createCorrections({ store, sql, balances, period, now, told, freed, settled: listener.settled }),
     totals() {
-      let [usageNano, heldNano, requests, running] = [0, 0, 0, 0];
-      for (const account of accounts.values()) {
-        usageNano += account.usageNano;
-        heldNano += account.heldNano;
-        requests += account.requests;
-        running += account.running;
-      }
+      const { usageNano, heldNano, requests, running } = balances.global();
       return { usageNano, heldNano, requests, running, ...period.read() };
     },
     problem: () => fault,
@@ -584,77 +409,13 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
   };
 }
 
-/** The limit that is used up by settled usage, if any: the one that resets last, since that one decides. */
-function reachedLimit(account: Account): TightestLimit | null {
-  const one = (balance: Balance) => tightestLimit({ ...balance, heldNano: 0 });
-  const allTime = one({ ...account, recurring: null });
-  if (allTime && isReached(allTime)) return allTime;
-  const recurring = one({ ...account, limitNano: null });
-  return recurring && isReached(recurring) ? recurring : null;
+/** Of several limits that are used up the one that resets last decides; an all-time limit never does. */
+function lastToReset(limits: readonly AppliedLimit[]): AppliedLimit | null {
+  return leastOf(limits, ({ recurring }) => -(recurring?.resetsAt ?? Infinity));
 }
 
-/** How much of a cost ran on the person's own provider key; the rest was paid from a gateway account's credits. */
-function ownPart(billing: Billing, costNano: Nano, reportedOwnNano: Nano): Nano {
-  if (billing === 'own-key') return costNano;
-  return billing === 'credits' ? Math.min(reportedOwnNano, costNano) : 0;
-}
-
-function toAccount(record: KeyRecord, at: number): Account {
-  const recurring =
-    record.recurring_nano !== null && record.recurring_every !== null
-      ? { amountNano: record.recurring_nano, every: record.recurring_every }
-      : null;
-  const window = recurring && windowAt(at, recurring.every);
-  // A window stored by an earlier run counts as long as it has not ended; a start in the future is a clock set back.
-  const sameWindow = window !== null && record.window_start !== null && record.window_start >= window.start;
-  return {
-    usageNano: record.usage_credits_nano + record.usage_own_key_nano,
-    usageCreditsNano: record.usage_credits_nano,
-    usageOwnKeyNano: record.usage_own_key_nano,
-    heldNano: 0,
-    running: 0,
-    requests: record.requests,
-    unpricedRequests: record.unpriced_requests,
-    inputTokens: record.input_tokens,
-    outputTokens: record.output_tokens,
-    lastUsedAt: record.last_used_at,
-    limitNano: record.limit_nano,
-    recurring,
-    window:
-      window &&
-      (sameWindow
-        ? { start: record.window_start ?? window.start, end: window.end, usedNano: record.window_used_nano }
-        : { ...window, usedNano: 0 }),
-  };
-}
-
-const noTokens = {
-  inputTokens: 0,
-  cachedInputTokens: 0,
-  cacheWriteTokens: 0,
-  cacheWrite1hTokens: 0,
-  outputTokens: 0,
-  reasoningTokens: 0,
-  webSearches: 0,
-};
-
-function holdParameters(hold: Hold): HoldRecord {
-  return {
-    id: hold.id,
-    key_id: hold.keyId,
-    at: hold.at,
-    amount_nano: hold.amountNano,
-    provider: hold.provider,
-    billing: hold.billing,
-    dialect: hold.dialect,
-    model: hold.model,
-    stream: hold.stream ? 1 : 0,
-    price: hold.price,
-    client: hold.client,
-    session: hold.session,
-    agent: hold.agent,
-    parent_agent: hold.parentAgent,
-  };
+function topUpColumns(topUp: TopUp | null): { topUp: number | null; topUpUntil: number | null } {
+  return { topUp: topUp?.amountNano ?? null, topUpUntil: topUp?.until ?? null };
 }
 
 function describeWriteFailure(cause: unknown): string {

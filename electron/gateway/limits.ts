@@ -1,13 +1,17 @@
-/** The arithmetic of limits: how much room a key has, and where the current window of a recurring limit ends. Pure. */
+/** The arithmetic of limits: how much room they leave, and where the current window of a recurring limit ends. Pure. */
 import type { Every, LimitState, RecurringLimit } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import { NEAR_LIMIT_PERCENT } from '#shared/defaults.ts';
 
-/** A key's limits; null = no limit, 0 = blocks all. */
+/** The limits of a key, a provider or all keys; null = no limit, 0 = blocks all. */
 export interface Limits {
   limitNano: Nano | null;
   recurring: RecurringLimit | null;
 }
+
+/** What a limit is over. */
+export type Scope = { kind: 'key'; id: string } | SharedScope;
+export type SharedScope = { kind: 'provider'; id: string } | { kind: 'global' };
 
 /** The current window of a recurring limit. Times in milliseconds; `end` is the first instant of the next window. */
 export interface Window {
@@ -15,49 +19,74 @@ export interface Window {
   start: number;
   end: number;
   usedNano: Nano;
+  /** While the clock stands before `start`: what was spent from the calendar window of now up to `start`. */
+  carried?: { from: number; nano: Nano } | undefined;
 }
 
-/** What a key has cost and holds, with its limits. */
+/** Money on top of each limit; `until` null = until it is removed. */
+export interface TopUp {
+  amountNano: Nano;
+  until: number | null;
+}
+
+/** What a scope has cost and holds, with its limits. */
 export interface Balance extends Limits {
+  scope: Scope;
   usageNano: Nano;
   heldNano: Nano;
   window: Window | null;
+  topUp: TopUp | null;
 }
 
-/** The limit that leaves the least room; null where the key has none. */
-export interface TightestLimit {
+/** A limit as it applies now. */
+export interface AppliedLimit {
+  scope: Scope;
+  /** The top-up included. */
   limitNano: Nano;
   usedNano: Nano;
+  heldNano: Nano;
   /** Room for another hold; below zero where the limit was lowered under what is spent and held. */
   roomNano: Nano;
   /** null for the all-time limit. */
   recurring: { every: Every; resetsAt: number } | null;
 }
 
-export function tightestLimit(balance: Balance): TightestLimit | null {
-  const { limitNano, recurring, window, usageNano, heldNano } = balance;
-  const candidates: TightestLimit[] = [];
-  if (limitNano !== null) {
-    candidates.push({
-      limitNano,
-      usedNano: usageNano,
-      roomNano: limitNano - usageNano - heldNano,
-      recurring: null,
-    });
-  }
-  if (recurring !== null && window !== null) {
-    candidates.push({
-      limitNano: recurring.amountNano,
-      usedNano: window.usedNano,
+export function appliedLimits(balance: Balance): AppliedLimit[] {
+  const { scope, limitNano, recurring, window, usageNano, heldNano, topUp } = balance;
+  const applied: AppliedLimit[] = [];
+  const add = (amountNano: Nano, usedNano: Nano, period: AppliedLimit['recurring']) => {
+    const topped = amountNano + (topUp?.amountNano ?? 0);
+    applied.push({
+      scope,
+      limitNano: topped,
+      usedNano,
+      heldNano,
       // A hold from before the reset counts against the new window until it is settled there.
-      roomNano: recurring.amountNano - window.usedNano - heldNano,
-      recurring: { every: recurring.every, resetsAt: window.end },
+      roomNano: topped - usedNano - heldNano,
+      recurring: period,
     });
-  }
-  return candidates.reduce<TightestLimit | null>(
-    (tightest, next) => (tightest === null || next.roomNano < tightest.roomNano ? next : tightest),
-    null,
-  );
+  };
+  if (limitNano !== null) add(limitNano, usageNano, null);
+  if (recurring !== null && window !== null)
+    add(recurring.amountNano, usedIn(window), { every: recurring.every, resetsAt: window.end });
+  return applied;
+}
+
+export function usedIn(window: Window): Nano {
+  return window.usedNano + (window.carried?.nano ?? 0);
+}
+
+export function hasLimit({ limitNano, recurring }: Limits): boolean {
+  return limitNano !== null || recurring !== null;
+}
+
+/** The limit that leaves the least room; null where there is none. */
+export function tightestLimit(...balances: readonly Balance[]): AppliedLimit | null {
+  return leastOf(balances.flatMap(appliedLimits), ({ roomNano }) => roomNano);
+}
+
+export function leastOf<T>(all: readonly T[], by: (one: T) => number): T | null {
+  return all.reduce<T | null>((least, next) => (least === null || by(next) < by(least) ? next : least), null);
 }
 
 export function isReached(limit: { limitNano: Nano; usedNano: Nano }): boolean {
@@ -66,12 +95,12 @@ export function isReached(limit: { limitNano: Nano; usedNano: Nano }): boolean {
 
 /** By settled usage alone: what is only held may come back. */
 export function limitState(balance: Balance): LimitState {
-  const shares: [used: Nano, limit: Nano][] = [];
-  if (balance.limitNano !== null) shares.push([balance.usageNano, balance.limitNano]);
-  if (balance.recurring !== null) shares.push([balance.window?.usedNano ?? 0, balance.recurring.amountNano]);
-  if (shares.length === 0) return 'none';
-  if (shares.some(([used, limit]) => used >= limit)) return 'reached';
-  return shares.some(([used, limit]) => used * 100 >= limit * NEAR_LIMIT_PERCENT) ? 'near' : 'ok';
+  const applied = appliedLimits(balance);
+  if (applied.length === 0) return 'none';
+  if (applied.some(isReached)) return 'reached';
+  return applied.some(({ usedNano, limitNano }) => usedNano * 100 >= limitNano * NEAR_LIMIT_PERCENT)
+    ? 'near'
+    : 'ok';
 }
 
 /**

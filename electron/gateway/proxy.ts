@@ -13,12 +13,15 @@ import { emptyFacts } from './dialects/usage.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
 import type { Key } from './keys.ts';
 import type { HoldDraft, Ledger } from './ledger.ts';
+import type { Scope } from './limits.ts';
+import type { LoopBrake, Step } from './loop-brake.ts';
 import { freePrice, type Price } from './cost.ts';
 import { priceText, type Prices } from './prices.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
 import { createRelay, Stopped, type Relay } from './relay.ts';
 import type { UpstreamRoute } from './routes.ts';
 import { chooseProvider, type Target } from './routing.ts';
+import { PAUSED_SENTENCE } from './settings.ts';
 import { outcomeOf, type Asked, type Ending } from './settlement.ts';
 import { NotSent, requestHeaders, unreachable, upstreamAddress } from './upstream.ts';
 
@@ -28,6 +31,11 @@ export interface ProxyDependencies {
   providers: Providers;
   prices: Prices;
   agent: Dispatcher;
+  loops: LoopBrake;
+  /** Whether the person has paused the gateway. */
+  paused(): boolean;
+  /** The key sent the same request so many times in a row. */
+  pauseKey(key: Key, count: number): void;
   now: () => number;
   /** A request was refused because its model has no price. */
   unpriced(provider: Provider, model: string, keyId: string): void;
@@ -49,9 +57,11 @@ export interface Call {
 export interface Proxy {
   /** Resolves when the request is over and settled. @throws Refusal before anything was sent to the client. */
   forward(call: Call): Promise<void>;
-  /** Ends the running and the waiting requests of a key at once, with a sentence for the person; the true cost so far is settled. */
-  stopKey(keyId: string, message: string): void;
-  stopAll(message: string): void;
+  /**
+   * Ends the running requests of a key, to a provider or all at once, with a sentence for the person; the true cost so
+   * far is settled. How many that were.
+   */
+  stop(scope: Scope, message: string): number;
   /** Resolves when nothing runs any more. */
   idle(): Promise<void>;
 }
@@ -60,10 +70,11 @@ const GRACE_MS = 2_000;
 
 export function createProxy(dependencies: ProxyDependencies): Proxy {
   const { ledger, admission, prices, agent, now } = dependencies;
-  const running = new Map<Relay, string>();
+  const running = new Map<Relay, { key: string; provider: string }>();
   let idleWaiters: (() => void)[] = [];
 
   async function forward(call: Call): Promise<void> {
+    refusePaused(call.key);
     const dialect = dialects[call.route.dialect];
     const read = readRequest(call, dialect);
     const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
@@ -78,16 +89,40 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       requirePrice(call.key, { ...target, model }, other);
       return other;
     });
-    const admitted = await admit(call, read, target, [price, ...others]);
-    const money: Money = { admitted, asked: askedOf(call, target, price, admitted) };
-    // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
-    if (call.signal.aborted) return giveBack(money, 0);
+    const step = enterLoop(call, read);
     try {
-      return await relay(call, { ...read, target, dialect, money });
-    } catch (error) {
-      giveBack(money, 0);
-      throw error;
+      const admitted = await admit(call, read, target, [price, ...others]);
+      const money: Money = { admitted, asked: askedOf(call, target, price, admitted), step };
+      // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
+      if (call.signal.aborted) return giveBack(money, 0);
+      try {
+        return await relay(call, { ...read, target, dialect, money });
+      } catch (error) {
+        giveBack(money, 0);
+        throw error;
+      }
+    } finally {
+      step.ended(false);
     }
+  }
+
+  function refusePaused(key: Key): void {
+    if (dependencies.paused()) throw new Refusal('gateway_paused', PAUSED_SENTENCE);
+    if (key.pause !== null) throw new Refusal('key_paused', loopText(key, key.pause.count));
+  }
+
+  function enterLoop(call: Call, { fields }: ReadRequest): Step {
+    const { key, route, body } = call;
+    const path = route.path.replace('{model}', () => route.model ?? '');
+    const entered = dependencies.loops.enter({
+      keyId: key.id,
+      path,
+      body,
+      declaresTools: fields?.has('tools') ?? false,
+    });
+    if ('step' in entered) return entered.step;
+    dependencies.pauseKey(key, entered.loop);
+    throw new Refusal('key_paused', loopText(key, entered.loop));
   }
 
   function askedOf(
@@ -120,13 +155,19 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
   /** Law 5: a model without a price is a decision of the person's, never a silent zero. */
   function requirePrice(key: Key, { provider, model }: Target, price: Price | null): void {
-    const account = ledger.account(key.id);
-    const limited = account !== undefined && (account.limitNano !== null || account.recurring !== null);
-    if (price !== null || !limited) return;
+    if (price !== null) return;
+    const [limit] = ledger.limiting({ keyId: key.id, providerId: provider.id });
+    if (limit === undefined) return;
     dependencies.unpriced(provider, model, key.id);
+    const limited = {
+      key: `key "${key.name}" has a usage limit`,
+      provider: `${provider.name} has a usage limit`,
+      global: 'there is a usage limit over all keys',
+    }[limit.scope.kind];
+    const without = limit.scope.kind === 'key' ? ' A key without a limit is served without a price.' : '';
     throw new Refusal(
       'unpriced_model',
-      `The model "${model}" at ${provider.name} has no price, and key "${key.name}" has a usage limit. Set one: in Faregate open Prices, Without a price, Set a price for ${model}; or run: faregate prices set ${provider.slug} ${quoted(model)} --input USD --output USD (per million tokens). A key without a limit is served without a price.`,
+      `The model "${model}" at ${provider.name} has no price, and ${limited}. Set one: in Faregate open Prices, Without a price, Set a price for ${model}; or run: faregate prices set ${provider.slug} ${quoted(model)} --input USD --output USD (per million tokens).${without}`,
     );
   }
 
@@ -139,6 +180,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const draft: HoldDraft = {
       keyId: call.key.id,
       provider: provider.slug,
+      providerId: provider.id,
       billing: provider.billing,
       dialect: call.route.dialect,
       model,
@@ -178,7 +220,10 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         graceMs: GRACE_MS,
         now,
         settle(ending) {
-          if (money && reader) settle(money, reader.facts, ending);
+          if (!money || !reader) return;
+          settle(money, reader.facts, ending);
+          // Before the client can know that the answer is over, and send the next request.
+          money.step.ended(ending.how === 'complete' && ending.status >= 200 && ending.status < 300);
         },
         fail: (error) =>
           reject(
@@ -193,7 +238,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
           resolve();
         },
       });
-      running.set(relayed, call.key.id);
+      running.set(relayed, { key: call.key.id, provider: provider.id });
       const address = upstreamAddress(
         provider,
         call.route.path.replace('{model}', () => encodeModel(target.model)),
@@ -233,12 +278,10 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
   return {
     forward,
-    stopKey(keyId, message) {
-      admission.stop(keyId, message);
-      for (const [relayed, owner] of [...running]) if (owner === keyId) relayed.stop(message);
-    },
-    stopAll(message) {
-      for (const relayed of [...running.keys()]) relayed.stop(message);
+    stop(scope, message) {
+      const meant = [...running].filter(([, of]) => scope.kind === 'global' || of[scope.kind] === scope.id);
+      for (const [relayed] of meant) relayed.stop(message);
+      return meant.length;
     },
     idle: () =>
       running.size === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve)),
@@ -265,6 +308,11 @@ interface Way extends ReadRequest {
 interface Money {
   admitted: Admitted;
   asked: Asked;
+  step: Step;
+}
+
+function loopText(key: Key, count: number): string {
+  return `The key "${key.name}" is paused: it sent the same request ${count} times in a row, which looks like a loop. Resume it in Faregate, API Keys.`;
 }
 
 /** A call without a body that names no model (a stored response): the provider is chosen by the dialect alone. */

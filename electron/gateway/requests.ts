@@ -12,6 +12,7 @@ export interface StoredRequest {
   at: number;
   settled_at: number;
   provider: string;
+  provider_id: string | null;
   billing: Billing;
   dialect: DialectId;
   model_asked: string;
@@ -48,6 +49,7 @@ export const requestColumns = [
   'at',
   'settled_at',
   'provider',
+  'provider_id',
   'billing',
   'dialect',
   'model_asked',

@@ -14,7 +14,7 @@ import { nanoToUsd } from '#shared/money.ts';
 import { dialects } from './dialects/index.ts';
 import { keyStatus, type Key, type Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
-import { tightestLimit } from './limits.ts';
+import { appliedLimits, leastOf, usedIn, type AppliedLimit } from './limits.ts';
 import type { ModelLists } from './models.ts';
 import type { Proxy } from './proxy.ts';
 import { dialectOf, matchRoute, SERVED, type Route } from './routes.ts';
@@ -126,7 +126,7 @@ async function answer(
     // What is left needs a key.
   }
   const key = authenticate(dependencies, request, query);
-  if (route.kind === 'own-key') return sendJson(response, describeKey(dependencies.ledger, key));
+  if (route.kind === 'own-key') return sendJson(response, describeKey(dependencies, key));
   if (route.kind === 'models') {
     const list = await dependencies.models.list(dialectOf(route, request.url ?? '', request.headers), route);
     return sendJson(response, list);
@@ -202,13 +202,19 @@ function authenticate({ keys, now }: ServerDependencies, request: IncomingMessag
   throw new Refusal('invalid_key', `The key "${key.name}" ${mend} in Faregate, API Keys.`);
 }
 
-/** The calling key's own account, in dollars. */
-function describeKey(ledger: Ledger, key: Key): Record<string, unknown> {
+/** The calling key's own account, in dollars, and the limits that other requests count against as well. */
+function describeKey({ ledger, providers }: ServerDependencies, key: Key): Record<string, unknown> {
   const account = ledger.account(key.id);
   if (!account)
     throw new Refusal('invalid_key', 'This key was deleted. Create another one in Faregate, API Keys.');
-  const tightest = tightestLimit(account);
-  const { recurring, window } = account;
+  const always = [account, ledger.balance({ kind: 'global' })].flatMap(appliedLimits);
+  const tightest = leastOf(always, ({ roomNano }) => roomNano);
+  const { recurring, window, topUp } = account;
+  const limits = providers
+    .list()
+    .flatMap(({ id, slug }) =>
+      appliedLimits(ledger.balance({ kind: 'provider', id })).map((limit) => describeLimit(limit, slug)),
+    );
   return {
     name: key.name,
     usage: nanoToUsd(account.usageNano),
@@ -221,9 +227,31 @@ function describeKey(ledger: Ledger, key: Key): Record<string, unknown> {
         : {
             amount: nanoToUsd(recurring.amountNano),
             every: recurring.every,
-            used: nanoToUsd(window.usedNano),
+            used: nanoToUsd(usedIn(window)),
           },
     resets_at: window === null ? null : new Date(window.end).toISOString(),
+    top_up: topUp && {
+      amount: nanoToUsd(topUp.amountNano),
+      until: topUp.until === null ? null : new Date(topUp.until).toISOString(),
+    },
+    paused: key.pause !== null,
+    limits: [...always.map((limit) => describeLimit(limit)), ...limits],
+  };
+}
+
+/** A limit that applies, its top-up included; `scope` says over what it is. */
+function describeLimit(
+  { scope, limitNano, usedNano, roomNano, recurring }: AppliedLimit,
+  provider?: string,
+): Record<string, unknown> {
+  return {
+    scope: scope.kind,
+    ...(provider === undefined ? {} : { provider }),
+    limit: nanoToUsd(limitNano),
+    used: nanoToUsd(usedNano),
+    remaining: nanoToUsd(Math.max(0, roomNano)),
+    every: recurring?.every ?? null,
+    resets_at: recurring === null ? null : new Date(recurring.resetsAt).toISOString(),
   };
 }
 

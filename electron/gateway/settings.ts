@@ -6,7 +6,14 @@ import type { Store } from './store.ts';
 export interface SettingsStore {
   get(): Settings;
   set(change: { [Name in keyof Settings]?: Settings[Name] | undefined }): Settings;
+  /** Whether the person has paused the gateway: kept beside the settings, and over a restart. */
+  paused(): boolean;
+  setPaused(paused: boolean): void;
 }
+
+const PAUSED = 'gateway.paused';
+
+export const PAUSED_SENTENCE = 'Faregate is paused, so no request is served. Press Resume in Faregate.';
 
 export function createSettings(store: Store): SettingsStore {
   const { db } = store;
@@ -21,7 +28,14 @@ export function createSettings(store: Store): SettingsStore {
     'INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
   );
 
+  let paused = stored.some(({ name, value }) => name === PAUSED && value === 'true');
+
   return {
+    paused: () => paused,
+    setPaused(next) {
+      store.write(() => save.run(PAUSED, JSON.stringify(next)));
+      paused = next;
+    },
     get: () => settings,
     set(change) {
       const given = Object.entries(change).filter(([, value]) => value !== undefined);

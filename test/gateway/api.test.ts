@@ -131,6 +131,8 @@ describe('a key', () => {
       unpricedRequests: 0,
       limitNano: usd('10'),
       recurring: { amountNano: usd('1'), every: 'day', usedNano: 0, resetsAt: key.recurring?.resetsAt },
+      topUp: null,
+      pause: null,
       limitState: 'ok',
     });
     expect(await gateway.call('keys.list', {})).toEqual([key]);
@@ -273,7 +275,13 @@ describe('a key', () => {
 describe('settings', () => {
   test('are the defaults until they are set, one by one, and are kept', async () => {
     const before = await gateway.call('settings.get', {});
-    expect(before).toEqual({ port: 3273, launchAtLogin: false, thresholds: [80, 95, 100], theme: 'system' });
+    expect(before).toEqual({
+      port: 3273,
+      launchAtLogin: false,
+      loopBrake: { requests: 30, seconds: 60, agentsOnly: true },
+      thresholds: [80, 95, 100],
+      theme: 'system',
+    });
     expect(await gateway.call('settings.set', { theme: 'dark', thresholds: [50] })).toEqual({
       ...before,
       theme: 'dark',

@@ -101,7 +101,7 @@ describe('a ledger that cannot be written', () => {
   test('changes no limit it cannot write', () => {
     const key = newKey({ limitNano: 1000 });
     breakIt();
-    expect(() => books.ledger.setLimits(key, noLimits)).toThrow(/readonly/);
+    expect(() => books.ledger.setLimits({ kind: 'key', id: key }, noLimits)).toThrow(/readonly/);
     expect(books.ledger.account(key)?.limitNano).toBe(1000);
     mendIt();
   });

@@ -249,9 +249,12 @@ describe('the window of a recurring limit', () => {
   test('keeps what is used when the amount is changed, and is emptied when the period is', () => {
     const key = newKey(daily(1000));
     spend(key, 600);
-    books.ledger.setLimits(key, { limitNano: null, ...daily(5000) } as Limits);
+    books.ledger.setLimits({ kind: 'key', id: key }, { limitNano: null, ...daily(5000) } as Limits);
     expect(books.ledger.account(key)?.window?.usedNano).toBe(600);
-    books.ledger.setLimits(key, { limitNano: null, recurring: { amountNano: 5000, every: 'hour' } });
+    books.ledger.setLimits(
+      { kind: 'key', id: key },
+      { limitNano: null, recurring: { amountNano: 5000, every: 'hour' } },
+    );
     expect(books.ledger.account(key)?.window?.usedNano).toBe(0);
     reopen();
     expect(books.ledger.account(key)).toMatchObject({
@@ -259,7 +262,7 @@ describe('the window of a recurring limit', () => {
       recurring: { every: 'hour' },
       window: { usedNano: 0 },
     });
-    books.ledger.setLimits(key, noLimits);
+    books.ledger.setLimits({ kind: 'key', id: key }, noLimits);
     expect(books.ledger.account(key)).toMatchObject({ recurring: null, window: null });
   });
 });
@@ -267,7 +270,7 @@ describe('the window of a recurring limit', () => {
 describe('setting limits', () => {
   test('is on file at once and wakes whoever waits', () => {
     const key = newKey({ limitNano: 100 });
-    books.ledger.setLimits(key, { limitNano: 250, recurring: null });
+    books.ledger.setLimits({ kind: 'key', id: key }, { limitNano: 250, recurring: null });
     expect(seen.freed).toEqual([key]);
     expect(rows('keys')).toMatchObject([{ limit_nano: 250 }]);
     expect(hold(key, 250).amountNano).toBe(250);
@@ -277,7 +280,7 @@ describe('setting limits', () => {
     const key = newKey({ limitNano: 1000 });
     spend(key, 300);
     const held = hold(key, 500);
-    books.ledger.setLimits(key, { limitNano: 200, recurring: null });
+    books.ledger.setLimits({ kind: 'key', id: key }, { limitNano: 200, recurring: null });
     expect(books.ledger.hold(draft(key), { wantNano: 1, atLeastNano: 1 })).toMatchObject({
       refused: 'reached',
     });
@@ -353,7 +356,10 @@ describe('a correction', () => {
     const key = newKey();
     const early = [spend(key, 900), spend(key, 900)];
     clock.advance(1000);
-    books.ledger.setLimits(key, { limitNano: null, recurring: { amountNano: 1000, every: 'day' } });
+    books.ledger.setLimits(
+      { kind: 'key', id: key },
+      { limitNano: null, recurring: { amountNano: 1000, every: 'day' } },
+    );
     spend(key, 500);
     books.ledger.correct(early[0] ?? 0, 100, 'too much');
     expect(books.ledger.account(key)).toMatchObject({ usageNano: 1500, window: { usedNano: 500 } });

@@ -149,6 +149,8 @@ describe('the window', () => {
 
 describe('the limit that leaves the least room', () => {
   const balance = (more: Partial<Balance>): Balance => ({
+    scope: { kind: 'global' },
+    topUp: null,
     usageNano: 0,
     heldNano: 0,
     limitNano: null,
@@ -171,7 +173,7 @@ describe('the limit that leaves the least room', () => {
       recurring: { amountNano: 60, every: 'day' },
       window: window(10),
     });
-    expect(tightestLimit(both)).toEqual({
+    expect(tightestLimit(both)).toMatchObject({
       limitNano: 60,
       usedNano: 10,
       roomNano: 30,

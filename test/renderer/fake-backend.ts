@@ -57,6 +57,8 @@ export function keyRow(part: Partial<KeyRow> & { id: string; name: string }): Ke
     unpricedRequests: 0,
     limitNano: null,
     recurring: null,
+    topUp: null,
+    pause: null,
     limitState: 'none',
     ...part,
   };

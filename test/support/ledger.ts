@@ -19,9 +19,9 @@ export interface Books {
   ledger: Ledger;
   readonly clock: FakeClock;
   /** How often the ledger's problem came or went, and the keys whose money became free. */
-  readonly seen: { problems: number; freed: string[] };
+  readonly seen: { problems: number; freed: (string | null)[] };
   /** Called when money becomes free, as admission is. */
-  wake: (keyId: string) => void;
+  wake: (keyId: string | null) => void;
   /** As a crash: the file is closed as it is, with its holds; `prepare` has it before the ledger does. */
   reopen(prepare?: (store: Store) => void): void;
   newKey(limits?: Partial<Limits>): string;
@@ -41,7 +41,7 @@ export function booksForEachTest(): Books {
   let folder: string;
   let store: Store;
   let ledger: Ledger;
-  const seen = { problems: 0, freed: [] as string[] };
+  const seen = { problems: 0, freed: [] as (string | null)[] };
 
   const open = (prepare: (store: Store) => void = () => {}) => {
     store = openStore(folder);
@@ -113,6 +113,7 @@ export const noLimits: Limits = { limitNano: null, recurring: null };
 export const draft = (keyId: string, more: Partial<HoldDraft> = {}): HoldDraft => ({
   keyId,
   provider: 'openai',
+  providerId: 'prv_openai',
   billing: 'own-key',
   dialect: 'openai-chat',
   model: 'gpt-4o-mini',

@@ -1,0 +1,136 @@
+/** Holds: money set aside for a request, how it is stored, and what becomes of one that a crash left behind. Pure. */
+import type { Billing, DialectId, RequestFlag } from '#shared/model.ts';
+import type { Nano } from '#shared/money.ts';
+import type { HoldRecord } from './ledger-statements.ts';
+
+/** What is known of a request before it is sent: enough to settle it should this process die. */
+export interface HoldDraft {
+  keyId: string;
+  /** The provider's slug. */
+  provider: string;
+  /** Empty where it is not known: a row from before providers had limits. */
+  providerId: string;
+  billing: Billing;
+  dialect: DialectId;
+  model: string;
+  stream: boolean;
+  /** The price the hold was computed with, as JSON; null where there is none. */
+  price: string | null;
+  client: string | null;
+  session: string | null;
+  agent: string | null;
+  parentAgent: string | null;
+}
+
+export interface Hold extends HoldDraft {
+  id: number;
+  at: number;
+  amountNano: Nano;
+}
+
+/** How a request ended. */
+export interface Outcome {
+  model: string;
+  status: number;
+  usage: {
+    inputTokens: number;
+    cachedInputTokens: number;
+    cacheWriteTokens: number;
+    cacheWrite1hTokens: number;
+    outputTokens: number;
+    reasoningTokens: number;
+    webSearches: number;
+  };
+  /** null = the cost is unknown: the model has no price. */
+  costNano: Nano | null;
+  /** The part of a `credits` provider's cost that ran on the person's own key; ignored for other billings. */
+  ownKeyNano: Nano;
+  reportedCostNano: Nano | null;
+  computedCostNano: Nano | null;
+  /** What the cached input would have cost in addition at the plain input price; null where that is unknown. */
+  savedNano: Nano | null;
+  priceSource: string | null;
+  price: string | null;
+  flags: readonly RequestFlag[];
+  firstByteMs: number | null;
+  durationMs: number;
+}
+
+export function holdOf(record: HoldRecord): Hold {
+  return {
+    id: record.id,
+    keyId: record.key_id,
+    at: record.at,
+    amountNano: record.amount_nano,
+    provider: record.provider,
+    providerId: record.provider_id ?? '',
+    billing: record.billing,
+    dialect: record.dialect,
+    model: record.model,
+    stream: record.stream === 1,
+    price: record.price,
+    client: record.client,
+    session: record.session,
+    agent: record.agent,
+    parentAgent: record.parent_agent,
+  };
+}
+
+export function recordOf(hold: Hold): HoldRecord {
+  return {
+    id: hold.id,
+    key_id: hold.keyId,
+    at: hold.at,
+    amount_nano: hold.amountNano,
+    provider: hold.provider,
+    provider_id: hold.providerId,
+    billing: hold.billing,
+    dialect: hold.dialect,
+    model: hold.model,
+    stream: hold.stream ? 1 : 0,
+    price: hold.price,
+    client: hold.client,
+    session: hold.session,
+    agent: hold.agent,
+    parent_agent: hold.parentAgent,
+  };
+}
+
+/**
+ * After a crash nobody knows what the provider generated, so an orphan hold is settled in full and flagged: at most
+ * what the request was allowed to cost, and open to correction.
+ */
+export function orphanOutcome(orphan: Hold): Outcome {
+  const unpriced = orphan.price === null && orphan.billing !== 'free';
+  return {
+    model: orphan.model,
+    status: 0,
+    usage: noTokens,
+    costNano: unpriced ? null : orphan.amountNano,
+    ownKeyNano: 0,
+    reportedCostNano: null,
+    computedCostNano: null,
+    savedNano: null,
+    priceSource: null,
+    price: orphan.price,
+    flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],
+    firstByteMs: null,
+    durationMs: 0,
+  };
+}
+
+const noTokens = {
+  inputTokens: 0,
+  cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
+  outputTokens: 0,
+  reasoningTokens: 0,
+  webSearches: 0,
+};
+
+/** How much of a cost ran on the person's own provider key; the rest was paid from a gateway account's credits. */
+export function ownPart(billing: Billing, costNano: Nano, reportedOwnNano: Nano): Nano {
+  if (billing === 'own-key') return costNano;
+  return billing === 'credits' ? Math.min(reportedOwnNano, costNano) : 0;
+}

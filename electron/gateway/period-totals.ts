@@ -1,0 +1,34 @@
+/** Spend of today and of this month in the machine's time zone, kept up as rows are settled. */
+import type { Nano } from '#shared/money.ts';
+import type { Statements } from './ledger-statements.ts';
+import { windowAt } from './limits.ts';
+
+export interface PeriodTotals {
+  /** `at` is when the request began, in milliseconds. */
+  add(at: number, nano: Nano): void;
+  read(): { todayNano: Nano; monthNano: Nano };
+}
+
+export function createPeriodTotals(sql: Pick<Statements, 'spentSince'>, now: () => number): PeriodTotals {
+  const sumFrom = (start: number) => Number(sql.spentSince.pluck().get(start));
+  const fresh = (every: 'day' | 'month') => ({ ...windowAt(now(), every), total: 0 });
+  let [day, month] = [fresh('day'), fresh('month')];
+  day.total = sumFrom(day.start);
+  month.total = sumFrom(month.start);
+  const roll = () => {
+    const at = now();
+    if (at >= day.end) day = fresh('day');
+    if (at >= month.end) month = fresh('month');
+  };
+  return {
+    add(at, nano) {
+      roll();
+      if (at >= day.start) day.total += nano;
+      if (at >= month.start) month.total += nano;
+    },
+    read() {
+      roll();
+      return { todayNano: day.total, monthNano: month.total };
+    },
+  };
+}
