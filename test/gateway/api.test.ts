@@ -278,6 +278,7 @@ describe('settings', () => {
     expect(before).toEqual({
       port: 3273,
       launchAtLogin: false,
+      priceUpdates: false,
       loopBrake: { requests: 30, seconds: 60, agentsOnly: true },
       thresholds: [80, 95, 100],
       theme: 'system',
