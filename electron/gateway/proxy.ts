@@ -23,6 +23,7 @@ import type { UpstreamRoute } from './routes.ts';
 import { chooseProvider, type Target } from './routing.ts';
 import { PAUSED_SENTENCE } from './settings.ts';
 import { outcomeOf, type Asked, type Ending } from './settlement.ts';
+import { createUsageAsks } from './usage-ask.ts';
 import { NotSent, requestHeaders, unreachable, upstreamAddress } from './upstream.ts';
 
 export interface ProxyDependencies {
@@ -72,6 +73,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   const { ledger, admission, prices, agent, now } = dependencies;
   const running = new Map<Relay, { key: string; provider: string }>();
   let idleWaiters: (() => void)[] = [];
+  const usageAsks = createUsageAsks();
 
   async function forward(call: Call): Promise<void> {
     refusePaused(call.key);
@@ -203,16 +205,17 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   function relay(call: Call, way: Way): Promise<void> {
     const { target, dialect, money } = way;
     const { provider } = target;
-    const change = bodyEdits(call, way);
-    const body = change.edits.length > 0 && way.fields ? applyEdits(call.body, change.edits) : call.body;
+    const upstream = `${provider.baseUrl} ${target.model}`;
+    const change = bodyEdits(call, way, usageAsks.mayAsk(upstream));
+    let { hideUsage } = change;
     const reader = money
-      ? dialect.reader({ hideUsage: change.hideUsage, vendor: provider.kind, jsonArray: way.jsonArray })
+      ? dialect.reader({ hideUsage, vendor: provider.kind, jsonArray: way.jsonArray })
       : null;
     return new Promise<void>((resolve, reject) => {
       const relayed: Relay = createRelay({
         response: call.response,
         reader,
-        hideUsage: change.hideUsage,
+        hideUsage: () => hideUsage,
         stream: way.facts.stream,
         jsonArray: way.jsonArray,
         extraHeaders:
@@ -245,20 +248,29 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         call.query,
       );
       const hasBody = call.request.method === 'POST';
-      try {
-        agent.dispatch(
-          {
-            ...address,
-            method: call.request.method === 'DELETE' ? 'DELETE' : hasBody ? 'POST' : 'GET',
-            headers: requestHeaders(call.request.rawHeaders, call.request.headers, provider),
-            body: hasBody ? body : null,
-          },
-          relayed,
-        );
-      } catch (error) {
-        // undici refuses what it cannot send (a header with a line break) before anything has left.
-        relayed.fail(new NotSent(error));
-      }
+      const send = (edits: JsonEdit[], handler: Dispatcher.DispatchHandler) => {
+        const body = edits.length > 0 && way.fields ? applyEdits(call.body, edits) : call.body;
+        try {
+          agent.dispatch(
+            {
+              ...address,
+              method: call.request.method === 'DELETE' ? 'DELETE' : hasBody ? 'POST' : 'GET',
+              headers: requestHeaders(call.request.rawHeaders, call.request.headers, provider),
+              body: hasBody ? body : null,
+            },
+            handler,
+          );
+        } catch (error) {
+          // undici refuses what it cannot send (a header with a line break) before anything has left.
+          relayed.fail(new NotSent(error));
+        }
+      };
+      if (!hideUsage) return send(change.edits, relayed);
+      const guarded = usageAsks.guard(upstream, relayed, (handler) => {
+        hideUsage = false;
+        send(bodyEdits(call, way, false).edits, handler);
+      });
+      send(change.edits, guarded);
     });
   }
 
@@ -388,7 +400,7 @@ function requireCredential(provider: Provider): void {
 }
 
 /** The whole list of edits to a body; nothing else of a request changes. */
-function bodyEdits(call: Call, way: Way): { edits: JsonEdit[]; hideUsage: boolean } {
+function bodyEdits(call: Call, way: Way, askUsage: boolean): { edits: JsonEdit[]; hideUsage: boolean } {
   const { fields, facts, target, dialect, money } = way;
   const vendor = target.provider.kind;
   if (fields === null) return { edits: [], hideUsage: false };
@@ -397,7 +409,7 @@ function bodyEdits(call: Call, way: Way): { edits: JsonEdit[]; hideUsage: boolea
     edits.push(...dialect.edits(fields, { model: target.model }));
   if (!money) return { edits, hideUsage: false };
   // A dialect that always reports usage, or a client that asked for it, has no edit to make.
-  const usageEdits = facts.stream ? dialect.edits(fields, { includeUsage: true, vendor }) : [];
+  const usageEdits = facts.stream && askUsage ? dialect.edits(fields, { includeUsage: true, vendor }) : [];
   edits.push(...usageEdits);
   const { clampTo } = money.admitted;
   if (clampTo !== null) edits.push(...dialect.edits(fields, { maxOutputTokens: clampTo, vendor }));

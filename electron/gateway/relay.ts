@@ -7,7 +7,8 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import type { AnswerReader } from './dialects/dialect.ts';
-import { createMeter, type EndingCode, type Framing, type Meter } from './meter.ts';
+import { nothing, type EndingCode, type Framing, type Meter } from './framing.ts';
+import { createMeter } from './meter.ts';
 import type { Ending } from './settlement.ts';
 import { neverArrived, responseHeaders } from './upstream.ts';
 
@@ -15,7 +16,8 @@ export interface RelayOptions {
   response: ServerResponse;
   /** null for a free call: passed through, not metered. */
   reader: AnswerReader | null;
-  hideUsage: boolean;
+  /** Asked once the answer begins: the gateway asked for the usage, and what carries it alone is not the client's. */
+  hideUsage: () => boolean;
   /** The client asked for a stream; decides whether an answer nobody waits for is read to its end. */
   stream: boolean;
   /** Gemini streams a JSON array unless asked for events. */
@@ -51,7 +53,6 @@ export function createRelay(options: RelayOptions): Relay {
   const startedAt = options.now();
   let controller: Dispatcher.DispatchController | undefined;
   let meter: Meter | undefined;
-  let framing: Framing = 'opaque';
   let decoder: Transform | undefined;
   let status = 0;
   let firstByteAt: number | null = null;
@@ -135,7 +136,7 @@ export function createRelay(options: RelayOptions): Relay {
   const complete = () => {
     if (finished) return;
     const rest = meter?.end() ?? nothing;
-    if (meter?.complete === false && isStream(framing)) {
+    if (meter?.complete === false && isStream(meter.framing)) {
       // The end of the file, but not of the stream.
       send(rest);
       fail(new Error('the stream has no end'));
@@ -153,9 +154,9 @@ export function createRelay(options: RelayOptions): Relay {
     if (finished) return;
     // Asked for first: what an end of the bytes makes of the last event was not sent.
     const ending = endingOf('The provider ended the answer before it was complete.', 'upstream');
-    const rest = framing === 'opaque' ? nothing : (meter?.end() ?? nothing);
+    const rest = meter?.end() ?? nothing;
     // A connection that breaks behind the end of an answer takes nothing from it.
-    if (framing !== 'opaque' && meter?.complete === true) return finishWhole(rest);
+    if (meter?.complete === true && meter.framing !== 'opaque') return finishWhole(rest);
     settle('upstream-gone', error);
     if (!clientGone) {
       if (response.headersSent) endEarly(ending);
@@ -183,12 +184,14 @@ export function createRelay(options: RelayOptions): Relay {
       status = statusCode;
       const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
       decoder = decoderFor(encoding);
-      if (reader !== null && statusCode < 300) {
-        const contentType = String(headers['content-type'] ?? '').toLowerCase();
+      const hideUsage = options.hideUsage();
+      const contentType = String(headers['content-type'] ?? '').toLowerCase();
+      // A refused request costs nothing, but for a provider that says in the error what it used before it failed.
+      if (reader !== null && (statusCode < 300 || (statusCode >= 400 && contentType.includes('json')))) {
         // An encoding that cannot be read is passed on unread; the cost is then an estimate, and says so.
         const readable = encoding === 'identity' || decoder !== undefined;
-        framing = readable ? framingOf(contentType, options) : 'opaque';
-        meter = createMeter({ reader, framing, hideUsage: options.hideUsage });
+        const expected = { contentType, stream: options.stream, jsonArray: options.jsonArray };
+        meter = createMeter({ reader, framing: readable ? expected : 'opaque', hideUsage });
       }
       if (decoder) {
         decoder.on('data', deliver);
@@ -202,7 +205,7 @@ export function createRelay(options: RelayOptions): Relay {
       if (clientGone) return;
       const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
       response.writeHead(statusCode, [
-        ...responseHeaders(raw, options.hideUsage || decoder !== undefined),
+        ...responseHeaders(raw, hideUsage || decoder !== undefined),
         ...options.extraHeaders,
       ]);
       response.flushHeaders();
@@ -228,7 +231,7 @@ export function createRelay(options: RelayOptions): Relay {
 
     stop(message) {
       if (finished) return;
-      if (meter?.complete === true && isStream(framing)) finishWhole(nothing);
+      if (meter?.complete === true && isStream(meter.framing)) finishWhole(nothing);
       settle('stopped');
       if (!clientGone && !finished) {
         if (response.headersSent) endEarly(endingOf(message, 'stopped'));
@@ -243,19 +246,8 @@ export function createRelay(options: RelayOptions): Relay {
 /** The request was ended on purpose, with a sentence for the person. */
 export class Stopped extends Error {}
 
-const nothing: Buffer = Buffer.alloc(0);
-
 function isStream(framing: Framing): boolean {
   return framing === 'sse' || framing === 'json-array';
-}
-
-/** Servers that name no type, or a wrong one, are taken at what was asked of them. */
-function framingOf(contentType: string, { stream, jsonArray }: RelayOptions): Framing {
-  if (contentType.includes('text/event-stream')) return 'sse';
-  if (contentType.includes('json')) return jsonArray ? 'json-array' : 'json';
-  if (contentType === '' || contentType.startsWith('text/plain'))
-    return stream && !jsonArray ? 'sse' : jsonArray ? 'json-array' : 'json';
-  return 'opaque';
 }
 
 function decoderFor(encoding: string): Transform | undefined {

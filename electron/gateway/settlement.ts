@@ -38,7 +38,7 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   if (ending.how === 'stopped') flags.add('stopped');
   if (ending.how === 'client-gone' || ending.how === 'upstream-gone') flags.add('interrupted');
 
-  const billed = ending.status >= 200 && ending.status < 300;
+  const billed = (ending.status >= 200 && ending.status < 300) || saysItCost(answer);
   const sentButSilent = ending.status === 0 && !ending.neverArrived;
   const usage = billed || sentButSilent ? usageOf(asked, answer, ending, flags) : noUsage;
   const price = priceFor(asked, answer.model);
@@ -67,6 +67,12 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     firstByteMs: ending.firstByteMs,
     durationMs: ending.durationMs,
   };
+}
+
+/** An answer that reports tokens or an amount was billed, whatever its status says. */
+function saysItCost({ usage, usageIsFinal, reportedCostNano }: AnswerFacts): boolean {
+  const counted = usage !== null && usageIsFinal && usage.inputTokens + usage.outputTokens > 0;
+  return counted || (reportedCostNano ?? 0) > 0;
 }
 
 /** The person's own price for what was asked for stands; else the model that answered is what the provider bills. */
