@@ -20,6 +20,7 @@ const gatewayRows: readonly (readonly string[])[] = [
   ['proxy.ts', 'api.ts', 'api-limits.ts', 'api-prices.ts', 'models.ts'],
   [
     'admission.ts',
+    'bound.ts',
     'clients.ts',
     'settlement.ts',
     'relay.ts',
@@ -51,6 +52,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'warnings.ts',
     'loop-brake.ts',
     'requests.ts',
+    'overruns.ts',
     'usage.ts',
     'settings.ts',
     'announcer.ts',
@@ -60,7 +62,14 @@ const gatewayRows: readonly (readonly string[])[] = [
 ];
 
 /** Interfaces and pure helpers: they know nothing of the gateway, so any row may use them. */
-const gatewayBase: readonly string[] = ['json.ts', 'ports.ts', 'calls.ts', 'cost.ts', 'dialects/dialect.ts'];
+const gatewayBase: readonly string[] = [
+  'json.ts',
+  'ports.ts',
+  'calls.ts',
+  'cost.ts',
+  'model-limits.ts',
+  'dialects/dialect.ts',
+];
 
 /** Starts what is built: its path is found at run time, and what it brings in was checked as a source. */
 const loadsBuiltCode: ReadonlySet<string> = new Set(['electron/launch.ts']);

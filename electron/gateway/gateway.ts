@@ -14,6 +14,7 @@ import { createKeys } from './keys.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createLoopBrake } from './loop-brake.ts';
 import { createModelLists } from './models.ts';
+import { createOverruns } from './overruns.ts';
 import { createPriceData, PRICE_DATA_URL } from './price-data.ts';
 import { createPrices } from './prices.ts';
 import { createProviders, type Secrets } from './providers.ts';
@@ -138,7 +139,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     settled: (row) => announcer.settled(row),
     problemChanged: () => announcer.statusChanged(),
   });
-  admission = createAdmission(ledger, { waitMs: options.waitMs ?? WAIT_MS, now });
+  admission = createAdmission(ledger, { waitMs: options.waitMs ?? WAIT_MS });
   warnings = createWarnings(store, {
     thresholds: () => settings.get().thresholds,
     nameOf({ scope }) {
@@ -170,6 +171,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     admission,
     providers,
     prices,
+    overruns: createOverruns(store),
     agent,
     unpriced(provider, model, keyId) {
       unpriced.refused(provider, model);

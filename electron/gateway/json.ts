@@ -13,9 +13,12 @@ export interface JsonFields {
   contains(text: string): boolean;
 }
 
-/** Sets the value at `path` to the JSON text `json`, adding objects on the way where they are missing. */
+/**
+ * Sets the value at `path` to the JSON text `json`, adding objects on the way where they are missing. A number is the
+ * index of an element that is there.
+ */
 export interface JsonEdit {
-  path: readonly [string, ...string[]];
+  path: readonly [string, ...(string | number)[]];
   json: string;
 }
 
@@ -100,7 +103,7 @@ interface Change extends Span {
 }
 
 /** Edits by name: JSON text where a path ends, the edits of the next level where it goes on. */
-type EditTree = Map<string, string | EditTree>;
+type EditTree = Map<string | number, string | EditTree>;
 
 function editTree(edits: readonly JsonEdit[]): EditTree {
   const root: EditTree = new Map();
@@ -130,17 +133,36 @@ function planChanges(bytes: Buffer, open: number, edits: EditTree, changes: Chan
     missing.delete(name);
     if (edit instanceof Map && bytes[value.start] === OPEN_BRACE)
       planChanges(bytes, value.start, edit, changes);
+    else if (edit instanceof Map && bytes[value.start] === OPEN_BRACKET && hasIndex(edit))
+      planElements(bytes, value.start, edit, changes);
     else changes.push({ ...value, text: editText(edit) });
   });
   if (end === NONE || missing.size === 0) return end;
-  const added = [...missing].map(([name, edit]) => `${JSON.stringify(name)}:${editText(edit)}`).join(',');
+  const added = [...missing]
+    .map(([name, edit]) => `${JSON.stringify(String(name))}:${editText(edit)}`)
+    .join(',');
   changes.push({ start: lastEnd, end: lastEnd, text: empty ? added : `,${added}` });
   return end;
 }
 
+const hasIndex = (edits: EditTree) => [...edits.keys()].some((key) => typeof key === 'number');
+
+/** The changes inside the elements of an array; an element that is missing or no object stays so. */
+function planElements(bytes: Buffer, open: number, edits: EditTree, changes: Change[]): void {
+  let at = skipSpace(bytes, open + 1);
+  for (let index = 0; bytes[at] !== CLOSE_BRACKET; index++) {
+    const end = skipValue(bytes, at);
+    if (end === NONE) return;
+    const edit = edits.get(index);
+    if (edit instanceof Map && bytes[at] === OPEN_BRACE) planChanges(bytes, at, edit, changes);
+    at = skipSpace(bytes, end);
+    if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
+  }
+}
+
 function editText(edit: string | EditTree): string {
   if (typeof edit === 'string') return edit;
-  return `{${[...edit].map(([name, inner]) => `${JSON.stringify(name)}:${editText(inner)}`).join(',')}}`;
+  return `{${[...edit].map(([name, inner]) => `${JSON.stringify(String(name))}:${editText(inner)}`).join(',')}}`;
 }
 
 function objectStart(bytes: Buffer): number {

@@ -5,17 +5,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
-import { boundOf, type Admission, type Admitted, type Bound } from './admission.ts';
+import type { Admission, Admitted } from './admission.ts';
+import { boundOf, dearestBound, type Bound } from './bound.ts';
 import { senderOf } from './clients.ts';
 import { dialects } from './dialects/index.ts';
-import type { AnswerFacts, Dialect, RequestFacts } from './dialects/dialect.ts';
+import { freePrice, type Price } from './cost.ts';
+import { nothingAsked, type AnswerFacts, type Dialect, type RequestFacts } from './dialects/dialect.ts';
 import { emptyFacts } from './dialects/usage.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
 import type { Key } from './keys.ts';
 import type { HoldDraft, Ledger } from './ledger.ts';
 import type { Scope } from './limits.ts';
 import type { LoopBrake, Step } from './loop-brake.ts';
-import { freePrice, type Price } from './cost.ts';
+import type { Overruns } from './overruns.ts';
 import { priceText, type Prices } from './prices.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
 import { createRelay, Stopped, type Relay } from './relay.ts';
@@ -31,6 +33,7 @@ export interface ProxyDependencies {
   admission: Admission;
   providers: Providers;
   prices: Prices;
+  overruns: Overruns;
   agent: Dispatcher;
   loops: LoopBrake;
   /** Whether the person has paused the gateway. */
@@ -70,7 +73,7 @@ export interface Proxy {
 const GRACE_MS = 2_000;
 
 export function createProxy(dependencies: ProxyDependencies): Proxy {
-  const { ledger, admission, prices, agent, now } = dependencies;
+  const { ledger, admission, prices, overruns, agent, now } = dependencies;
   const running = new Map<Relay, { key: string; provider: string }>();
   let idleWaiters: (() => void)[] = [];
   const usageAsks = createUsageAsks();
@@ -89,11 +92,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const others = fallbacksOf(read, target).map((model) => {
       const other = prices.find(target.provider, model, now());
       requirePrice(call.key, { ...target, model }, other);
-      return other;
+      return { model, price: other };
     });
     const step = enterLoop(call, read);
     try {
-      const admitted = await admit(call, read, target, [price, ...others]);
+      const admitted = await admit(call, read, target, [{ model: target.model, price }, ...others]);
       const money: Money = { admitted, asked: askedOf(call, target, price, admitted), step };
       // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
       if (call.signal.aborted) return giveBack(money, 0);
@@ -131,13 +134,13 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     call: Call,
     { provider, model }: Target,
     price: Price | null,
-    { hold, clampTo }: Admitted,
+    { hold, clamp }: Admitted,
   ): Asked {
     return {
       model,
       bodyBytes: call.body.length,
       heldNano: hold.amountNano,
-      clamped: clampTo !== null,
+      clamped: clamp !== null,
       price,
       priceOf: (name) => prices.find(provider, name, hold.at),
     };
@@ -177,8 +180,9 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     call: Call,
     { facts, fields }: ReadRequest,
     { provider, model }: Target,
-    [price = null, ...others]: (Price | null)[],
+    [asked, ...others]: readonly [Priced, ...Priced[]],
   ): Promise<Admitted> {
+    const { price } = asked;
     const draft: HoldDraft = {
       keyId: call.key.id,
       provider: provider.slug,
@@ -191,15 +195,19 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       ...senderOf(call.request.headers, fields),
     };
     const embeds = call.route.dialect === 'openai-embeddings' || call.route.dialect === 'gemini-embeddings';
-    const bounds = [price, ...others].map((one) =>
-      boundOf(one ?? freePrice, facts, call.body.length, embeds),
-    );
-    const bound: Bound = {
-      ...boundOf(freePrice, facts, call.body.length, embeds),
-      fixedNano: Math.max(...bounds.map(({ fixedNano }) => fixedNano)),
-      outputRate: Math.max(...bounds.map(({ outputRate }) => outputRate)),
-    };
-    return admission.admit(call.key, draft, bound, call.signal);
+    const boundOfOne = (one: Priced): Bound =>
+      boundOf({
+        facts,
+        model: one.model,
+        price: one.price ?? freePrice,
+        priceOf: (name) => prices.find(provider, name, now()),
+        bodyBytes: call.body.length,
+        embeds,
+        clampsSearches: clampsSearches.has(provider.kind),
+        ratio: overruns.ratio(provider.slug, one.model),
+      });
+    const bound = dearestBound([boundOfOne(asked), ...others.map(boundOfOne)]);
+    return admission.admit(call.key, draft, { bound }, call.signal);
   }
 
   function relay(call: Call, way: Way): Promise<void> {
@@ -218,8 +226,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         hideUsage: () => hideUsage,
         stream: way.facts.stream,
         jsonArray: way.jsonArray,
-        extraHeaders:
-          money?.admitted.clampTo == null ? [] : ['x-faregate-clamped', String(money.admitted.clampTo)],
+        extraHeaders: money ? clampHeaders(money.admitted) : [],
         graceMs: GRACE_MS,
         now,
         settle(ending) {
@@ -277,7 +284,9 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   /** Whatever goes wrong between the answer and the ledger, the hold is not left behind: then it is taken as the cost. */
   function settle({ admitted: { hold }, asked }: Money, seen: AnswerFacts, ending: Ending): void {
     try {
-      ledger.settle(hold, outcomeOf(asked, seen, ending));
+      const outcome = outcomeOf(asked, seen, ending);
+      ledger.settle(hold, outcome);
+      overruns.learn(hold, outcome);
     } catch (error) {
       dependencies.onInternalError(error);
       const cost = {
@@ -317,6 +326,12 @@ interface Way extends ReadRequest {
   money?: Money;
 }
 
+/** A model that may answer, and its price; null where it has none. */
+interface Priced {
+  model: string;
+  price: Price | null;
+}
+
 interface Money {
   admitted: Admitted;
   asked: Asked;
@@ -326,19 +341,6 @@ interface Money {
 function loopText(key: Key, count: number): string {
   return `The key "${key.name}" is paused: it sent the same request ${count} times in a row, which looks like a loop. Resume it in Faregate, API Keys.`;
 }
-
-/** A call without a body that names no model (a stored response): the provider is chosen by the dialect alone. */
-const nothingAsked: RequestFacts = {
-  model: null,
-  stream: false,
-  maxOutputTokens: null,
-  choices: 1,
-  serviceTier: null,
-  cacheWrites: 'none',
-  extraInputTokens: 0,
-  webSearches: 0,
-  notMetered: null,
-};
 
 const nothingSeen: AnswerFacts = emptyFacts();
 
@@ -368,6 +370,7 @@ const DECISIVE = new Set([
 function readRequest({ route, body, request, query }: Call, dialect: Dialect): ReadRequest {
   const jsonArray = route.dialect === 'gemini' && route.stream && !/(^|&)alt=sse(&|$)/.test(query);
   if (request.method !== 'POST' || (route.kind === 'free' && body.length === 0)) {
+    // A call without a body names no model (a stored response): the provider is chosen by the dialect alone.
     return { fields: null, facts: nothingAsked, model: route.model ?? '', jsonArray };
   }
   const fields = scanObject(body);
@@ -399,6 +402,23 @@ function requireCredential(provider: Provider): void {
   );
 }
 
+/** Kinds of providers whose documentation has `max_tool_calls` or `max_uses`. */
+const clampsSearches: ReadonlySet<Provider['kind']> = new Set([
+  'openai',
+  'openrouter',
+  'openai-compatible',
+  'anthropic',
+  'anthropic-compatible',
+]);
+
+/** What was clamped: output tokens of each choice, and searches. */
+function clampHeaders({ clamp }: Admitted): string[] {
+  const headers: string[] = [];
+  if (clamp?.outputTokens != null) headers.push('x-faregate-clamped', String(clamp.outputTokens));
+  if (clamp?.searches != null) headers.push('x-faregate-clamped-searches', String(clamp.searches));
+  return headers;
+}
+
 /** The whole list of edits to a body; nothing else of a request changes. */
 function bodyEdits(call: Call, way: Way, askUsage: boolean): { edits: JsonEdit[]; hideUsage: boolean } {
   const { fields, facts, target, dialect, money } = way;
@@ -411,8 +431,9 @@ function bodyEdits(call: Call, way: Way, askUsage: boolean): { edits: JsonEdit[]
   // A dialect that always reports usage, or a client that asked for it, has no edit to make.
   const usageEdits = facts.stream && askUsage ? dialect.edits(fields, { includeUsage: true, vendor }) : [];
   edits.push(...usageEdits);
-  const { clampTo } = money.admitted;
-  if (clampTo !== null) edits.push(...dialect.edits(fields, { maxOutputTokens: clampTo, vendor }));
+  const { outputTokens, searches } = money.admitted.clamp ?? { outputTokens: null, searches: null };
+  if (outputTokens !== null) edits.push(...dialect.edits(fields, { maxOutputTokens: outputTokens, vendor }));
+  if (searches !== null) edits.push(...dialect.edits(fields, { webSearches: searches, vendor }));
   return { edits, hideUsage: usageEdits.length > 0 };
 }
 

@@ -1,10 +1,7 @@
 /** Admission's upper bound of a request's input against what providers really billed for it. */
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DialectId } from '#shared/model.ts';
-import { boundOf } from '../../electron/gateway/admission.ts';
-import { dialects } from '../../electron/gateway/dialects/index.ts';
-import { scanObject } from '../../electron/gateway/json.ts';
-import type { Price } from '../../electron/gateway/cost.ts';
+import { inputBound } from '../support/bounds.ts';
 import { fixturesDir, loadExchanges, type Exchange } from '../support/fixtures.ts';
 
 const dialectOf: Readonly<Record<string, DialectId>> = {
@@ -17,15 +14,6 @@ const dialectOf: Readonly<Record<string, DialectId>> = {
   generateContent: 'gemini',
   streamGenerateContent: 'gemini',
   embedContent: 'gemini-embeddings',
-};
-
-/** A nano-dollar a token of input and nothing else, so that the bound in money is the bound in tokens. */
-const inputAlone: Price = {
-  source: 'test',
-  guessed: false,
-  rates: { input: { base: 1_000_000, steps: [] } },
-  webSearches: null,
-  requests: null,
 };
 
 /** A request is only good for this where it is what was sent, and its usage what was billed. */
@@ -51,13 +39,12 @@ const exchanges = loadExchanges().filter(isUsable);
 function inputsOf({ api, request, expected }: Exchange): { bound: number; billed: number; body: number } {
   const id = dialectOf[api] ?? 'openai-chat';
   const body = Buffer.from(request.body_text ?? JSON.stringify(request.body));
-  const fields = scanObject(body);
-  if (fields === null) throw new Error('the recorded body is no object');
-  const model = /\/models\/([^/:]+):/.exec(request.path)?.[1] ?? null;
-  const facts = dialects[id].read(fields, { model, stream: request.path.includes('stream') });
-  const plain = { ...facts, serviceTier: null, cacheWrites: 'none' as const, webSearches: 0 };
-  const { fixedNano } = boundOf(inputAlone, plain, body.length, false);
-  return { bound: fixedNano, billed: expected.usage?.input_tokens ?? 0, body: body.length };
+  const path = /\/models\/([^/:]+):/.exec(request.path)?.[1] ?? null;
+  return {
+    bound: inputBound(id, body, { model: path, stream: request.path.includes('stream') }),
+    billed: expected.usage?.input_tokens ?? 0,
+    body: body.length,
+  };
 }
 
 describe.skipIf(fixturesDir === null)('the bound of a request', () => {

@@ -5,6 +5,7 @@ import { createKeys } from '../../electron/gateway/keys.ts';
 import { LedgerUnavailable } from '../../electron/gateway/ledger.ts';
 import { usd } from '../support/gateway.ts';
 import { booksForEachTest, draft, noLimits, outcome } from '../support/ledger.ts';
+import { boundOfBody } from '../support/bounds.ts';
 
 const books = booksForEachTest();
 const { clock, seen, reopen, newKey, hold, spend, rows } = books;
@@ -110,16 +111,16 @@ describe('a ledger that cannot be written', () => {
     const key = newKey({ limitNano: 1000 });
     const row = createKeys(books.store, () => clock.now()).get(key);
     if (!row) throw new Error('no key');
-    const admission = createAdmission(books.ledger, { waitMs: 60_000, now: () => clock.now() });
+    const admission = createAdmission(books.ledger, { waitMs: 60_000 });
     books.wake = admission.wake;
     const held = hold(key, 1000);
-    const bound = { fixedNano: 600, outputTokens: 0, outputRate: 0, choices: 1 };
-    const waiting = admission.admit(row, draft(key), bound, new AbortController().signal);
+    const bound = { ...boundOfBody('openai-embeddings', Buffer.from('{"model":"m"}')), fixedNano: 600 };
+    const waiting = admission.admit(row, draft(key), { bound }, new AbortController().signal);
     breakIt();
     books.ledger.settle(held, outcome(300));
     mendIt();
     books.ledger.retry();
-    await expect(waiting).resolves.toMatchObject({ hold: { amountNano: 600 }, clampTo: null });
+    await expect(waiting).resolves.toMatchObject({ hold: { amountNano: 600 }, clamp: null });
     expect(books.ledger.problem()).toBeNull();
     expect(books.ledger.account(key)).toMatchObject({ usageNano: 300, heldNano: 600, running: 1 });
     expect(rows('requests')).toHaveLength(1);

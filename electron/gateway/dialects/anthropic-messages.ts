@@ -1,14 +1,18 @@
 /** Anthropic Messages. */
 import type { JsonEdit, JsonFields } from '../json.ts';
-import type {
-  AnswerFacts,
-  AnswerReader,
-  Dialect,
-  EventVerdict,
-  RequestChange,
-  RequestFacts,
-  TokenUsage,
+import { contextTokens } from '../model-limits.ts';
+import {
+  nothingAsked,
+  type AllowedPass,
+  type AnswerFacts,
+  type AnswerReader,
+  type Dialect,
+  type EventVerdict,
+  type RequestChange,
+  type RequestFacts,
+  type TokenUsage,
 } from './dialect.ts';
+import { anthropicImageTokens, imageSize } from './media.ts';
 import { anthropicRefusal } from './refusal.ts';
 import { emptyFacts, readReportedCost, tokenUsage } from './usage.ts';
 import {
@@ -35,10 +39,10 @@ export const anthropicMessages: Dialect = {
 };
 
 /** The largest context window (platform.claude.com/docs/en/build-with-claude/context-windows). */
-const CONTEXT_TOKENS = 1_000_000;
+const LARGEST_CONTEXT = 1_000_000;
 
-/** Visual tokens of an image at the highest native resolution (build-with-claude/vision). */
-const IMAGE_TOKENS = 4_784;
+/** Around the messages: 112 tokens at the most in what was recorded. */
+const HIDDEN_TOKENS = 256;
 
 /** System prompt that tools bring along, several hundred tokens each for bash, editor, computer (tool-use/overview). */
 const TOOL_PROMPT_TOKENS = 3_000;
@@ -55,55 +59,108 @@ const FETCH_TOKENS = 125_000;
 /** Output of a code execution, or of another server tool, in one round. Not published. */
 const OTHER_TOOL_TOKENS = 20_000;
 
+/** What a model asked on the way writes: the summary of a compaction, the advice of an advisor. Not published. */
+const PASS_OUTPUT_TOKENS = 16_000;
+
+/** The least `thinking.budget_tokens`, which `max_tokens` has to be above (build-with-claude/extended-thinking). */
+const LEAST_THINKING = 1_024;
+const LEAST_ANSWER_BESIDE_THINKING = 256;
+
 function read(body: JsonFields): RequestFacts {
   const marked = body.contains('"cache_control"');
   const tools = records(body.get('tools'));
+  const model = text(body.get('model'));
   const speed = text(body.get('speed'));
+  const searches = tools.filter((tool) => toolType(tool, 'web_search'));
   return {
-    model: text(body.get('model')),
+    ...nothingAsked,
+    model,
     stream: body.get('stream') === true,
     maxOutputTokens: largest(body.get('max_tokens')),
-    choices: 1,
+    leastOutputTokens: thinks(body) ? LEAST_THINKING + LEAST_ANSWER_BESIDE_THINKING : 1,
     // `fast` is dearer than any tier; `standard` says nothing.
     serviceTier: speed !== null && speed !== 'standard' ? speed : text(body.get('service_tier')),
     cacheWrites: !marked ? 'none' : body.contains('"1h"') ? '1h' : '5m',
-    extraInputTokens: Math.min(CONTEXT_TOKENS, attachmentTokens(body) + toolTokens(tools, body)),
-    webSearches: tools.reduce((sum, tool) => sum + (toolType(tool, 'web_search') ? uses(tool) : 0), 0),
-    notMetered: null,
+    extraInputTokens: HIDDEN_TOKENS + attachments(body, model) + toolTokens(tools, body, model),
+    webSearches: searches.reduce((sum, tool) => sum + uses(tool), 0),
+    searchInputTokens: SEARCH_TOKENS,
+    searchesCanBeClamped: searches.length === 1,
+    passes: allowedPasses(body, tools),
   };
 }
 
-/**
- * Tokens of what the body only points at, or shows in fewer bytes than tokens. The messages are parsed only where one
- * of the words stands in the body at all, which a tool's schema can bring about too.
- */
-function attachmentTokens(body: JsonFields): number {
-  if (!['"image"', '"document"', '"container_upload"'].some((sign) => body.contains(sign))) return 0;
-  let tokens = 0;
-  for (const block of objectsIn([body.get('messages'), body.get('system')])) {
-    const source = record(block['source']);
-    if (block['type'] === 'image') tokens += IMAGE_TOKENS;
-    else if (block['type'] === 'container_upload') tokens += CONTEXT_TOKENS;
-    // A page of a PDF is text and an image; plain text has at most a token a byte.
-    else if (block['type'] === 'document' && source['type'] !== 'text' && source['type'] !== 'content') {
-      tokens += CONTEXT_TOKENS;
-    }
-  }
-  return tokens;
+function thinks(body: JsonFields): boolean {
+  return record(body.get('thinking'))['type'] === 'enabled';
 }
 
-function toolTokens(tools: readonly JsonRecord[], body: JsonFields): number {
-  let tokens = tools.length > 0 ? TOOL_PROMPT_TOKENS : 0;
+/**
+ * Tokens of images and documents, less the bytes that show images. The messages are parsed only where one of the words
+ * stands in the body at all, which a tool's schema can bring about too. An image anywhere counts; its bytes are taken
+ * off only where the protocol has images, for in a tool's arguments they are text.
+ */
+function attachments(body: JsonFields, model: string | null): number {
+  if (!['"image"', '"document"', '"container_upload"'].some((sign) => body.contains(sign))) return 0;
+  const window = contextTokens(model, LARGEST_CONTEXT);
+  const content = [body.get('messages'), body.get('system')];
+  let tokens = 0;
+  for (const block of objectsIn(content)) {
+    const source = record(block['source']);
+    if (block['type'] === 'image') tokens += anthropicImageTokens(sizeOf(source));
+    else if (block['type'] === 'container_upload') tokens += window;
+    // A page of a PDF is text and an image; plain text has at most a token a byte.
+    else if (block['type'] === 'document' && source['type'] !== 'text' && source['type'] !== 'content') {
+      tokens += window;
+    }
+  }
+  return tokens - shownBytes(content.flatMap(records));
+}
+
+function sizeOf(source: JsonRecord) {
+  const data = source['type'] === 'base64' ? text(source['data']) : null;
+  return data === null ? null : imageSize(data);
+}
+
+/** Bytes of images in messages, in the results of tools and in documents, two levels below a message at the most. */
+function shownBytes(blocks: readonly JsonRecord[], levels = 3): number {
+  let bytes = 0;
+  for (const block of blocks) {
+    const source = record(block['source']);
+    if (block['type'] === 'image' && source['type'] === 'base64') bytes += text(source['data'])?.length ?? 0;
+    else if (levels > 0 && block['type'] !== 'tool_use' && block['type'] !== 'server_tool_use')
+      bytes += shownBytes([...records(block['content']), ...records(source['content'])], levels - 1);
+  }
+  return bytes;
+}
+
+function toolTokens(tools: readonly JsonRecord[], body: JsonFields, model: string | null): number {
+  let tokens = 0;
   // Each server of the MCP connector is asked inside the request.
   if (records(body.get('mcp_servers')).length > 0) tokens += SERVER_TOOL_ROUNDS * OTHER_TOOL_TOKENS;
   for (const tool of tools) {
-    if (toolType(tool, 'web_search')) tokens += uses(tool) * SEARCH_TOKENS;
-    else if (toolType(tool, 'web_fetch'))
+    if (toolType(tool, 'web_fetch'))
       tokens += uses(tool) * (count(tool['max_content_tokens']) ?? FETCH_TOKENS);
     else if (toolType(tool, 'code_execution') || toolType(tool, 'advisor'))
       tokens += uses(tool) * OTHER_TOOL_TOKENS;
   }
-  return tokens;
+  const prompt = tools.length > 0 ? TOOL_PROMPT_TOKENS : 0;
+  return prompt + Math.min(tokens, contextTokens(model, LARGEST_CONTEXT));
+}
+
+/** Passes that are billed beside the answer's own (`usage.iterations`): compaction, and the advisor tool's model. */
+function allowedPasses(body: JsonFields, tools: readonly JsonRecord[]): AllowedPass[] {
+  const passOf = (model: string | null) => ({
+    model,
+    readsInput: true,
+    inputTokens: 0,
+    outputTokens: PASS_OUTPUT_TOKENS,
+  });
+  const changes = records(record(body.get('context_management'))['edits']);
+  const compactions = changes.filter((change) => toolType(change, 'compact')).map(() => passOf(null));
+  const advice = tools
+    .filter((tool) => toolType(tool, 'advisor'))
+    .flatMap((tool) => Array<JsonRecord>(Math.min(uses(tool), SERVER_TOOL_ROUNDS)).fill(tool))
+    .map((tool) => passOf(text(tool['model'])));
+  return compactions.concat(advice);
 }
 
 /** Server tools are named with a date, such as `web_search_20250305`. */
@@ -120,17 +177,26 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   if (change.model !== undefined && body.get('model') !== change.model) {
     result.push({ path: ['model'], json: JSON.stringify(change.model) });
   }
+  if (change.webSearches !== undefined) result.push(...searchEdits(body, change.webSearches));
   const bound = change.maxOutputTokens;
   if (bound === undefined || (count(body.get('max_tokens')) ?? Infinity) <= bound) return result;
   result.push({ path: ['max_tokens'], json: String(bound) });
-  // A thinking budget has to be at least 1,024 and below `max_tokens` (build-with-claude/extended-thinking): one that
-  // is not would turn the request the key can still pay for into an error.
-  const budget = count(record(body.get('thinking'))['budget_tokens']);
-  if (budget !== undefined && budget >= bound && bound > 1_024) {
-    const lowered = Math.max(1_024, Math.floor(bound * 0.75));
+  // A thinking budget that is not below `max_tokens` would turn the request the key can still pay for into an error.
+  const budget = thinks(body) ? count(record(body.get('thinking'))['budget_tokens']) : undefined;
+  if (budget !== undefined && budget >= bound && bound > LEAST_THINKING) {
+    const lowered = Math.max(LEAST_THINKING, Math.floor(bound * 0.75));
     result.push({ path: ['thinking', 'budget_tokens'], json: String(lowered) });
   }
   return result;
+}
+
+function searchEdits(body: JsonFields, most: number): JsonEdit[] {
+  const tools: unknown = body.get('tools');
+  return (Array.isArray(tools) ? tools : []).flatMap((tool: unknown, index): JsonEdit[] =>
+    toolType(record(tool), 'web_search') && uses(record(tool)) > most
+      ? [{ path: ['tools', index, 'max_uses'], json: String(most) }]
+      : [],
+  );
 }
 
 class MessagesReader implements AnswerReader {

@@ -54,6 +54,21 @@ export interface ExtraPass {
   usage: TokenUsage;
 }
 
+/** A model call of the provider's own that a request allows, billed beside its own. */
+export interface AllowedPass {
+  /** null = the model of the request. */
+  model: string | null;
+  /** The request's own input is read again. */
+  readsInput: boolean;
+  inputTokens: number;
+  outputTokens: number;
+}
+
+/** Uses of the provider's tools that have a fee of their own, beside searches of the web. */
+export type AllowedUses = Partial<
+  Pick<TokenUsage, 'fileSearches' | 'codeSessions' | 'xSearches' | 'mapSearches'>
+>;
+
 /** What the request allows, as far as it can make it dearer. */
 export interface RequestFacts {
   /** As the client wrote it, in the body or the path; null where it names none. */
@@ -62,14 +77,28 @@ export interface RequestFacts {
   /** Output tokens allowed for one choice, thinking included; null where the request sets no bound. */
   maxOutputTokens: number | null;
   choices: number;
+  /** The least output bound that the provider takes, and that leaves room for an answer. */
+  leastOutputTokens: number;
   /** Service tier asked for (`flex`, `priority`, `fast` …); null where none. */
   serviceTier: string | null;
   /** Whether the request asks for cache writes, and of which class: the dearest that can apply. */
   cacheWrites: 'none' | '5m' | '1h';
-  /** Input tokens beyond one a body byte: images and files by reference, stored conversations, hidden tool prompts. */
+  /**
+   * Input tokens beyond one a body byte: images and files by reference, stored conversations, hidden prompts. Below
+   * zero where the body shows more bytes than tokens (base64).
+   */
   extraInputTokens: number;
+  /** The request carries sound, or points at what may be sound: its input can be billed at that rate. */
+  soundInput: boolean;
   /** Billable searches the request allows at the most; 0 where it allows none. */
   webSearches: number;
+  /** What one search puts into the input. */
+  searchInputTokens: number;
+  /** Fewer searches can be asked for by an edit. */
+  searchesCanBeClamped: boolean;
+  /** What else is billed by the piece, as often as the request allows it. */
+  uses: AllowedUses;
+  passes: readonly AllowedPass[];
   /** Why the cost of this request does not come back on this connection (a background run …); null where it does. */
   notMetered: string | null;
 }
@@ -136,6 +165,8 @@ export interface RequestChange {
   /** Ask a stream to report its usage, where the protocol does so only when asked. */
   includeUsage?: boolean;
   maxOutputTokens?: number;
+  /** The most searches to allow. */
+  webSearches?: number;
   /** Provider kind, for the providers that refuse or ignore a field of the protocol they speak. */
   vendor?: string;
 }
@@ -177,4 +208,23 @@ export const noUsage: Readonly<TokenUsage> = {
   xSearches: 0,
   mapSearches: 0,
   otherTools: 0,
+};
+
+/** A request that allows nothing: what a dialect's reading of a request begins with. */
+export const nothingAsked: RequestFacts = {
+  model: null,
+  stream: false,
+  maxOutputTokens: null,
+  choices: 1,
+  leastOutputTokens: 1,
+  serviceTier: null,
+  cacheWrites: 'none',
+  extraInputTokens: 0,
+  soundInput: false,
+  webSearches: 0,
+  searchInputTokens: 0,
+  searchesCanBeClamped: false,
+  uses: {},
+  passes: [],
+  notMetered: null,
 };

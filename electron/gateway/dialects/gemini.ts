@@ -1,15 +1,18 @@
 /** Gemini generateContent and embedContent, of the Gemini API and of Vertex AI. */
 import type { JsonEdit, JsonFields } from '../json.ts';
-import type {
-  AnswerFacts,
-  AnswerReader,
-  Dialect,
-  EventVerdict,
-  ReaderOptions,
-  RequestChange,
-  RequestFacts,
-  TokenUsage,
+import { contextTokens } from '../model-limits.ts';
+import {
+  nothingAsked,
+  type AnswerFacts,
+  type AnswerReader,
+  type Dialect,
+  type EventVerdict,
+  type ReaderOptions,
+  type RequestChange,
+  type RequestFacts,
+  type TokenUsage,
 } from './dialect.ts';
+import { geminiImageTokens, imageSize, soundTokens } from './media.ts';
 import { geminiError, geminiRefusal } from './refusal.ts';
 import { emptyFacts, readReportedCost, tokenUsage } from './usage.ts';
 import {
@@ -45,13 +48,10 @@ export const geminiEmbeddings: Dialect = {
 };
 
 /** Input limit of the Gemini models (ai.google.dev/gemini-api/docs/models). */
-const CONTEXT_TOKENS = 1_048_576;
+const LARGEST_CONTEXT = 1_048_576;
 
-/** 258 tokens for each tile of 768 pixels (docs/tokens), up to four by four; Gemini 3 stays below at any resolution. */
-const IMAGE_TOKENS = 16 * 258;
-
-/** 258 tokens a page, up to 1,000 pages (docs/document-processing). */
-const PDF_TOKENS = 258 * 1_000;
+/** Around the contents; nothing was measured. */
+const HIDDEN_TOKENS = 256;
 
 /** Gemini 3 is billed by the query, Gemini 2 by the request; no maximum is published (docs/google-search). */
 const SEARCHES = 10;
@@ -63,72 +63,115 @@ function readGenerate(body: JsonFields, path: { model: string | null; stream: bo
   const config = record(body.get('generationConfig') ?? body.get('generation_config'));
   const tools = records(body.get('tools'));
   const model = path.model ?? text(body.get('model'));
+  const input = attachments(body, model);
   return {
+    ...nothingAsked,
     model,
     stream: path.stream,
     maxOutputTokens: largest(config['maxOutputTokens'], config['max_output_tokens']),
     choices: positive(config['candidateCount'] ?? config['candidate_count']),
     serviceTier: text(body.get('serviceTier') ?? body.get('service_tier')),
     // Storing an explicit cache is another call; the implicit one costs nothing to write.
-    cacheWrites: 'none',
-    extraInputTokens: Math.min(CONTEXT_TOKENS, attachmentTokens(body) + toolTokens(tools)),
+    extraInputTokens: HIDDEN_TOKENS + input.tokens + toolTokens(tools, model),
+    soundInput: input.sound,
     webSearches: searchesAllowed(tools, model),
-    notMetered: null,
+    uses: { mapSearches: has(tools, /^google_?maps$/i) ? 1 : 0 },
   };
 }
 
 function readEmbed(body: JsonFields, path: { model: string | null; stream: boolean }): RequestFacts {
+  const model = path.model ?? text(body.get('model'));
+  const input = attachments(body, model);
   return {
-    model: path.model ?? text(body.get('model')),
-    stream: false,
+    ...nothingAsked,
+    model,
     maxOutputTokens: 0,
-    choices: 1,
-    serviceTier: null,
-    cacheWrites: 'none',
-    extraInputTokens: attachmentTokens(body),
-    webSearches: 0,
-    notMetered: null,
+    extraInputTokens: HIDDEN_TOKENS + input.tokens,
+    soundInput: input.sound,
   };
 }
 
 /**
- * Tokens of what the body only points at, or shows in fewer bytes than tokens. The contents are parsed only where one
- * of the words stands in the body at all.
+ * Tokens of images, sound, films and documents, less the bytes that show images and sound. The contents are parsed
+ * only where one of the words stands in the body at all.
  */
-function attachmentTokens(body: JsonFields): number {
-  if ((body.get('cachedContent') ?? body.get('cached_content') ?? null) !== null) return CONTEXT_TOKENS;
+function attachments(body: JsonFields, model: string | null): { tokens: number; sound: boolean } {
+  const window = contextTokens(model, LARGEST_CONTEXT);
+  if ((body.get('cachedContent') ?? body.get('cached_content') ?? null) !== null)
+    return { tokens: window, sound: true };
   if (!['fileData', 'file_data', 'inlineData', 'inline_data'].some((name) => body.contains(`"${name}"`)))
-    return 0;
+    return { tokens: 0, sound: false };
   let tokens = 0;
-  for (const part of objectsIn(
-    ['contents', 'content', 'requests', 'systemInstruction'].map((name) => body.get(name)),
-  )) {
+  let sound = false;
+  const contents = ['contents', 'content', 'requests', 'systemInstruction', 'system_instruction'].map(
+    (name) => body.get(name),
+  );
+  const shown = shownParts(contents);
+  for (const part of objectsIn(contents)) {
     const inline = record(part['inlineData'] ?? part['inline_data']);
     const linked = record(part['fileData'] ?? part['file_data']);
-    const type =
-      text(inline['mimeType'] ?? inline['mime_type'] ?? linked['mimeType'] ?? linked['mime_type']) ?? '';
-    if (Object.keys(inline).length > 0) tokens += type === 'application/pdf' ? PDF_TOKENS : IMAGE_TOKENS;
+    const type = typeOf(inline) ?? typeOf(linked) ?? '';
+    const data = text(inline['data']) ?? '';
+    // Elsewhere, as in the arguments of a function, it is text, whatever it is called.
+    if (data !== '')
+      tokens += inlineTokens(type, data, part, window) - (shown.has(part) ? bytesShown(type, data) : 0);
     // A film by its address can be as long as the model takes.
     else if (Object.keys(linked).length > 0)
-      tokens += type.startsWith('image/') ? IMAGE_TOKENS : CONTEXT_TOKENS;
+      tokens += type.startsWith('image/') ? geminiImageTokens(null) : window;
+    sound ||=
+      /^(audio|video)\//.test(type) || (Object.keys(linked).length > 0 && !/^(image|text)\//.test(type));
   }
-  return Math.min(tokens, CONTEXT_TOKENS);
+  return { tokens, sound };
 }
 
-function toolTokens(tools: readonly JsonRecord[]): number {
+const typeOf = (blob: JsonRecord) => text(blob['mimeType'] ?? blob['mime_type']);
+
+/** The parts of the places where the protocol has images and sound: contents, and the results of functions. */
+function shownParts(contents: readonly unknown[]): Set<JsonRecord> {
+  const turns = contents.flatMap((value) => (Array.isArray(value) ? records(value) : [record(value)]));
+  const nested = turns.map((turn) => record(turn['content']));
+  const parts = [...turns, ...nested].flatMap((turn) => records(turn['parts']).concat(record(turn['parts'])));
+  const results = parts.flatMap((part) =>
+    records(record(part['functionResponse'] ?? part['function_response'])['parts']),
+  );
+  return new Set([...parts, ...results]);
+}
+
+function bytesShown(type: string, data: string): number {
+  return /^(image|audio)\//.test(type) ? data.length : 0;
+}
+
+/** Tokens beyond one a byte of base64, by kind (docs/tokens, "Multimodal tokens"). */
+function inlineTokens(type: string, data: string, part: JsonRecord, window: number): number {
+  if (type.startsWith('image/')) return geminiImageTokens(imageSize(data));
+  if (type.startsWith('audio/')) return soundTokens(data.length, type);
+  if (type.startsWith('text/')) return 0;
+  // 263 tokens a second, less than a token a byte, where one frame a second is looked at.
+  if (type.startsWith('video/')) {
+    const film = record(part['videoMetadata'] ?? part['video_metadata']);
+    const frames = count(film['fps']) ?? 1;
+    return frames <= 1 ? 0 : Math.min(window, data.length * frames);
+  }
+  // A page of a document is an image, however few bytes it has.
+  return window;
+}
+
+function toolTokens(tools: readonly JsonRecord[], model: string | null): number {
   const names = tools
     .flatMap((tool) => Object.keys(tool))
     .filter((name) => !/^function_?declarations$/i.test(name));
   // A page that the URL tool fetches can be as long as the model takes.
-  if (names.some((name) => /^url_?context$/i.test(name))) return CONTEXT_TOKENS;
+  if (names.some((name) => /^url_?context$/i.test(name))) return contextTokens(model, LARGEST_CONTEXT);
   return names.length * TOOL_TOKENS;
 }
 
 function searchesAllowed(tools: readonly JsonRecord[], model: string | null): number {
-  const names = tools.flatMap((tool) => Object.keys(tool));
-  const searches = names.some((name) => /^(google_?search|enterprise_?web_?search)/i.test(name));
-  const maps = names.some((name) => /^google_?maps$/i.test(name));
-  return (searches ? (billsEachQuery(model) ? SEARCHES : 1) : 0) + (maps ? 1 : 0);
+  if (!has(tools, /^(google_?search|enterprise_?web_?search)/i)) return 0;
+  return billsEachQuery(model) ? SEARCHES : 1;
+}
+
+function has(tools: readonly JsonRecord[], name: RegExp): boolean {
+  return tools.some((tool) => Object.keys(tool).some((key) => name.test(key)));
 }
 
 function billsEachQuery(model: string | null): boolean {
@@ -145,9 +188,26 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   const config = record(body.get(parent));
   const used = ['maxOutputTokens', 'max_output_tokens'].filter((name) => (config[name] ?? null) !== null);
   if (used.length === 0) used.push('maxOutputTokens');
-  return used
+  const lowered = used
     .filter((name) => !((count(config[name]) ?? Infinity) <= bound))
-    .map((name) => ({ path: [parent, name], json: String(bound) }));
+    .map((name): JsonEdit => ({ path: [parent, name], json: String(bound) }));
+  return lowered.length === 0 ? [] : [...lowered, ...thinkingEdits(config, parent, bound)];
+}
+
+/** The least budget that every thinking model takes (docs/thinking, the table of ranges; 0 and -1 mean something else). */
+const LEAST_THINKING = 512;
+
+/** Thinking counts as output: a budget that is all of the bound would leave no answer. */
+function thinkingEdits(config: JsonRecord, parent: string, bound: number): JsonEdit[] {
+  for (const thinking of ['thinkingConfig', 'thinking_config']) {
+    for (const name of ['thinkingBudget', 'thinking_budget']) {
+      const budget = count(record(config[thinking])[name]);
+      const lowered = Math.floor(bound * 0.75);
+      if (budget !== undefined && budget > lowered && lowered >= LEAST_THINKING)
+        return [{ path: [parent, thinking, name], json: String(lowered) }];
+    }
+  }
+  return [];
 }
 
 class GeminiReader implements AnswerReader {

@@ -11,7 +11,7 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { attachmentTokens, commonFacts, hostedTools } from './openai-request.ts';
+import { commonFacts, modelEdit } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, gatewaySearches, readGatewayCost, readReportedCost, tokenUsage } from './usage.ts';
 import {
@@ -44,17 +44,15 @@ function chatDialect(id: DialectId, read: (body: JsonFields) => RequestFacts): D
 
 function readChat(body: JsonFields): RequestFacts {
   const facts = commonFacts(body);
-  const tools = hostedTools(body);
   return {
     ...facts,
     maxOutputTokens: largest(body.get('max_completion_tokens'), body.get('max_tokens')),
     choices: positive(body.get('n')),
     webSearches: Math.max(
-      tools.webSearches,
+      facts.webSearches,
       searchesUncounted(facts.model),
       routerSearches(body, facts.model),
     ),
-    extraInputTokens: attachmentTokens(body, facts.model) + tools.inputTokens,
     notMetered:
       // xAI, deferred chat completions: the answer, and its usage, are fetched later by another call.
       body.get('deferred') === true
@@ -89,10 +87,7 @@ function searchesUncounted(model: string | null): number {
 const newerBound: ReadonlySet<string> = new Set(['openai', 'openrouter', 'llmgateway', 'groq', 'xai']);
 
 function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
-  const result: JsonEdit[] = [];
-  if (change.model !== undefined && body.get('model') !== change.model) {
-    result.push({ path: ['model'], json: JSON.stringify(change.model) });
-  }
+  const result = modelEdit(body, change);
   // Mistral reports usage unasked and refuses fields it does not know, this one included.
   if (change.includeUsage === true && change.vendor !== 'mistral') {
     if (record(body.get('stream_options'))['include_usage'] !== true) {

@@ -1,8 +1,8 @@
 /** OpenAI Embeddings: input only, one JSON answer. */
-import type { JsonEdit, JsonFields } from '../json.ts';
+import type { JsonFields } from '../json.ts';
 import type { AnswerFacts, AnswerReader, Dialect, EventVerdict, RequestFacts } from './dialect.ts';
 import { chatUsage } from './openai-chat.ts';
-import { attachmentTokens, commonFacts } from './openai-request.ts';
+import { commonFacts, modelEdit } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, readReportedCost } from './usage.ts';
 import { isRecord, text } from './values.ts';
@@ -10,23 +10,13 @@ import { isRecord, text } from './values.ts';
 export const openaiEmbeddings: Dialect = {
   id: 'openai-embeddings',
   read,
-  edits(body, change): JsonEdit[] {
-    if (change.model === undefined || body.get('model') === change.model) return [];
-    return [{ path: ['model'], json: JSON.stringify(change.model) }];
-  },
+  edits: modelEdit,
   reader: (options) => new EmbeddingsReader(options.vendor),
   refusal: (refusal, request) => openaiRefusal(refusal, request),
 };
 
 function read(body: JsonFields): RequestFacts {
-  const facts = commonFacts(body);
-  return {
-    ...facts,
-    stream: false,
-    maxOutputTokens: 0,
-    cacheWrites: 'none',
-    extraInputTokens: attachmentTokens(body, facts.model),
-  };
+  return { ...commonFacts(body), stream: false, maxOutputTokens: 0, cacheWrites: 'none' };
 }
 
 class EmbeddingsReader implements AnswerReader {

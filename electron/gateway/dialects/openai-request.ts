@@ -1,17 +1,18 @@
 /** What requests of the OpenAI protocols have in common: numbers of any type, tools, and what their input may hide. */
-import type { JsonFields } from '../json.ts';
-import type { RequestFacts } from './dialect.ts';
-import { count, isRecord, objectsIn, text } from './values.ts';
+import type { JsonEdit, JsonFields } from '../json.ts';
+import { contextTokens } from '../model-limits.ts';
+import {
+  nothingAsked,
+  type AllowedPass,
+  type AllowedUses,
+  type RequestChange,
+  type RequestFacts,
+} from './dialect.ts';
+import { imageSize, openaiImageTokens, soundTokens } from './media.ts';
+import { count, objectsIn, record, records, text, type JsonRecord } from './values.ts';
 
 /** The largest context window of an OpenAI model (GPT-5.4 and later, platform.openai.com/docs/models). */
-export const CONTEXT_TOKENS = 1_050_000;
-
-/**
- * Tokens one image can cost: 10,000 patches at detail `original`; gpt-4o-mini counts 2,833 and 5,667 for each of up to
- * eight tiles (platform.openai.com/docs/guides/images-vision, "Calculating costs"). A small file can be a large image.
- */
-const IMAGE_TOKENS = 12_000;
-const IMAGE_TOKENS_4O_MINI = 2_833 + 8 * 5_667;
+const LARGEST_CONTEXT = 1_050_000;
 
 /** What a search puts into the input; one of the recorded answers grew by 11,000 tokens a search. */
 const SEARCH_TOKENS = 16_000;
@@ -19,64 +20,170 @@ const SEARCH_TOKENS = 16_000;
 /** No maximum is published for searches in one answer; requests that say `max_tool_calls` are held to it. */
 const SEARCHES = 10;
 
-/** The fields that mean the same in every OpenAI protocol. */
+/**
+ * What stands around the messages and outside the body: nothing was measured at OpenAI itself, 304 tokens at Groq, 196
+ * with tools at Snowflake, 494 at Grok by way of OpenRouter.
+ */
+const HIDDEN_TOKENS = { always: 384, withTools: 512, grok: 768 };
+
+/** A picture of the image tool at the highest quality and largest size (guides/image-generation, "Cost"), and its input. */
+const PICTURE = { inputTokens: 20_000, outputTokens: 8_000 };
+
+/** The fields that mean the same in every OpenAI protocol, and what input and tools can add to the tokens. */
 export function commonFacts(body: JsonFields): RequestFacts {
+  const model = text(body.get('model'));
+  const tools = allTools(body);
+  const searching = hasSearch(tools) || typeof body.get('web_search_options') === 'object';
+  const bounded = count(body.get('max_tool_calls'));
+  const input = attachments(body, model);
   return {
-    model: text(body.get('model')),
+    ...nothingAsked,
+    model,
     stream: body.get('stream') === true,
-    maxOutputTokens: null,
-    choices: 1,
     serviceTier: text(body.get('service_tier')),
     // Newer models write the cache unasked and bill it (`cache_write_tokens`); routers pass Anthropic's markers on.
     cacheWrites: body.contains('"cache_control"') && body.contains('"1h"') ? '1h' : '5m',
-    extraInputTokens: 0,
-    webSearches: 0,
-    notMetered: null,
+    extraInputTokens: input.tokens + hiddenTokens(body, tools) + toolTokens(tools, model),
+    soundInput: input.sound,
+    webSearches: searching ? Math.min(SEARCHES, bounded ?? SEARCHES) : 0,
+    searchInputTokens: SEARCH_TOKENS,
+    uses: usesOf(tools),
+    passes: tools.filter(({ type }) => type === 'image_generation').map(picture),
   };
 }
 
+/** Stored input is billed like sent input, and can be as long as the model takes. */
+export function storedTokens(model: string | null): number {
+  return contextTokens(model, LARGEST_CONTEXT);
+}
+
+function hiddenTokens(body: JsonFields, tools: readonly JsonRecord[]): number {
+  const { always, withTools, grok } = HIDDEN_TOKENS;
+  return always + (tools.length > 0 ? withTools : 0) + (body.contains('grok') ? grok : 0);
+}
+
+/** Tools may also stand in the input, as Codex sends them to its newer models. */
+function allTools(body: JsonFields): JsonRecord[] {
+  const tools = records(body.get('tools'));
+  if (!body.contains('"additional_tools"')) return tools;
+  const added = records(body.get('input')).filter(({ type }) => type === 'additional_tools');
+  return [...tools, ...added.flatMap((item) => records(item['tools']))];
+}
+
+function hasSearch(tools: readonly JsonRecord[]): boolean {
+  return tools.some(({ type }) => text(type)?.includes('web_search') === true);
+}
+
+/** Signs that a body may show more bytes, or fewer, than it has tokens; a tool's schema can bring one about too. */
+const SIGNS = [
+  '"image_url"',
+  '"input_image"',
+  '"computer_screenshot"',
+  '"image_generation_call"',
+  '"input_audio"',
+  '"file"',
+  '"input_file"',
+  '"item_reference"',
+];
+
 /**
- * Tokens of what the body only points at, or shows in fewer bytes than tokens; never more than a context window. The
- * input is parsed only where one of the words stands in the body at all, which a tool's schema can bring about too.
+ * Tokens of images, sound and files, less the bytes that show them. The input is parsed only where one of the signs
+ * stands in the body at all. An image anywhere counts; its bytes are taken off only where the protocol has images, for
+ * in a tool's arguments they are text.
  */
-export function attachmentTokens(body: JsonFields, model: string | null): number {
-  if (
-    !['"image_url"', '"input_image"', '"file"', '"input_file"', '"item_reference"'].some((sign) =>
-      body.contains(sign),
-    )
-  ) {
-    return 0;
-  }
-  const imageTokens = model?.includes('gpt-4o-mini') === true ? IMAGE_TOKENS_4O_MINI : IMAGE_TOKENS;
+function attachments(body: JsonFields, model: string | null): { tokens: number; sound: boolean } {
+  if (!SIGNS.some((sign) => body.contains(sign))) return { tokens: 0, sound: false };
   let tokens = 0;
-  for (const part of objectsIn([body.get('messages'), body.get('input')])) {
-    if (part['type'] === 'image_url' || part['type'] === 'input_image') tokens += imageTokens;
-    // A page of a file is text and an image; stored items are input as long as they were.
-    else if (['file', 'input_file', 'item_reference'].includes(String(part['type'])))
-      tokens += CONTEXT_TOKENS;
+  let sound = false;
+  const content = [body.get('messages'), body.get('input')];
+  for (const part of objectsIn(content)) {
+    switch (part['type']) {
+      case 'image_url':
+      case 'input_image':
+      case 'computer_screenshot':
+        tokens += openaiImageTokens(model, sizeOf(imageData(part)));
+        break;
+      case 'image_generation_call':
+        tokens += openaiImageTokens(model, sizeOf(text(part['result'])));
+        break;
+      case 'input_audio': {
+        const data = text(record(part['input_audio'])['data']) ?? '';
+        tokens += soundTokens(data.length, String(record(part['input_audio'])['format']));
+        sound = true;
+        break;
+      }
+      // A page of a file is text and an image; stored items are input as long as they were, of any kind.
+      case 'file':
+      case 'input_file':
+      case 'item_reference':
+        tokens += storedTokens(model);
+        sound ||= part['type'] === 'item_reference';
+        break;
+    }
   }
-  return Math.min(tokens, CONTEXT_TOKENS);
+  return { tokens: tokens - shownBytes(content), sound };
 }
 
-/** Searches that the hosted tools of a request allow, and the input they and the other hosted tools can add. */
-export function hostedTools(body: JsonFields): { webSearches: number; inputTokens: number } {
-  const tools: unknown = body.get('tools');
-  const types = (Array.isArray(tools) ? tools : []).map((tool) =>
-    isRecord(tool) ? (text(tool['type']) ?? '') : '',
-  );
-  const searching =
-    types.some((type) => type.includes('web_search')) || isRecord(body.get('web_search_options'));
-  const webSearches = searching ? Math.min(SEARCHES, count(body.get('max_tool_calls')) ?? SEARCHES) : 0;
-  const inputTokens = webSearches * SEARCH_TOKENS + types.reduce((sum, type) => sum + toolTokens(type), 0);
-  return { webSearches, inputTokens: Math.min(inputTokens, CONTEXT_TOKENS) };
+/** Bytes of images and sound in the places where the protocols have them. */
+function shownBytes(content: readonly unknown[]): number {
+  let bytes = 0;
+  for (const item of content.flatMap(records)) {
+    const parts = [...records(item['content']), ...records(item['output']), record(item['output'])];
+    for (const part of parts) {
+      const data = imageData(part);
+      const sound = part['type'] === 'input_audio' ? text(record(part['input_audio'])['data']) : null;
+      bytes += (data?.startsWith('data:image/') === true ? data.length : 0) + (sound?.length ?? 0);
+    }
+    if (item['type'] === 'image_generation_call') bytes += text(item['result'])?.length ?? 0;
+  }
+  return bytes;
+}
+
+/** The address or data URL of an image part, which the two protocols nest differently. */
+function imageData(part: JsonRecord): string | null {
+  if (!['image_url', 'input_image', 'computer_screenshot'].includes(String(part['type']))) return null;
+  return text(part['image_url']) ?? text(record(part['image_url'])['url']);
+}
+
+function sizeOf(data: string | null) {
+  return data === null || /^https?:/i.test(data) ? null : imageSize(data);
 }
 
 /**
- * File search returns up to 50 chunks of up to 4,096 tokens (guides/tools-file-search); what an MCP server or an
- * interpreter returns has no published maximum.
+ * Input that hosted tools can add. File search returns up to 50 chunks of up to 4,096 tokens
+ * (guides/tools-file-search); what an MCP server or an interpreter returns has no published maximum.
  */
-function toolTokens(type: string): number {
-  if (type === 'file_search') return 50 * 4_096;
-  if (type === 'mcp' || type.startsWith('code_interpreter') || type.startsWith('computer')) return 200_000;
-  return 0;
+function toolTokens(tools: readonly JsonRecord[], model: string | null): number {
+  const tokens = tools.reduce((sum, { type }) => {
+    const name = text(type) ?? '';
+    if (name === 'file_search') return sum + 50 * 4_096;
+    return /^(mcp|code_interpreter|shell|computer|x_search|collections_search)/.test(name)
+      ? sum + 200_000
+      : sum;
+  }, 0);
+  return Math.min(tokens, storedTokens(model));
+}
+
+/** Calls of one tool in one answer. No maximum is published. */
+const USES = 10;
+
+function usesOf(tools: readonly JsonRecord[]): AllowedUses {
+  const has = (name: string) => (tools.some(({ type }) => text(type)?.startsWith(name) === true) ? USES : 0);
+  return {
+    fileSearches: has('file_search') + has('collections_search'),
+    // One container, which is kept for all calls of an answer.
+    codeSessions: Math.min(1, has('code_interpreter') + has('shell')),
+    xSearches: has('x_search'),
+  };
+}
+
+function picture(tool: JsonRecord): AllowedPass {
+  // The default the API reference gives for the tool's model.
+  return { model: text(tool['model']) ?? 'gpt-image-1', readsInput: false, ...PICTURE };
+}
+
+/** The edit of the model's name, where it is another. */
+export function modelEdit(body: JsonFields, { model }: RequestChange): JsonEdit[] {
+  if (model === undefined || body.get('model') === model) return [];
+  return [{ path: ['model'], json: JSON.stringify(model) }];
 }

@@ -10,7 +10,7 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { attachmentTokens, commonFacts, CONTEXT_TOKENS, hostedTools } from './openai-request.ts';
+import { commonFacts, modelEdit, storedTokens } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, gatewaySearches, readReportedCost, tokenUsage } from './usage.ts';
 import {
@@ -35,19 +35,21 @@ export const openaiResponses: Dialect = {
   refusal: (refusal, request) => openaiRefusal(refusal, request, true),
 };
 
+/** `max_output_tokens` has a minimum (API reference, "Create a model response"). */
+const LEAST_OUTPUT_TOKENS = 16;
+
 function read(body: JsonFields): RequestFacts {
   const facts = commonFacts(body);
-  const tools = hostedTools(body);
-  // Stored input is billed like sent input, and can be as long as the model takes.
   const stored = ['previous_response_id', 'conversation', 'prompt'].some(
     (name) => (body.get(name) ?? null) !== null,
   );
-  const extra = stored ? CONTEXT_TOKENS : attachmentTokens(body, facts.model) + tools.inputTokens;
   return {
     ...facts,
     maxOutputTokens: largest(body.get('max_output_tokens')),
-    webSearches: tools.webSearches,
-    extraInputTokens: Math.min(extra, CONTEXT_TOKENS),
+    leastOutputTokens: LEAST_OUTPUT_TOKENS,
+    extraInputTokens: facts.extraInputTokens + (stored ? storedTokens(facts.model) : 0),
+    soundInput: facts.soundInput || stored,
+    searchesCanBeClamped: true,
     notMetered:
       body.get('background') === true
         ? 'Background responses are fetched later, where their cost cannot be metered: leave out "background".'
@@ -56,14 +58,14 @@ function read(body: JsonFields): RequestFacts {
 }
 
 function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
-  const result: JsonEdit[] = [];
-  if (change.model !== undefined && body.get('model') !== change.model) {
-    result.push({ path: ['model'], json: JSON.stringify(change.model) });
-  }
-  const bound = change.maxOutputTokens;
-  if (bound !== undefined && !((count(body.get('max_output_tokens')) ?? Infinity) <= bound)) {
-    result.push({ path: ['max_output_tokens'], json: String(bound) });
-  }
+  const result = modelEdit(body, change);
+  const lower = (name: string, bound: number | undefined) => {
+    if (bound !== undefined && !((count(body.get(name)) ?? Infinity) <= bound))
+      result.push({ path: [name], json: String(bound) });
+  };
+  lower('max_output_tokens', change.maxOutputTokens);
+  // Counts the calls of all hosted tools, searches among them.
+  lower('max_tool_calls', change.webSearches);
   return result;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nothingAsked } from '../../../electron/gateway/dialects/dialect.ts';
 import { asked, edited, readerOf, stream, usage, whole } from './answers.ts';
 
 const messages = 'anthropic-messages' as const;
@@ -261,15 +262,15 @@ describe('a Messages request', () => {
         messages: [],
       }),
     ).toEqual({
+      ...nothingAsked,
       model: 'claude',
       stream: true,
       maxOutputTokens: 9,
       choices: 1,
       serviceTier: 'fast',
       cacheWrites: 'none',
-      extraInputTokens: 0,
-      webSearches: 0,
-      notMetered: null,
+      extraInputTokens: 256,
+      searchInputTokens: 16_000,
     });
   });
 
@@ -308,17 +309,18 @@ describe('a Messages request', () => {
     const ask = (...content: object[]) =>
       asked(messages, { model: 'c', messages: [{ role: 'user', content }] }).extraInputTokens;
     const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } };
-    expect(ask({ type: 'text', text: 'a' })).toBe(0);
-    expect(ask(image, image)).toBe(2 * 4_784);
-    expect(ask({ type: 'document', source: { type: 'url', url: 'https://x/y.pdf' } })).toBe(1_000_000);
-    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(4_784);
-    expect(ask({ type: 'document', source: { type: 'text', data: 'a' } })).toBe(0);
+    expect(ask({ type: 'text', text: 'a' })).toBe(256);
+    // Not even a header: the most that an image can cost, less the bytes that show it.
+    expect(ask(image, image)).toBe(256 + 2 * (5_000 - 4));
+    expect(ask({ type: 'document', source: { type: 'url', url: 'https://x/y.pdf' } })).toBe(1_000_256);
+    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(5_256);
+    expect(ask({ type: 'document', source: { type: 'text', data: 'a' } })).toBe(256);
     const schema = { properties: { type: { enum: ['image', 'document'] } } };
     expect(
       asked(messages, { model: 'c', tools: [{ name: 'f', input_schema: schema }] }).extraInputTokens,
-    ).toBe(3_000);
+    ).toBe(3_256);
     const tools = [{ type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 2, max_content_tokens: 5_000 }];
-    expect(asked(messages, { model: 'c', tools }).extraInputTokens).toBe(13_000);
+    expect(asked(messages, { model: 'c', tools }).extraInputTokens).toBe(13_256);
   });
 
   it('is edited for its model and its bound, and a thinking budget that would not fit in it', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nothingAsked } from '../../../electron/gateway/dialects/dialect.ts';
 import { asked, edited, readerOf, stream, usage, whole } from './answers.ts';
 
 const gemini = 'gemini' as const;
@@ -181,15 +182,15 @@ describe('a Gemini request', () => {
     expect(
       asked(gemini, { contents: [], generationConfig: { maxOutputTokens: 9, candidateCount: 2 } }, path),
     ).toEqual({
+      ...nothingAsked,
       model: 'gemini-3.5-flash',
       stream: true,
       maxOutputTokens: 9,
       choices: 2,
       serviceTier: null,
       cacheWrites: 'none',
-      extraInputTokens: 0,
-      webSearches: 0,
-      notMetered: null,
+      extraInputTokens: 256,
+      uses: { mapSearches: 0 },
     });
     expect(asked(gemini, { generation_config: { max_output_tokens: 7 } }, path).maxOutputTokens).toBe(7);
   });
@@ -205,18 +206,18 @@ describe('a Gemini request', () => {
   it('counts input that its bytes do not show', () => {
     const ask = (body: object) => asked(gemini, body, path).extraInputTokens;
     expect(ask({ contents: [{ parts: [{ inlineData: { mimeType: 'image/png', data: 'AA' } }] }] })).toBe(
-      4_128,
+      256 + 10_000 - 2,
     );
-    expect(ask({ contents: [{ parts: [{ file_data: { file_uri: 'https://x' } }] }] })).toBe(1_048_576);
+    expect(ask({ contents: [{ parts: [{ file_data: { file_uri: 'https://x' } }] }] })).toBe(1_048_832);
     expect(
       ask({ contents: [{ parts: [{ fileData: { mimeType: 'image/png', fileUri: 'https://x' } }] }] }),
-    ).toBe(4_128);
+    ).toBe(10_256);
     expect(
       ask({ contents: [{ parts: [{ inlineData: { mimeType: 'application/pdf', data: 'AA' } }] }] }),
-    ).toBe(258_000);
-    expect(ask({ cachedContent: 'cachedContents/1' })).toBe(1_048_576);
-    expect(ask({ tools: [{ urlContext: {} }] })).toBe(1_048_576);
-    expect(ask({ tools: [{ function_declarations: [] }] })).toBe(0);
+    ).toBe(1_048_832);
+    expect(ask({ cachedContent: 'cachedContents/1' })).toBe(1_048_832);
+    expect(ask({ tools: [{ urlContext: {} }] })).toBe(1_048_832);
+    expect(ask({ tools: [{ function_declarations: [] }] })).toBe(256);
   });
 
   it.each([

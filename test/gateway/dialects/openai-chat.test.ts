@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nothingAsked } from '../../../electron/gateway/dialects/dialect.ts';
 import { asked, edited, readerOf, stream, usage, whole } from './answers.ts';
 
 const chat = 'openai-chat' as const;
@@ -257,15 +258,16 @@ describe('a chat request', () => {
       messages: [],
     });
     expect(facts).toEqual({
+      ...nothingAsked,
       model: 'gpt',
       stream: true,
       maxOutputTokens: 20,
       choices: 3,
       serviceTier: 'flex',
       cacheWrites: '5m',
-      extraInputTokens: 0,
-      webSearches: 0,
-      notMetered: null,
+      extraInputTokens: 384,
+      searchInputTokens: 16_000,
+      uses: { fileSearches: 0, codeSessions: 0, xSearches: 0 },
     });
   });
 
@@ -292,14 +294,14 @@ describe('a chat request', () => {
     const image = { type: 'image_url', image_url: { url: 'https://x/y.png' } };
     const ask = (content: unknown[], model = 'gpt-5') =>
       asked(chat, { model, messages: [{ role: 'user', content }] }).extraInputTokens;
-    expect(ask([{ type: 'text', text: 'an "image_url" in a text, or "file"' }])).toBe(0);
-    expect(ask([image, image])).toBe(24_000);
-    expect(ask([image], 'gpt-4o-mini')).toBe(48_169);
+    expect(ask([{ type: 'text', text: 'an "image_url" in a text, or "file"' }])).toBe(384);
+    expect(ask([image, image])).toBe(384 + 2 * 24_600);
+    expect(ask([image], 'gpt-4o-mini')).toBe(384 + 48_169);
     expect(
       asked(chat, { model: 'm', tools: [{ parameters: { image_url: {}, enum: ['file', 'image_url'] } }] })
         .extraInputTokens,
-    ).toBe(0);
-    expect(ask([{ type: 'file', file: { file_id: 'f' } }])).toBe(1_050_000);
+    ).toBe(384 + 512);
+    expect(ask([{ type: 'file', file: { file_id: 'f' } }])).toBe(400_384);
   });
 
   it('is not metered where its answer is fetched later', () => {

@@ -182,7 +182,8 @@ describe('a Responses request', () => {
       stream: true,
       maxOutputTokens: 9,
       serviceTier: 'priority',
-      extraInputTokens: 0,
+      extraInputTokens: 384,
+      leastOutputTokens: 16,
       webSearches: 0,
       notMetered: null,
     });
@@ -196,21 +197,22 @@ describe('a Responses request', () => {
       { input: [{ type: 'item_reference', id: 'i' }] },
     ]) {
       expect(asked(responses, { model: 'gpt', ...body }).extraInputTokens, JSON.stringify(body)).toBe(
-        1_050_000,
+        1_050_384,
       );
     }
-    expect(asked(responses, { model: 'gpt', previous_response_id: null }).extraInputTokens).toBe(0);
+    expect(asked(responses, { model: 'gpt', previous_response_id: null }).extraInputTokens).toBe(384);
   });
 
   it('allows as many searches as it allows tool calls', () => {
     const tools = [{ type: 'web_search' }, { type: 'function', name: 'f' }];
     expect(asked(responses, { model: 'gpt', tools })).toMatchObject({
       webSearches: 10,
-      extraInputTokens: 160_000,
+      searchInputTokens: 16_000,
+      searchesCanBeClamped: true,
     });
     expect(asked(responses, { model: 'gpt', tools, max_tool_calls: 2 })).toMatchObject({
       webSearches: 2,
-      extraInputTokens: 32_000,
+      searchInputTokens: 16_000,
     });
   });
 
