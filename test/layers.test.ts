@@ -40,6 +40,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'keys.ts',
     'providers.ts',
     'prices.ts',
+    'model-prices.ts',
     'price-data.ts',
     'price-file.ts',
     'limits.ts',
@@ -57,7 +58,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'settings.ts',
     'announcer.ts',
   ],
-  ['store.ts', 'catalogue.ts'],
+  ['store.ts', 'catalogue.ts', 'price-supplements.ts'],
   ['migrations/'],
 ];
 

@@ -7,6 +7,7 @@ import {
   findProvider,
   updatePrices,
   waitForUpdate,
+  type MatchLogic,
   type ModelPrice,
   type Provider as CatalogueVendor,
 } from '@pydantic/genai-prices';
@@ -25,6 +26,8 @@ export interface CatalogueEntry {
   vendor: string;
   /** The catalogue's own name of the model, which may be shorter than the one asked about. */
   model: string;
+  /** The catalogue lists this very name, or it is a listed one with a date behind it; else it only begins alike. */
+  certain: boolean;
   /** US dollars by the catalogue's units: per million tokens (`…_mtok`), per thousand pieces (`…_kcount`). */
   prices: ModelPrice;
 }
@@ -59,7 +62,10 @@ export const catalogue = {
         ...(where.address === undefined ? {} : { providerApiUrl: where.address }),
         timestamp: at,
       });
-      return found && { vendor: found.provider.id, model: found.model.id, prices: found.model_price };
+      if (!found) return null;
+      const { id, match } = found.model;
+      const certain = isListed(match, model) || isDated(id, match, model);
+      return { vendor: found.provider.id, model: id, certain, prices: found.model_price };
     } catch {
       // The library throws on names and addresses it cannot make sense of; unknown is the honest answer.
       return null;
@@ -70,6 +76,15 @@ export const catalogue = {
   vendorOf(model: string): string | null {
     try {
       return findProvider({ modelId: model })?.id ?? null;
+    } catch {
+      return null;
+    }
+  },
+
+  /** The vendor that an address belongs to; null where the catalogue knows none. */
+  vendorAt(address: string): string | null {
+    try {
+      return findProvider({ providerApiUrl: address })?.id ?? null;
     } catch {
       return null;
     }
@@ -93,3 +108,34 @@ export const catalogue = {
     revision += 1;
   },
 };
+
+/** Whether an entry names the model in full. */
+function isListed(match: MatchLogic, model: string): boolean {
+  const name = model.toLowerCase();
+  if ('or' in match) return match.or.some((one) => isListed(one, model));
+  if ('equals' in match) return match.equals.toLowerCase() === name;
+  return 'regex' in match && match.regex.endsWith('$') && new RegExp(match.regex, 'i').test(name);
+}
+
+/**
+ * What may stand behind a name and leave the model the same: a date or version of four digits, `latest`, `preview`, the
+ * size of a family that has one price. A further number may not: claude-sonnet-5-5 is not claude-sonnet-5.
+ */
+const SAME_MODEL =
+  /^([-@.:_]?(20\d{6}|20\d\d-\d\d-\d\d|\d\d-20\d\d|\d\d-\d\d|\d{4}|00\d|\d+b|it|v\d+|latest|preview|exp|beta|customtools|default))*[-@.:_]?$/;
+
+function isDated(id: string, match: MatchLogic, model: string): boolean {
+  // A fine-tuned model ends with names of its owner's: `ft:model:organisation:name:id`.
+  const name = model.toLowerCase().replace(/^(ft:[^:]+):.*$/, '$1');
+  const beginning = [id.toLowerCase(), ...beginnings(match)]
+    .filter((one) => name.startsWith(one))
+    .reduce((longest, one) => (one.length > longest.length ? one : longest), '');
+  return beginning !== '' && SAME_MODEL.test(name.slice(beginning.length));
+}
+
+function beginnings(match: MatchLogic): string[] {
+  if ('or' in match) return match.or.flatMap(beginnings);
+  if ('and' in match) return match.and.flatMap(beginnings);
+  if ('starts_with' in match) return [match.starts_with.toLowerCase()];
+  return 'contains' in match ? [match.contains.toLowerCase()] : [];
+}

@@ -39,6 +39,8 @@ export interface Tier {
   percent: number;
   /** Nano-dollars per million of the classes whose price at this tier is no plain share of the standard one. */
   rates?: Partial<Record<TokenClass, Nano>>;
+  /** With more input tokens than this the price is not published. */
+  upTo?: number;
   /** The tier is known, its price for this model is not published or is disputed: a cost at it is an estimate. */
   assumed?: true;
 }
@@ -164,8 +166,8 @@ function bill(
       return BigInt(special) * 100n;
     if (rate) return BigInt(rateAt(rate, usage.inputTokens)) * BigInt(tier?.percent ?? 100);
     const related = relatedClass[name];
-    if (related === null) return 0n;
     doubts.push(`no price of its own: ${name}`);
+    if (related === null) return 0n;
     // Anthropic bills a write kept for an hour at twice the input price (prompt caching, pricing table).
     return name === 'cacheWrite1h' ? 2n * rateOf('input') : rateOf(related);
   };
@@ -220,7 +222,11 @@ function bill(
     lines.push({ what: fee, count, unit, scaled: BigInt(count) * unit * 1_000n });
   }
   if (usage.otherTools > 0) doubts.push('a tool whose fee is not known');
-  if (tokens && tier?.assumed) doubts.push(`price of the service tier: ${tierName(serviceTier)}`);
+  // Which of the two the cached tokens were is not said, and each has its price.
+  if (rates.imageInput && usage.imageInputTokens > 0 && usage.cachedInputTokens > 0)
+    doubts.push('how much of the images was cached');
+  if (tokens && (tier?.assumed || usage.inputTokens > (tier?.upTo ?? Infinity)))
+    doubts.push(`price of the service tier: ${tierName(serviceTier)}`);
   if (tokens && region.assumed) doubts.push('price of the region');
   if (price.disputed !== undefined) doubts.push(`sources disagree: ${price.disputed}`);
   if (price.disputedAbove !== undefined && usage.inputTokens > price.disputedAbove)

@@ -4,8 +4,9 @@
  */
 import { PriceInput, type PriceAmounts, type PriceRow, type PriceTier } from '#shared/model.ts';
 import { assertNano, decimalToNano, formatPlainUsd, NANO_PER_USD, type Nano } from '#shared/money.ts';
-import { catalogue, type CatalogueEntry, type ModelPrice } from './catalogue.ts';
-import { freePrice, tokenClasses, type Price, type Rate, type TokenClass } from './cost.ts';
+import { catalogue } from './catalogue.ts';
+import { freePrice, tokenClasses, type Price, type Tier } from './cost.ts';
+import { priceAtVendor } from './model-prices.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
 import type { Store } from './store.ts';
 
@@ -45,7 +46,10 @@ export function createPrices(store: Store, now: () => number): Prices {
   const keyOf = (providerId: string, model: string) => `${providerId}\n${model}`;
   const remember = (input: PriceInput, setAt: number) => {
     const row: PriceRow = { ...input, source: 'own', setAt: new Date(setAt).toISOString() };
-    own.set(keyOf(input.providerId, input.model), { row, price: toPrice(input) });
+    own.set(keyOf(input.providerId, input.model), {
+      row,
+      price: { ...toPrice(input), date: row.setAt.slice(0, 10) },
+    });
     return row;
   };
   const stored = db.prepare<[], { price: string; set_at: number }>(
@@ -69,14 +73,14 @@ export function createPrices(store: Store, now: () => number): Prices {
   return {
     find(provider, model, at) {
       if (provider.billing === 'free') return freePrice;
-      const mine = own.get(keyOf(provider.id, model));
-      if (mine) return mine.price;
       const minute = Math.floor(at / 60_000);
-      const cacheKey = `${provider.kind}\n${provider.baseUrl}\n${model}`;
+      const cacheKey = `${provider.id}\n${provider.baseUrl}\n${model}`;
       const { revision } = catalogue;
       const known = recent.get(cacheKey);
       if (known?.minute === minute && known.revision === revision) return known.price;
-      const price = fromCatalogue(provider, model, new Date(at));
+      const mine = own.get(keyOf(provider.id, model))?.price;
+      const listed = findPrice(provider, model, new Date(at));
+      const price = mine === undefined ? listed : withKnownTerms(mine, listed);
       if (recent.size >= 1000) recent.clear();
       recent.set(cacheKey, { price, minute, revision });
       return price;
@@ -90,11 +94,13 @@ export function createPrices(store: Store, now: () => number): Prices {
       // What cannot be computed with is refused before it is stored.
       toPrice(input);
       store.write(() => save.run(input.providerId, input.model, JSON.stringify(input), setAt));
+      recent.clear();
       return remember(input, setAt);
     },
     remove(providerId, model) {
       if (!own.has(keyOf(providerId, model))) return false;
       store.write(() => forget.run(providerId, model));
+      recent.clear();
       return own.delete(keyOf(providerId, model));
     },
     providersPricing: (model) =>
@@ -107,20 +113,50 @@ export function isVendor(provider: Provider, vendor: string): boolean {
   return providerKindFacts[provider.kind].vendor === vendor;
 }
 
-function fromCatalogue(provider: Provider, model: string, at: Date): Price | null {
-  const { vendor } = providerKindFacts[provider.kind];
-  // OpenRouter serves the variants of this name for nothing (openrouter.ai/docs, "Free variants").
-  if (vendor === 'openrouter' && model.endsWith(':free')) return freeVariant;
-  if (vendor !== null) return lookUp(model, { vendor }, at, false);
-  // Another endpoint: by its address where the catalogue knows it, else the maker's price, openly a guess. A name
-  // such as `openai/gpt-4o` says who the maker is.
-  const byAddress = lookUp(model, { address: provider.baseUrl }, at, false);
-  if (byAddress) return byAddress;
-  const [, maker, bare] = /^([^/]+)\/(.+)$/.exec(model) ?? [];
-  return (
-    (maker !== undefined && bare !== undefined ? lookUp(bare, { vendor: maker }, at, true) : null) ??
-    lookUp(model, {}, at, true)
-  );
+/**
+ * A person's own price is that of the standard tier. What it leaves out by the piece, and what share of it a service
+ * tier or a region costs, is as known for the model at this provider; where nothing is known the cost is an estimate.
+ */
+function withKnownTerms(mine: Price, listed: Price | null): Price {
+  if (listed === null || listed.guessed) return mine;
+  const { tiers, regions, regional, fees, uncertain, previewSearches } = listed;
+  const price: Price = { ...mine, requests: mine.requests ?? listed.requests };
+  if (mine.webSearches === null) {
+    price.webSearches = listed.webSearches;
+    if (previewSearches !== undefined) price.previewSearches = previewSearches;
+    if (uncertain) price.uncertain = uncertain;
+  }
+  if (mine.requests === null && listed.requestsByContext) price.requestsByContext = listed.requestsByContext;
+  if (fees) price.fees = fees;
+  if (regions) price.regions = regions;
+  if (regional) price.regional = regional;
+  if (tiers)
+    price.tiers = Object.fromEntries(
+      Object.entries(tiers).map(([name, { rates, percent, ...tier }]): [string, Tier] => [
+        name,
+        // A list price of single classes is no share of somebody else's price.
+        rates ? { ...tier, percent, assumed: true } : { ...tier, percent },
+      ]),
+    );
+  return price;
+}
+
+function findPrice(provider: Provider, model: string, at: Date): Price | null {
+  const vendor = providerKindFacts[provider.kind].vendor ?? catalogue.vendorAt(provider.baseUrl);
+  if (vendor === 'openrouter') return atOpenRouter(model, at);
+  const price = vendor === null ? null : priceAtVendor(vendor, model, at, provider.baseUrl);
+  // Another endpoint's prices are the maker's, openly as a guess.
+  return price ?? (providerKindFacts[provider.kind].vendor === null ? atMaker(model, at) : null);
+}
+
+/** `:nitro`, `:online`, `:thinking` …: the same model by another route, of which OpenRouter reports what it cost. */
+function atOpenRouter(model: string, at: Date): Price | null {
+  // Served for nothing (openrouter.ai/docs, "Free variants").
+  if (model.endsWith(':free')) return freeVariant;
+  const listed = priceAtVendor('openrouter', model, at);
+  if (listed || !model.includes(':')) return listed;
+  const base = priceAtVendor('openrouter', model.slice(0, model.lastIndexOf(':')), at);
+  return base && { ...base, guessed: true };
 }
 
 const freeVariant: Price = {
@@ -131,92 +167,34 @@ const freeVariant: Price = {
   requests: null,
 };
 
-function lookUp(
-  model: string,
-  where: { vendor?: string; address?: string },
-  at: Date,
-  guessed: boolean,
-): Price | null {
-  const entry = catalogue.find(model, where, at);
-  return entry && toCataloguePrice(entry, guessed);
-}
-
-const catalogueNames: Readonly<Record<TokenClass, string>> = {
-  input: 'input_mtok',
-  cachedInput: 'cache_read_mtok',
-  cacheWrite: 'cache_write_mtok',
-  cacheWrite1h: 'cache_write_1h_mtok',
-  audioInput: 'input_audio_mtok',
-  cachedAudioInput: 'cache_audio_read_mtok',
-  imageInput: 'input_image_mtok',
-  videoInput: 'input_video_mtok',
-  output: 'output_mtok',
-  reasoning: 'output_reasoning_mtok',
-  audioOutput: 'output_audio_mtok',
-  imageOutput: 'output_image_mtok',
-};
-
-function toCataloguePrice({ vendor, model, prices }: CatalogueEntry, guessed: boolean): Price | null {
-  const rates: Price['rates'] = {};
-  for (const name of tokenClasses) {
-    const rate = toRate(prices[catalogueNames[name]]) ?? missingRate(model, name);
-    if (rate) rates[name] = rate;
+/**
+ * What the maker asks for a model that somebody else serves. The name says who that is: `openai/gpt-4o`, or, as
+ * clouds write it, `us.anthropic.claude-haiku-4-5-20251001-v1:0`.
+ */
+function atMaker(model: string, at: Date): Price | null {
+  const [, maker, bare] = /^([^/]+)\/(.+)$/.exec(model) ?? [];
+  const cloud = /^(?:[a-z]+\.)?([a-z0-9]+)\.(.+?)(?:-v\d+(?::\d+)?)?$/.exec(model);
+  const candidates: [vendor: string | null | undefined, name: string | undefined][] = [
+    [maker, bare],
+    [catalogue.vendorOf(model), model],
+    [cloud?.[1], cloud?.[2]],
+  ];
+  for (const [vendor, name] of candidates) {
+    const price = vendor == null || name === undefined ? null : priceAtVendor(vendorId(vendor), name, at);
+    if (price) return { ...price, guessed: true };
   }
-  if (!rates.input && !rates.output) return null;
-  return {
-    source: `${catalogue.info.name}: ${vendor}/${model}`,
-    guessed,
-    rates,
-    webSearches: perThousand(prices['web_searches_kcount']) ?? searchFee(vendor, model),
-    requests: perThousand(prices['requests_kcount']),
-  };
+  return null;
 }
 
-/** Fees per thousand searches that the catalogue leaves out, from the pricing pages of the vendors. */
-function searchFee(vendor: string, model: string): Nano | null {
-  switch (vendor) {
-    case 'x-ai':
-      return toNano(5);
-    case 'google':
-      // By the grounded request up to Gemini 2.5, by the query since. What is free each day is not known here.
-      return toNano(/gemini-[12]\b/.test(model) ? 35 : 14);
-    case 'openai':
-      return toNano(/-search-preview/.test(model) ? 25 : 10);
-    case 'openrouter':
-      return toNano(10);
-    default:
-      return null;
-  }
-}
-
-/** Audio of the first audio models (openai.com/api/pricing), which the catalogue would bill as text. */
-function missingRate(model: string, name: TokenClass): Rate | null {
-  if (!/^gpt-4o-(mini-)?audio-preview/.test(model)) return null;
-  const [input, output] = model.includes('mini') ? [10, 20] : [40, 80];
-  if (name === 'audioInput') return { base: toNano(input), steps: [] };
-  return name === 'audioOutput' ? { base: toNano(output), steps: [] } : null;
-}
-
-function toRate(value: ModelPrice[string]): Rate | null {
-  if (value === undefined) return null;
-  if (typeof value === 'number') return { base: toNano(value), steps: [] };
-  return {
-    base: toNano(value.base),
-    steps: value.tiers
-      .map(({ start, price }) => ({ above: start, rate: toNano(price) }))
-      .toSorted((a, b) => a.above - b.above),
-  };
-}
-
-function perThousand(value: ModelPrice[string]): Nano | null {
-  return typeof value === 'number' ? toNano(value) : null;
-}
-
-function toNano(dollars: number | string): Nano {
-  const nano = decimalToNano(dollars);
-  if (nano === null) throw new RangeError(`not a price: ${dollars}`);
-  return assertNano(Number(nano));
-}
+/** Names that makers go by elsewhere, as the catalogue calls them. */
+const vendorId = (maker: string) =>
+  ({
+    gemini: 'google',
+    xai: 'x-ai',
+    mistralai: 'mistral',
+    moonshot: 'moonshotai',
+    'deepseek-ai': 'deepseek',
+  })[maker] ?? maker;
 
 /** Dollars per million tokens or thousand searches; far above any price, and far from where sums become inexact. */
 const DEAREST = 10_000;
@@ -287,5 +265,5 @@ export function priceAmounts({ rates, webSearches, requests }: Price): PriceAmou
 
 /** A model's price in the catalogue, by the vendor's own list; null where it has none. */
 export function cataloguePrice(vendor: string, model: string, at: number): Price | null {
-  return lookUp(model, { vendor }, new Date(at), false);
+  return priceAtVendor(vendor, model, new Date(at));
 }
