@@ -260,9 +260,9 @@ function naming(
 ): { whose: string; where: string } {
   switch (limit?.scope.kind) {
     case 'global':
-      return { whose: 'all keys together', where: 'Faregate, Limits' };
+      return { whose: `all keys together (key "${key.name}" among them)`, where: 'Faregate, Limits' };
     case 'provider':
-      return { whose: `provider "${provider}"`, where: 'Faregate, Limits' };
+      return { whose: `provider "${provider}" (asked with key "${key.name}")`, where: 'Faregate, Limits' };
     default:
       return { whose: `key "${key.name}"`, where: 'Faregate, API Keys' };
   }

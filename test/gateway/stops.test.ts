@@ -59,6 +59,7 @@ describe('a request that is stopped', () => {
       (id) => gateway.call('keys.setLimit', { id, limitNano: 0, stopRunning: true }),
       /limit of key .{1,2}dev.{1,2} was changed/,
     ],
+    ['stopped with all others', () => gateway.call('gateway.stopAll', {}), /all requests were stopped/],
   ];
   const stoppedCode: Readonly<Record<string, unknown>> = {
     chat: 'insufficient_quota',
