@@ -256,7 +256,8 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       id: held.id,
       key_id: held.keyId,
       at: held.at,
-      settled_at: settledAt,
+      // Never before the windows it counts in, wherever a wrong clock stands: that is how they are told apart later.
+      settled_at: Math.max(settledAt, ...counted.map(({ window }) => window?.start ?? 0)),
       provider: held.provider,
       provider_id: held.providerId,
       billing: held.billing,
