@@ -36,6 +36,10 @@ import {
   Repricing,
   UnpricedModel,
 } from './pricing.ts';
+import { Reconciliation } from './reconciliation.ts';
+
+/** A file is read in one piece; while it is, every stream waits. */
+export const MAX_EXPORT_CHARACTERS = 8_000_000;
 
 const id = z.string().min(1);
 const time = z.iso.datetime({ offset: true });
@@ -199,6 +203,19 @@ export const methods = {
   'prices.data': method(none, PriceDataInfo),
   /** Fetches newer price data now, whatever the setting says. */
   'prices.refresh': method(none, PriceRefresh),
+
+  /** The ledger beside a provider's own export of costs or usage, CSV or JSON; nothing of it is kept. */
+  'reconcile.compare': method(
+    z.strictObject({
+      csv: z
+        .string()
+        .max(MAX_EXPORT_CHARACTERS, 'The file is too large for the window. Export a shorter period.'),
+      /** The one provider to compare; without it all that the export can be about. */
+      providerId: id.optional(),
+      tolerancePercent: z.number().min(0).max(100).default(1),
+    }),
+    Reconciliation,
+  ),
 
   'requests.list': method(
     z

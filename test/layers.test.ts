@@ -34,6 +34,8 @@ const gatewayRows: readonly (readonly string[])[] = [
     'dialects/',
     'upstream.ts',
     'repricing.ts',
+    'reconcile.ts',
+    'exports.ts',
     'catalogue-search.ts',
   ],
   [
@@ -77,7 +79,15 @@ const loadsBuiltCode: ReadonlySet<string> = new Set(['electron/launch.ts']);
 
 const packages = {
   shared: ['zod'],
-  gateway: ['zod', 'undici', 'better-sqlite3', 'eventsource-parser', '@pydantic/genai-prices', 'pino'],
+  gateway: [
+    'zod',
+    'undici',
+    'better-sqlite3',
+    'eventsource-parser',
+    '@pydantic/genai-prices',
+    'csv-parse',
+    'pino',
+  ],
   electron: ['electron', 'electron-updater', 'vite', 'zod', 'pino'],
   renderer: [
     'react',

@@ -6,6 +6,7 @@ import { gatewayCommand } from './gateway.ts';
 import { keysCommand } from './keys.ts';
 import { openCommand } from './open.ts';
 import { pricesCommand } from './prices.ts';
+import { reconcileCommand } from './reconcile.ts';
 import { runCommand } from './run.ts';
 import { serviceCommand } from './service.ts';
 import { statusCommand } from './status.ts';
@@ -18,6 +19,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['keys', keysCommand],
   ['usage', usageCommand],
   ['prices', pricesCommand],
+  ['reconcile', reconcileCommand],
   ['status', statusCommand],
   ['open', openCommand],
   ['gateway', gatewayCommand],

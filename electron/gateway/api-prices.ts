@@ -6,13 +6,17 @@ import type { PriceData } from './price-data.ts';
 import type { Price } from './cost.ts';
 import { priceAmounts, type Prices } from './prices.ts';
 import type { Providers } from './providers.ts';
+import { exportFacts, ExportError, readExport, type ProviderExport } from './exports.ts';
+import { providersFor, reconcile } from './reconcile.ts';
 import type { Unpriced } from './repricing.ts';
+import type { Store } from './store.ts';
 
 export interface PriceDependencies {
   providers: Providers;
   prices: Prices;
   unpriced: Unpriced;
   priceData: PriceData;
+  store: Store;
   now: () => number;
   providersChanged(): void;
 }
@@ -66,4 +70,34 @@ function toPriceInForce(price: Price): PriceInForce {
           ? 'guess'
           : 'catalogue';
   return { source: price.source, kind, amounts: priceAmounts(price) };
+}
+
+export function reconcileHandler({
+  providers,
+  store,
+  now,
+}: PriceDependencies): Handlers['reconcile.compare'] {
+  return async ({ csv, providerId, tolerancePercent }) => {
+    let billed: ProviderExport;
+    try {
+      billed = await readExport(csv);
+    } catch (error) {
+      if (error instanceof ExportError) throw new CallError('invalid_input', error.message, 'csv');
+      throw error;
+    }
+    const compared =
+      providerId === undefined
+        ? providersFor(providers.list(), billed)
+        : [mustBe(providers.get(providerId), 'provider')];
+    if (compared.length === 0) {
+      const { name } = exportFacts[billed.format];
+      throw new CallError(
+        'not_found',
+        `The file is an export of ${name}, and no provider of that kind is set up. Choose the provider it belongs to.`,
+        'providerId',
+      );
+    }
+    const slugs = compared.map(({ slug }) => slug);
+    return reconcile(store, billed, { providers: slugs, tolerancePercent, now: now() });
+  };
 }

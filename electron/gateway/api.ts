@@ -17,11 +17,12 @@ import { keyStatus, type Key } from './keys.ts';
 import { limitState } from './limits.ts';
 import type { Ledger } from './ledger.ts';
 import { ListError, type ModelLists } from './models.ts';
-import { priceHandlers } from './api-prices.ts';
+import { priceHandlers, reconcileHandler } from './api-prices.ts';
 import type { PriceData } from './price-data.ts';
 import { PriceFieldError, type Prices } from './prices.ts';
 import type { Unpriced } from './repricing.ts';
 import { ProviderFieldError, providerKindFacts, toProviderRow, type Provider } from './providers.ts';
+import type { Store } from './store.ts';
 import type { RequestLog } from './requests.ts';
 import type { Usage } from './usage.ts';
 
@@ -29,6 +30,7 @@ export interface ApiDependencies extends LimitDependencies {
   prices: Prices;
   unpriced: Unpriced;
   priceData: PriceData;
+  store: Store;
   requests: RequestLog;
   usage: Usage;
   models: ModelLists;
@@ -207,6 +209,7 @@ function createHandlers(dependencies: ApiDependencies): Handlers {
     },
 
     ...priceHandlers(dependencies),
+    'reconcile.compare': reconcileHandler(dependencies),
 
     'requests.list': (filter) => requests.list(filter),
     'requests.correct': ({ id, costNano, reason }) => mustBe(ledger.correct(id, costNano, reason), 'request'),

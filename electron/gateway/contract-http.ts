@@ -4,9 +4,16 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer, ContractError, EventData, EventName } from '#shared/contract.ts';
+import {
+  MAX_EXPORT_CHARACTERS,
+  type Answer,
+  type ContractError,
+  type EventData,
+  type EventName,
+} from '#shared/contract.ts';
 
-const MAX_BODY_BYTES = 1_000_000;
+/** The largest is a provider's export, with room for what JSON adds to it. */
+const MAX_BODY_BYTES = 2 * MAX_EXPORT_CHARACTERS;
 const MAX_EVENT_STREAMS = 64;
 /** What may wait in memory for a reader that does not read; it is cut off beyond and has to come back. */
 const MAX_UNREAD_BYTES = 1_000_000;

@@ -197,6 +197,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     ledger,
     unpriced,
     priceData,
+    store,
     requests: createRequestLog(store),
     usage: createUsage(store, now),
     settings,

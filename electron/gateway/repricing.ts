@@ -6,14 +6,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PriceAmounts } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Repricing, UnpricedModel } from '#shared/pricing.ts';
-import { noUsage } from './dialects/dialect.ts';
 import type { Key, Keys } from './keys.ts';
 import type { Account, Ledger, RowCost } from './ledger.ts';
 import { limitState } from './limits.ts';
 import { cost, type Price } from './cost.ts';
 import { priceAmounts, priceText, type Prices } from './prices.ts';
 import type { Provider, Providers } from './providers.ts';
-import type { StoredRequest } from './requests.ts';
+import { usageOf, type StoredRequest } from './requests.ts';
 import type { Store } from './store.ts';
 
 export interface Unpriced {
@@ -63,16 +62,7 @@ export function createUnpriced({ store, keys, ledger, prices, providers, now }: 
     const price = priceOfRow(provider, row);
     const nothingSeen = row.input_tokens === 0 && row.output_tokens === 0;
     if (price === null || (nothingSeen && provider.billing !== 'free')) return null;
-    const { nano, assumed } = cost(price, {
-      ...noUsage,
-      inputTokens: row.input_tokens,
-      cachedInputTokens: row.cached_input_tokens,
-      cacheWriteTokens: row.cache_write_tokens,
-      cacheWrite1hTokens: row.cache_write_1h_tokens,
-      outputTokens: row.output_tokens,
-      reasoningTokens: row.reasoning_tokens,
-      webSearches: row.web_searches,
-    });
+    const { nano, assumed } = cost(price, usageOf(row));
     return {
       costNano: nano,
       computedCostNano: nano,

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { Billing, DialectId, RequestDetail, RequestRow } from '#shared/model.ts';
 import { RequestFlag } from '#shared/model.ts';
 import type { Parsed } from '#shared/contract.ts';
+import { noUsage, type TokenUsage } from './dialects/dialect.ts';
 import type { Connection, Store } from './store.ts';
 
 /** A row of `requests`; see migrations/0001-ledger.ts. */
@@ -79,6 +80,20 @@ export const requestColumns = [
   'parent_agent',
   'saved_nano',
 ] as const satisfies readonly (keyof StoredRequest)[];
+
+/** The counts as `cost()` takes them; what the row does not keep is none. */
+export function usageOf(row: StoredRequest): TokenUsage {
+  return {
+    ...noUsage,
+    inputTokens: row.input_tokens,
+    cachedInputTokens: row.cached_input_tokens,
+    cacheWriteTokens: row.cache_write_tokens,
+    cacheWrite1hTokens: row.cache_write_1h_tokens,
+    outputTokens: row.output_tokens,
+    reasoningTokens: row.reasoning_tokens,
+    webSearches: row.web_searches,
+  };
+}
 
 export function toRequestRow(row: StoredRequest): RequestRow {
   return {

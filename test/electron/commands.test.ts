@@ -372,3 +372,27 @@ describe('service', () => {
     },
   );
 });
+
+test('reconcile compares an export with a data folder; the exit code says whether they agree', async () => {
+  const upstream = await startUpstream({ credential: 'sk-upstream' });
+  const gateway = await startGateway({ dataDir });
+  await addProvider(gateway, upstream, 'anthropic');
+  await gateway.stop();
+  await upstream.close();
+  const file = path.join(folder, 'cost.csv');
+  const lines = ['usage_date_utc,model,token_type,cost_usd', '2026-11-17,Claude Haiku 4.5,output,1.50'];
+  writeFileSync(file, lines.join('\n'));
+  const reconcile = (...args: string[]) => faregate('reconcile', file, '--data-dir', dataDir, ...args);
+  const differs = await reconcile();
+  expect(differs).toMatchObject({ code: 1, stderr: '' });
+  expect(differs.stdout).toMatch(
+    /Anthropic cost, 2026-11-17 to 2026-11-17 \(UTC\), compared with anthropic\./,
+  );
+  expect(differs.stdout).toMatch(
+    /Claude Haiku 4\.5 +\$1\.50 +\$0\.00 +-\$1\.50 +-100\.00 +only in the export/,
+  );
+  expect(await reconcile('--tolerance', '100')).toMatchObject({ code: 0 });
+  expect(await reconcile('--provider', 'nobody')).toMatchObject({ code: 1 });
+  writeFileSync(file, 'a,b\n1,2\n');
+  expect((await reconcile()).stderr).toContain('no export that Faregate knows');
+});
