@@ -55,6 +55,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'warnings.ts',
     'loop-brake.ts',
     'requests.ts',
+    'rollup.ts',
     'overruns.ts',
     'usage.ts',
     'settings.ts',

@@ -24,7 +24,7 @@ import type { Unpriced } from './repricing.ts';
 import { ProviderFieldError, providerKindFacts, toProviderRow, type Provider } from './providers.ts';
 import type { Store } from './store.ts';
 import type { RequestLog } from './requests.ts';
-import type { Usage } from './usage.ts';
+import { RangeTooLong, type Usage } from './usage.ts';
 
 export interface ApiDependencies extends LimitDependencies {
   prices: Prices;
@@ -81,6 +81,7 @@ function describe(error: unknown, { ledger, onInternalError }: ApiDependencies):
     return { code: 'invalid_input', message: error.message, field: error.field };
   if (error instanceof ProviderFieldError)
     return { code: 'conflict', message: error.message, field: error.field };
+  if (error instanceof RangeTooLong) return { code: 'invalid_input', message: error.message, field: 'from' };
   onInternalError(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code.startsWith('SQLITE')) {

@@ -199,7 +199,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     priceData,
     store,
     requests: createRequestLog(store),
-    usage: createUsage(store, now),
+    usage: createUsage(store, () => ledger.rollUp(), now),
     settings,
     models,
     now,

@@ -126,6 +126,11 @@ export function statements({ db }: Store) {
       provider: db.prepare(`${SPENT_BETWEEN} AND provider_id = ?`).pluck(),
       global: db.prepare(SPENT_BETWEEN).pluck(),
     },
-    spentSince: db.prepare('SELECT coalesce(sum(cost_nano), 0) FROM requests WHERE at >= ?'),
+    /** By requests that began in a local day or month. */
+    spent: db
+      .prepare<[span: number, start: number], number>(
+        'SELECT coalesce(sum(cost_nano), 0) FROM usage_sums WHERE span = ? AND start = ?',
+      )
+      .pluck(),
   };
 }

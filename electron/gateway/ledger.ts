@@ -40,6 +40,7 @@ import {
 } from './holds.ts';
 import { createPeriodTotals } from './period-totals.ts';
 
+import { createRollup } from './rollup.ts';
 import { newestVersion, type Store } from './store.ts';
 import { toRequestRow, type StoredRequest } from './requests.ts';
 
@@ -88,6 +89,8 @@ export interface Ledger extends Corrections {
     requests: number;
     running: number;
   };
+  /** Brings the sums that are shown by time, group and session up to date with the rows. */
+  rollUp(): void;
   /** A sentence that says what to do, while something could not be written; null when all is well. */
   problem(): string | null;
   /** Tries again to write what could not be written. */
@@ -122,20 +125,24 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
   let fault: string | null = null;
 
   let nextId = Number(sql.lastId.pluck().get()) + 1;
+  const orphans = findOrphans();
+  const rollup = createRollup(store, () => openHolds.keys());
+  rollup.catchUp();
   const period = createPeriodTotals(sql, now);
-  recover();
+  // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
+  for (const orphan of orphans) settle(orphan, orphanOutcome(orphan));
 
-  function recover(): void {
-    const orphans = sql.holds.all().map(holdOf);
-    for (const orphan of orphans) {
+  /** The holds that a process left behind when it died, taken over as they are. */
+  function findOrphans(): Hold[] {
+    const found = sql.holds.all().map(holdOf);
+    for (const orphan of found) {
       openHolds.set(orphan.id, orphan);
       for (const balance of balances.against(orphan)) {
         balance.heldNano += orphan.amountNano;
         balance.running += 1;
       }
     }
-    // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
-    for (const orphan of orphans) settle(orphan, orphanOutcome(orphan));
+    return found;
   }
 
   function told({ keyId, providerId }: Counted): void {
@@ -219,6 +226,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     try {
       commitSettlement(held, outcome, settledAt);
     } catch (cause) {
+      rollup.forget();
       // A disk may come right by itself; a number that no sum can hold never will.
       if (cause instanceof RangeError) throw cause;
       unwritten.push({ hold: held, outcome, settledAt });
@@ -240,6 +248,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       if (fault !== null) store.write(() => db.pragma(`user_version = ${newestVersion()}`));
       setFault(null);
     } catch (cause) {
+      rollup.forget();
       setFault(describeWriteFailure(cause));
     }
     // Last: whoever waits asks for money at once, and must find nothing half done.
@@ -288,6 +297,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       agent: held.agent,
       parent_agent: held.parentAgent,
       saved_nano: outcome.savedNano,
+      series: 0,
     };
     const spent = cost ?? 0;
     const credits = spent - own;
@@ -299,6 +309,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     };
     store.write(() => {
       sql.deleteHold.run(held.id);
+      row.series = rollup.seriesOf(row);
       sql.insertRequest.run(row);
       sql.addToKey.run({
         id: held.keyId,
@@ -331,6 +342,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     period.add(row.at, spent);
     told(held);
     listener.settled(() => toRequestRow(row));
+    rollup.rowWritten();
   }
 
   /** `added` to what is spent under a limit that keys share. The usage of all keys is in the keys' own totals. */
@@ -407,6 +419,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     },
     problem: () => fault,
     retry,
+    rollUp: () => rollup.catchUp(),
   };
 }
 

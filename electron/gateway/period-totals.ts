@@ -2,6 +2,7 @@
 import type { Nano } from '#shared/money.ts';
 import type { Statements } from './ledger-statements.ts';
 import { windowAt } from './limits.ts';
+import { spans } from './rollup.ts';
 
 export interface PeriodTotals {
   /** `at` is when the request began, in milliseconds. */
@@ -9,12 +10,12 @@ export interface PeriodTotals {
   read(): { todayNano: Nano; monthNano: Nano };
 }
 
-export function createPeriodTotals(sql: Pick<Statements, 'spentSince'>, now: () => number): PeriodTotals {
-  const sumFrom = (start: number) => Number(sql.spentSince.pluck().get(start));
+/** The sums have to be up to date. */
+export function createPeriodTotals(sql: Pick<Statements, 'spent'>, now: () => number): PeriodTotals {
   const fresh = (every: 'day' | 'month') => ({ ...windowAt(now(), every), total: 0 });
   let [day, month] = [fresh('day'), fresh('month')];
-  day.total = sumFrom(day.start);
-  month.total = sumFrom(month.start);
+  day.total = sql.spent.get(spans.day, day.start) ?? 0;
+  month.total = sql.spent.get(spans.month, month.start) ?? 0;
   const roll = () => {
     const at = now();
     if (at >= day.end) day = fresh('day');

@@ -42,6 +42,8 @@ export interface StoredRequest {
   agent: string | null;
   parent_agent: string | null;
   saved_nano: number | null;
+  /** The row of usage_series; see rollup.ts. */
+  series: number;
 }
 
 export const requestColumns = [
@@ -79,6 +81,7 @@ export const requestColumns = [
   'agent',
   'parent_agent',
   'saved_nano',
+  'series',
 ] as const satisfies readonly (keyof StoredRequest)[];
 
 /** The counts as `cost()` takes them; what the row does not keep is none. */

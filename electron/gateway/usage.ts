@@ -5,6 +5,7 @@
 import type { Every, SessionUsage, UsageGroup, UsagePoint } from '#shared/model.ts';
 import type { Output, Parsed } from '#shared/contract.ts';
 import { localeFirstWeekday, windowAt } from './limits.ts';
+import { rowSums, spans, UTC_DAY_MS } from './rollup.ts';
 import type { Store } from './store.ts';
 
 export interface Usage {
@@ -18,7 +19,8 @@ export interface Usage {
 
 type Sums = Omit<UsageGroup, 'group'>;
 type Filter = Pick<Parsed<'usage.series'>, 'keyId' | 'provider' | 'model' | 'client'>;
-type Dimension = 'key' | 'model' | 'provider' | 'client' | 'session' | 'agent' | 'none';
+/** What the sums of days and months tell apart. */
+type Dimension = 'key' | 'model' | 'provider' | 'client' | 'none';
 
 /** [from, to) in milliseconds, cut to what is asked for; `at` is where the whole period starts. */
 interface Period {
@@ -27,51 +29,96 @@ interface Period {
   to: number;
 }
 
+/** Part of a period that is read from one table. */
+interface Piece {
+  from: number;
+  to: number;
+  period: number;
+}
+
+interface SumsOf extends Sums {
+  period: number;
+  group: string;
+}
+
 const columns: Readonly<Record<Dimension, string>> = {
-  key: 'r.key_id',
-  model: 'r.model',
-  provider: 'r.provider',
-  client: "coalesce(r.client, '')",
-  session: "coalesce(r.session, '')",
-  agent: "coalesce(r.agent, '')",
+  key: 's.key_id',
+  model: 's.model',
+  provider: 's.provider',
+  client: 's.client',
   none: "''",
 };
 
-const SUMS = `count(*) AS requests, sum(r.status NOT BETWEEN 200 AND 299) AS errors,
-  sum(instr(r.flags, 'estimated') > 0) AS estimatedRequests, sum(r.cost_nano IS NULL) AS unpricedRequests,
-  sum(r.input_tokens) AS inputTokens, sum(r.cached_input_tokens) AS cachedInputTokens,
-  sum(r.cache_write_tokens) AS cacheWriteTokens, sum(r.output_tokens) AS outputTokens,
-  sum(r.reasoning_tokens) AS reasoningTokens, coalesce(sum(r.cost_nano), 0) AS costNano,
-  sum(coalesce(r.cost_nano, 0) - r.cost_own_key_nano) AS costCreditsNano, sum(r.cost_own_key_nano) AS costOwnKeyNano,
-  coalesce(sum(r.saved_nano), 0) AS savedNano`;
+/** Over `u`, a table of sums or single rows made alike. */
+const SUMS = `sum(u.requests) AS requests, sum(u.errors) AS errors, sum(u.estimated) AS estimatedRequests,
+  sum(u.unpriced) AS unpricedRequests, sum(u.input_tokens) AS inputTokens,
+  sum(u.cached_input_tokens) AS cachedInputTokens, sum(u.cache_write_tokens) AS cacheWriteTokens,
+  sum(u.output_tokens) AS outputTokens, sum(u.reasoning_tokens) AS reasoningTokens, sum(u.cost_nano) AS costNano,
+  sum(u.cost_nano - u.own_key_nano) AS costCreditsNano, sum(u.own_key_nano) AS costOwnKeyNano,
+  sum(u.saved_nano) AS savedNano`;
 
-export function createUsage({ db }: Store, now: () => number): Usage {
+/** Single requests in the columns of the sums. */
+const ROWS = `(SELECT r.at, r.series, r.session, r.agent, ${rowSums} FROM requests AS r)`;
+
+const PIECES = `pieces (a, b, period) AS MATERIALIZED (
+  SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(@pieces))`;
+
+/** By the hour rows are read one by one, so it is for the last days, not for the history. */
+const LONGEST_BY_HOUR_MS = 31 * 24 * 3_600_000 + 7_200_000;
+
+/** The range cannot be answered; the message says what to ask instead. */
+export class RangeTooLong extends Error {}
+
+/** `rollUp` brings the sums up to date. */
+export function createUsage({ db }: Store, rollUp: () => void, now: () => number): Usage {
   const extent = db.prepare<[], { first: number | null; last: number | null }>(
     'SELECT (SELECT min(at) FROM requests) AS first, (SELECT max(at) FROM requests) AS last',
   );
 
-  /** Nothing lies before the first request or behind the last one: "all time" is no longer than the history. */
-  function within(from: string, to: string): { from: number; to: number } | null {
+  /**
+   * What lies before the first request or behind the last one is left out, and whole periods are read where nothing
+   * else is in them: "all time" is as long as the history, and "until now" has no ragged end.
+   */
+  function within(from: string, to: string, every: Every = 'month'): { from: number; to: number } | null {
     const { first, last } = extent.get() ?? { first: null, last: null };
     if (first === null || last === null) return null;
-    const range = { from: Math.max(Date.parse(from), first), to: Math.min(Date.parse(to), last + 1) };
-    return range.from < range.to ? range : null;
+    const [a, b] = [Date.parse(from), Date.parse(to)];
+    if (b <= first || a > last || a >= b) return null;
+    return {
+      from: a <= first ? windowAt(first, every).start : a,
+      to: b > last ? windowAt(last, every).end : b,
+    };
   }
 
-  function read(
-    periods: readonly Period[],
-    by: Dimension,
-    filter: Filter,
-  ): (Sums & { period: number; group: string })[] {
+  /** The sums of each period: of whole months and days from the table, of what is left at the edges from the rows. */
+  function read(periods: readonly Period[], by: Dimension, filter: Filter): SumsOf[] {
+    const pieces = { month: [] as Piece[], day: [] as Piece[], rows: [] as Piece[] };
+    for (const [period, { from, to }] of periods.entries()) {
+      cover(from, to, ['month', 'day'], (level, a, b) => pieces[level].push({ from: a, to: b, period }));
+    }
     const { conditions, parameters } = conditionsOf(filter);
-    return db
-      .prepare<[object], Sums & { period: number; group: string }>(
-        `SELECT p.key AS period, ${columns[by]} AS "group", ${SUMS}
-         FROM json_each(@periods) AS p
-         CROSS JOIN requests AS r ON r.at >= p.value ->> 0 AND r.at < p.value ->> 1 ${conditions}
-         GROUP BY 1, 2 ORDER BY 1, 2`,
-      )
-      .all({ ...parameters, periods: JSON.stringify(periods.map(({ from, to }) => [from, to])) });
+    const found = new Map<string, SumsOf>();
+    const ask = (list: readonly Piece[], source: string, where: string) => {
+      if (list.length === 0) return;
+      const joined =
+        by === 'none' && conditions === '' ? '' : 'CROSS JOIN usage_series AS s ON s.id = u.series';
+      const rows = db
+        .prepare<[object], SumsOf>(
+          `WITH ${PIECES} SELECT p.period AS period, ${columns[by]} AS "group", ${SUMS}
+           FROM pieces AS p CROSS JOIN ${source} AS u ON ${where} ${joined} ${conditions} GROUP BY 1, 2`,
+        )
+        .all({
+          ...parameters,
+          pieces: JSON.stringify(list.map(({ from, to, period }) => [from, to, period])),
+        });
+      for (const row of rows) merge(found, `${row.period}/${row.group}`, row);
+    };
+    for (const level of ['month', 'day'] as const)
+      ask(pieces[level], 'usage_sums', `u.span = ${spans[level]} AND u.start >= p.a AND u.start < p.b`);
+    ask(pieces.rows, ROWS, 'u.at >= p.a AND u.at < p.b');
+    return [...found.values()].toSorted(
+      (x, y) => x.period - y.period || (x.group < y.group ? -1 : Number(x.group > y.group)),
+    );
   }
 
   function byTime(
@@ -79,37 +126,77 @@ export function createUsage({ db }: Store, now: () => number): Usage {
     every: Every,
     by: Dimension,
     filter: Filter,
-  ): (Sums & { at: number; group: string })[] {
-    const span = within(range.from, range.to);
+  ): { at: number; group: string; sums: Sums }[] {
+    rollUp();
+    const span = within(range.from, range.to, every === 'hour' ? 'hour' : 'month');
     if (span === null) return [];
+    if (every === 'hour' && span.to - span.from > LONGEST_BY_HOUR_MS)
+      throw new RangeTooLong('By the hour at most 31 days can be shown. Choose a shorter time, or days.');
     const periods = periodsOf(span.from, span.to, every);
-    const rows: (Sums & { at: number; group: string })[] = [];
-    for (const { period, ...rest } of read(periods, by, filter))
-      rows.push({ at: periods[period]?.at ?? 0, ...rest });
+    const rows: { at: number; group: string; sums: Sums }[] = [];
+    for (const { period, group, ...sums } of read(periods, by, filter))
+      rows.push({ at: periods[period]?.at ?? 0, group, sums });
     return rows;
   }
 
+  /** By session or agent: whole days in UTC from the table, the edges from the rows. */
+  function bySession(from: number, to: number, by: 'session' | 'agent', filter: Filter): UsageGroup[] {
+    const pieces = { utcDay: [] as Piece[], rows: [] as Piece[] };
+    cover(from, to, ['utcDay'], (level, a, b) => pieces[level].push({ from: a, to: b, period: 0 }));
+    const found = new Map<string, UsageGroup>();
+    const ask = (list: readonly Piece[], select: string) => {
+      if (list.length === 0) return;
+      const rows = db.prepare<[object], UsageGroup>(`WITH ${PIECES} ${select}`).all({
+        ...conditionsOf(filter).parameters,
+        pieces: JSON.stringify(list.map((one) => [one.from, one.to, 0])),
+      });
+      for (const row of rows) merge(found, row.group, row);
+    };
+    const onlyKey = filter.provider === undefined && filter.model === undefined;
+    if (onlyKey) {
+      ask(
+        pieces.utcDay,
+        `SELECT ${by === 'session' ? 's.session' : 'u.agent'} AS "group", ${SUMS}
+         FROM pieces AS p CROSS JOIN usage_agents AS u ON u.start >= p.a AND u.start < p.b
+         CROSS JOIN usage_sessions AS s ON s.id = u.session
+         ${conditionsOf(filter).conditions} GROUP BY 1`,
+      );
+    } else pieces.rows.push(...pieces.utcDay);
+    ask(
+      pieces.rows,
+      `SELECT coalesce(u.${by}, '') AS "group", ${SUMS}
+       FROM pieces AS p CROSS JOIN ${ROWS} AS u ON u.at >= p.a AND u.at < p.b
+       CROSS JOIN usage_series AS s ON s.id = u.series
+       WHERE u.session IS NOT NULL ${conditionsOf(filter).conditions.replace('WHERE', 'AND')} GROUP BY 1`,
+    );
+    return [...found.values()].toSorted((x, y) => (x.group < y.group ? -1 : 1));
+  }
+
+  const agents = db.prepare<[number], { agent: string; parent: string } & Sums>(
+    `SELECT u.agent, max(u.parent) AS parent, ${SUMS} FROM usage_agents AS u WHERE u.session = ? GROUP BY u.agent`,
+  );
+
   return {
     summary({ from, to, groupBy, ...filter }) {
-      const groups: UsageGroup[] = [];
       if (groupBy === 'hour' || groupBy === 'day' || groupBy === 'week' || groupBy === 'month') {
-        for (const { at, ...rest } of byTime({ from, to }, groupBy, 'none', filter))
-          groups.push({ ...rest, group: periodName(at, groupBy) });
-        return groups;
+        return byTime({ from, to }, groupBy, 'none', filter).map(({ at, sums }) =>
+          Object.assign(sums, { group: periodName(at, groupBy) }),
+        );
       }
+      rollUp();
       const span = within(from, to);
-      if (span === null) return groups;
-      for (const { period: _, ...rest } of read([{ at: span.from, ...span }], groupBy, filter))
-        groups.push(rest);
+      if (span === null) return [];
+      if (groupBy === 'session' || groupBy === 'agent') return bySession(span.from, span.to, groupBy, filter);
+      const groups: UsageGroup[] = [];
+      for (const { period: _, ...sums } of read([{ at: span.from, ...span }], groupBy, filter))
+        groups.push(sums);
       return groups;
     },
 
-    series({ from, to, every, by, ...filter }) {
-      const points: UsagePoint[] = [];
-      for (const { at, ...rest } of byTime({ from, to }, every, by, filter))
-        points.push({ at: new Date(at).toISOString(), ...rest });
-      return points;
-    },
+    series: ({ from, to, every, by, ...filter }) =>
+      byTime({ from, to }, every, by, filter).map(({ at, group, sums }) =>
+        Object.assign(sums, { at: new Date(at).toISOString(), group }),
+      ),
 
     sparklines({ days }) {
       const today = new Date(now());
@@ -119,6 +206,7 @@ export function createUsage({ db }: Store, now: () => number): Usage {
       const periods = starts
         .slice(0, -1)
         .map((from, index) => ({ at: from, from, to: starts[index + 1] ?? from }));
+      rollUp();
       const lines = new Map<string, number[]>();
       for (const { period, group, costNano } of read(periods, 'key', {})) {
         if (costNano === 0) continue;
@@ -130,114 +218,151 @@ export function createUsage({ db }: Store, now: () => number): Usage {
     },
 
     sessions({ from, to, keyId, client, session, before, limit }) {
-      const { first, last } = extent.get() ?? { first: null, last: null };
-      if (first === null || last === null) return { sessions: [], next: null };
-      const { conditions, parameters } = conditionsOf({ keyId, client, session });
+      rollUp();
+      const [beforeAt, beforeId] = (before ?? '').split('/').map(Number);
+      const conditions = [
+        ...(keyId === undefined ? [] : ['key_id = @keyId']),
+        ...(client === undefined ? [] : ['client = @client']),
+        ...(session === undefined ? [] : ['session = @session']),
+        ...(from === undefined ? [] : ['last_at >= @from']),
+        ...(to === undefined ? [] : ['first_at < @to']),
+        ...(before == null ? [] : ['(last_at, id) < (@beforeAt, @beforeId)']),
+      ];
       const rows = db
-        .prepare<
-          [object],
-          Sums & {
-            id: number;
-            session: string;
-            client: string | null;
-            key_id: string;
-            agent: string | null;
-            parent_agent: string | null;
-            first_at: number;
-            last_at: number;
-          }
-        >(
-          `SELECT min(r.id) AS id, r.session, r.client, r.key_id, r.agent, max(r.parent_agent) AS parent_agent,
-             min(r.at) AS first_at, max(r.at) AS last_at, ${SUMS}
-           FROM requests AS r WHERE r.session IS NOT NULL ${conditions} GROUP BY r.key_id, r.session, r.agent`,
+        .prepare<[object], SessionRecord>(
+          `SELECT * FROM usage_sessions ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
+           ORDER BY last_at DESC, id DESC LIMIT @limit`,
         )
-        .all(parameters);
-      const found = new Map<string, SessionUsage>();
-      for (const {
-        id,
-        key_id,
-        agent,
-        parent_agent,
-        first_at,
-        last_at,
-        session: name,
-        client: program,
-        ...sums
-      } of rows) {
-        const key = `${key_id}\n${name}`;
-        const [firstAt, lastAt] = [new Date(first_at).toISOString(), new Date(last_at).toISOString()];
-        const one = found.get(key);
-        const agents = agent === null ? [] : [{ agent, parentAgent: parent_agent, ...sums }];
-        found.set(
-          key,
-          one === undefined
-            ? { id, session: name, client: program, keyId: key_id, firstAt, lastAt, agents, ...sums }
-            : {
-                ...one,
-                ...added(one, sums),
-                id: Math.min(one.id, id),
-                client: one.client ?? program,
-                firstAt: one.firstAt < firstAt ? one.firstAt : firstAt,
-                lastAt: one.lastAt > lastAt ? one.lastAt : lastAt,
-                agents: [...one.agents, ...agents],
-              },
-        );
-      }
-      const cursor = (one: SessionUsage) => `${one.lastAt}/${one.id}`;
-      const all = [...found.values()]
-        .filter(
-          ({ firstAt, lastAt }) =>
-            (from === undefined || Date.parse(lastAt) >= Date.parse(from)) &&
-            (to === undefined || Date.parse(firstAt) < Date.parse(to)),
-        )
-        .toSorted((a, b) => (cursor(a) < cursor(b) ? 1 : -1))
-        .filter((one) => before == null || cursor(one) < before);
-      const page = all.slice(0, limit);
+        .all({
+          keyId,
+          client,
+          session,
+          from: from && Date.parse(from),
+          to: to && Date.parse(to),
+          beforeAt,
+          beforeId,
+          limit: limit + 1,
+        });
+      const page = rows.slice(0, limit);
       const end = page.at(-1);
-      for (const one of page) one.agents.sort((a, b) => b.costNano - a.costNano);
-      return { sessions: page, next: all.length > limit && end ? cursor(end) : null };
+      return {
+        sessions: page.map(toSession),
+        next: rows.length > limit && end ? `${end.last_at}/${end.id}` : null,
+      };
     },
   };
+
+  function toSession(record: SessionRecord): SessionUsage {
+    const rows = agents.all(record.id);
+    const total = new Map<string, { group: string } & Sums>();
+    const subagents: SessionUsage['agents'] = [];
+    for (const { agent, parent, ...sums } of rows) {
+      merge(total, '', { group: '', ...sums });
+      if (agent !== '') subagents.push({ agent, parentAgent: parent === '' ? null : parent, ...sums });
+    }
+    const { group: _, ...sums } = total.get('') ?? { group: '', ...nothing };
+    return {
+      id: record.id,
+      session: record.session,
+      client: record.client === '' ? null : record.client,
+      keyId: record.key_id,
+      firstAt: new Date(record.first_at).toISOString(),
+      lastAt: new Date(record.last_at).toISOString(),
+      agents: subagents.toSorted((a, b) => b.costNano - a.costNano),
+      ...sums,
+    };
+  }
 }
 
-function conditionsOf(filter: Filter & { session?: string | undefined }): {
-  conditions: string;
-  parameters: Record<string, string>;
-} {
-  const names = {
-    keyId: 'key_id',
-    provider: 'provider',
-    model: 'model',
-    client: 'client',
-    session: 'session',
-  } as const;
+interface SessionRecord {
+  id: number;
+  key_id: string;
+  session: string;
+  client: string;
+  first_at: number;
+  last_at: number;
+}
+
+const nothing: Sums = {
+  requests: 0,
+  errors: 0,
+  estimatedRequests: 0,
+  unpricedRequests: 0,
+  inputTokens: 0,
+  cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  outputTokens: 0,
+  reasoningTokens: 0,
+  costNano: 0,
+  costCreditsNano: 0,
+  costOwnKeyNano: 0,
+  savedNano: 0,
+};
+
+/** Adds the sums of `row` to those that are there under the name. */
+function merge<Row extends Sums>(into: Map<string, Row>, name: string, row: Row): void {
+  const there = into.get(name);
+  if (there === undefined) into.set(name, row);
+  else for (const sum of sumNames) there[sum] += row[sum];
+}
+
+const sumNames = [
+  'requests',
+  'errors',
+  'estimatedRequests',
+  'unpricedRequests',
+  'inputTokens',
+  'cachedInputTokens',
+  'cacheWriteTokens',
+  'outputTokens',
+  'reasoningTokens',
+  'costNano',
+  'costCreditsNano',
+  'costOwnKeyNano',
+  'savedNano',
+] as const satisfies readonly (keyof Sums)[];
+
+type Level = 'month' | 'day' | 'utcDay';
+
+/**
+ * Cuts [from, to) into whole windows of the first level, what is left at both ends into those of the next, and the rest
+ * into `rows`.
+ */
+function cover<L extends Level>(
+  from: number,
+  to: number,
+  [level, ...finer]: readonly L[],
+  take: (level: L | 'rows', from: number, to: number) => void,
+): void {
+  if (from >= to) return;
+  if (level === undefined) return take('rows', from, to);
+  const { start, end } = windowOf(from, level);
+  const first = start === from ? from : end;
+  const last = windowOf(to, level).start;
+  if (first >= last) return cover(from, to, finer, take);
+  cover(from, first, finer, take);
+  take(level, first, last);
+  cover(last, to, finer, take);
+}
+
+function windowOf(at: number, level: Level): { start: number; end: number } {
+  if (level !== 'utcDay') return windowAt(at, level);
+  const start = at - (at % UTC_DAY_MS);
+  return { start, end: start + UTC_DAY_MS };
+}
+
+/** On `s`, a row of `usage_series` or of `usage_sessions`, which both have the columns that are asked for. */
+function conditionsOf(filter: Filter): { conditions: string; parameters: Record<string, string> } {
+  const names = { keyId: 'key_id', provider: 'provider', model: 'model', client: 'client' } as const;
   const parameters: Record<string, string> = {};
-  let conditions = '';
-  for (const name of ['keyId', 'provider', 'model', 'client', 'session'] as const) {
+  const conditions: string[] = [];
+  for (const name of ['keyId', 'provider', 'model', 'client'] as const) {
     const value = filter[name];
     if (value === undefined) continue;
-    conditions += ` AND r.${names[name]} = @${name}`;
+    conditions.push(`s.${names[name]} = @${name}`);
     parameters[name] = value;
   }
-  return { conditions, parameters };
-}
-
-function added(a: Sums, b: Sums): Sums {
-  return {
-    requests: a.requests + b.requests,
-    errors: a.errors + b.errors,
-    estimatedRequests: a.estimatedRequests + b.estimatedRequests,
-    unpricedRequests: a.unpricedRequests + b.unpricedRequests,
-    inputTokens: a.inputTokens + b.inputTokens,
-    cachedInputTokens: a.cachedInputTokens + b.cachedInputTokens,
-    cacheWriteTokens: a.cacheWriteTokens + b.cacheWriteTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    reasoningTokens: a.reasoningTokens + b.reasoningTokens,
-    costNano: a.costNano + b.costNano,
-    costCreditsNano: a.costCreditsNano + b.costCreditsNano,
-    costOwnKeyNano: a.costOwnKeyNano + b.costOwnKeyNano,
-    savedNano: a.savedNano + b.savedNano,
-  };
+  return { conditions: conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '', parameters };
 }
 
 function periodsOf(from: number, to: number, every: Every): Period[] {
