@@ -122,6 +122,7 @@ test('after any sequence of events', { timeout: 60_000 }, () => {
     expectOneNumber(keys);
   });
   fc.assert(property, { numRuns: 40 });
+  expect(books.rows('usage_open')).toEqual([]);
 });
 
 /** Sums of the rows themselves, by an expression over them. */

@@ -38,7 +38,7 @@ export function fillHistory(
   const addKey = db.prepare(
     "INSERT OR IGNORE INTO keys (id, name, secret_hash, masked, created_at) VALUES (?, ?, randomblob(32), 'sk-fg-test…test', ?)",
   );
-  const insert = db.prepare<unknown[]>(
+  const insert = db.prepare(
     `INSERT INTO requests (${requestColumns.join(', ')}) VALUES (${requestColumns.map(() => '?').join(', ')})`,
   );
   const price =
