@@ -300,6 +300,8 @@ class MessagesReader implements AnswerReader {
     // A further message that has counted nothing yet takes nothing back.
     if (facts.usage !== null && counts.inputTokens + counts.outputTokens === 0) return;
     facts.usage = counts;
+    const region = text(usage['inference_geo']);
+    if (region !== null) facts.terms = { region };
     readReportedCost(facts, usage);
     this.#readPasses(records(usage['iterations']));
   }
@@ -328,6 +330,7 @@ function messagesUsage(usage: JsonRecord): TokenUsage {
     (reported(split['ephemeral_5m_input_tokens']) ?? 0) + written1h,
   );
   const cached = reported(usage['cache_read_input_tokens']) ?? 0;
+  const tools = record(usage['server_tool_use']);
   return tokenUsage({
     inputTokens: (reported(usage['input_tokens']) ?? 0) + cached + written,
     cachedInputTokens: cached,
@@ -335,6 +338,8 @@ function messagesUsage(usage: JsonRecord): TokenUsage {
     cacheWrite1hTokens: written1h,
     outputTokens: reported(usage['output_tokens']) ?? 0,
     reasoningTokens: reported(record(usage['output_tokens_details'])['thinking_tokens']) ?? 0,
-    webSearches: reported(record(usage['server_tool_use'])['web_search_requests']) ?? 0,
+    webSearches: reported(tools['web_search_requests']) ?? 0,
+    // Free beside a search, and by the hour of its container otherwise.
+    otherTools: reported(tools['code_execution_requests']) ?? 0,
   });
 }

@@ -269,6 +269,7 @@ class GeminiReader implements AnswerReader {
     }
     if (facts.usage !== null) {
       facts.usage.webSearches = this.#searches();
+      facts.usage.mapSearches = this.#mapsUsed ? 1 : 0;
       facts.usageIsFinal = this.finished;
     }
   }
@@ -291,8 +292,7 @@ class GeminiReader implements AnswerReader {
   }
 
   #searches(): number {
-    const queries = billsEachQuery(this.facts.model) ? this.#queries.size : Math.min(1, this.#queries.size);
-    return queries + (this.#mapsUsed ? 1 : 0);
+    return billsEachQuery(this.facts.model) ? this.#queries.size : Math.min(1, this.#queries.size);
   }
 }
 
@@ -315,6 +315,7 @@ function geminiUsage(metadata: JsonRecord): TokenUsage {
     audioInputTokens: input('AUDIO'),
     cachedAudioInputTokens: ofModality(metadata['cacheTokensDetails'], 'AUDIO'),
     imageInputTokens: input('IMAGE'),
+    videoInputTokens: input('VIDEO'),
     outputTokens: candidates + thoughts,
     reasoningTokens: thoughts,
     audioOutputTokens: ofModality(metadata['candidatesTokensDetails'], 'AUDIO'),

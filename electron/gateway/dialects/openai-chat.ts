@@ -113,11 +113,15 @@ function defaultBound(body: JsonFields, vendor: string | undefined): string {
   return vendor === undefined || newerBound.has(vendor) ? 'max_completion_tokens' : 'max_tokens';
 }
 
+const searchContexts = ['low', 'medium', 'high'] as const;
+
 class ChatReader implements AnswerReader {
   readonly facts: AnswerFacts = emptyFacts();
   finished = false;
   readonly #vendor: string;
   readonly #hideUsage: boolean;
+  /** Tools that Groq ran itself: it has fees for some, and counts none. */
+  #toolsRun = 0;
 
   constructor(options: ReaderOptions) {
     this.#vendor = options.vendor;
@@ -159,6 +163,9 @@ class ChatReader implements AnswerReader {
       for (const choice of records(fields.get('choices')))
         readGatewayCost(this.facts, record(choice['message'])['provider_metadata']);
     }
+    if (fields.contains('"executed_tools"')) {
+      for (const choice of records(fields.get('choices'))) this.#readTools(record(choice['message']));
+    }
     const usage = fields.get('usage');
     if (isRecord(usage)) {
       this.#usage(usage);
@@ -192,6 +199,7 @@ class ChatReader implements AnswerReader {
   #choice(choice: JsonRecord): void {
     const delta = record(choice['delta']);
     readGatewayCost(this.facts, delta['provider_metadata']);
+    this.#readTools(delta);
     // Mistral's thinking models send the content in parts.
     let seen = chars(choice['text']) + textLength(delta['content']) + chars(delta['refusal']);
     // The same thinking under the names of vLLM and DeepSeek, of Groq and OpenRouter; never both are counted.
@@ -205,13 +213,19 @@ class ChatReader implements AnswerReader {
     if (text(choice['finish_reason']) !== null) this.finished = true;
   }
 
+  #readTools(message: JsonRecord): void {
+    this.#toolsRun = Math.max(this.#toolsRun, records(message['executed_tools']).length);
+  }
+
   #usage(usage: JsonRecord): void {
     const counts = chatUsage(usage, this.#vendor, this.facts.model);
     // A last chunk of zeros takes nothing back.
     if (this.facts.usage !== null && counts.inputTokens + counts.outputTokens === 0) return;
     readReportedCost(this.facts, usage);
     const webSearches = searchesUncounted(this.facts.model) + gatewaySearches(this.facts, usage);
-    this.facts.usage = { ...counts, webSearches };
+    this.facts.usage = { ...counts, webSearches, otherTools: this.#toolsRun };
+    const searchContext = searchContexts.find((size) => size === usage['search_context_size']);
+    if (searchContext !== undefined) this.facts.terms = { searchContext };
   }
 }
 

@@ -10,6 +10,7 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
+import { countedTools, toolCallNames, toolsIn, usesPreviewSearch, type ToolUses } from './hosted-tools.ts';
 import { commonFacts, modelEdit, storedTokens } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, gatewaySearches, readReportedCost, tokenUsage } from './usage.ts';
@@ -84,7 +85,8 @@ class ResponsesReader implements AnswerReader {
   /** The response as the first events described it: an ending has to name the same one. */
   #response: JsonRecord = {};
   #sequence = -1;
-  #searchesSeen = 0;
+  /** Calls of hosted tools among the items that are done. */
+  readonly #calls: JsonRecord[] = [];
 
   event(data: string, type: string | undefined): EventVerdict {
     const event = parseEvent(data);
@@ -97,7 +99,10 @@ class ResponsesReader implements AnswerReader {
       return 'pass';
     }
     if (name === 'response.output_item.done') {
-      if (isSearch(record(event['item']))) this.#searchesSeen++;
+      const item = record(event['item']);
+      // Not the item itself: what a tool found or made can be long.
+      if (text(item['type'])?.endsWith('_call'))
+        this.#calls.push({ type: item['type'], action: item['action'], container_id: item['container_id'] });
       return 'pass';
     }
     if (name === 'error' || (name === '' && isRecord(event['error']))) {
@@ -118,7 +123,7 @@ class ResponsesReader implements AnswerReader {
     const names = ['model', 'service_tier', 'usage', 'tool_usage', 'tools', 'status', 'error'];
     const response: JsonRecord = Object.fromEntries(names.map((name) => [name, fields.get(name)]));
     // The output can be megabytes of images; it is looked into only where it has something to count.
-    if (fields.contains('web_search_call') || !isRecord(response['usage']))
+    if (toolCallNames.some((name) => fields.contains(name)) || !isRecord(response['usage']))
       response['output'] = fields.get('output');
     this.#read(response);
     const status = response['status'];
@@ -162,25 +167,30 @@ class ResponsesReader implements AnswerReader {
     const usage = response['usage'];
     if (!isRecord(usage)) return;
     readReportedCost(this.facts, usage);
-    const webSearches = this.#searches(response, usage) + gatewaySearches(this.facts, usage);
-    this.facts.usage = { ...responsesUsage(usage), webSearches };
+    const uses = this.#toolUses(response, usage);
+    this.facts.usage = {
+      ...responsesUsage(usage),
+      ...uses,
+      webSearches: uses.webSearches + gatewaySearches(this.facts, usage),
+    };
+    if (usesPreviewSearch(response)) this.facts.terms = { previewSearch: true };
     this.facts.extraPasses = imagePasses(response);
   }
 
-  /** As the provider counts them, else the search calls in the output. */
-  #searches(response: JsonRecord, usage: JsonRecord): number {
-    return (
-      reported(record(record(response['tool_usage'])['web_search'])['num_requests']) ??
-      reported(record(usage['server_side_tool_usage_details'])['web_search_calls']) ?? // xAI
-      Math.max(this.#searchesSeen, records(response['output']).filter(isSearch).length)
-    );
+  /** As the provider counts them, else the calls that were seen. */
+  #toolUses(response: JsonRecord, usage: JsonRecord): ToolUses {
+    const seen = toolsIn(this.#calls);
+    const listed = toolsIn(records(response['output']));
+    const most = (name: keyof ToolUses) => Math.max(seen[name], listed[name]);
+    return {
+      webSearches: most('webSearches'),
+      fileSearches: most('fileSearches'),
+      codeSessions: most('codeSessions'),
+      xSearches: most('xSearches'),
+      otherTools: most('otherTools'),
+      ...countedTools(response, usage),
+    };
   }
-}
-
-/** Opening a page and finding in one are calls of the same tool that are not billed. */
-function isSearch(item: JsonRecord): boolean {
-  if (item['type'] !== 'web_search_call') return false;
-  return (text(record(item['action'])['type']) ?? 'search') === 'search';
 }
 
 function responsesUsage(usage: JsonRecord): TokenUsage {

@@ -35,6 +35,10 @@ export function tokenUsage(counts: Partial<TokenUsage>): TokenUsage {
     Math.min(usage.audioInputTokens, usage.cachedInputTokens),
   );
   usage.imageInputTokens = part(usage.imageInputTokens, usage.inputTokens - usage.audioInputTokens);
+  usage.videoInputTokens = part(
+    usage.videoInputTokens,
+    usage.inputTokens - usage.audioInputTokens - usage.imageInputTokens,
+  );
   usage.reasoningTokens = part(usage.reasoningTokens, usage.outputTokens);
   usage.audioOutputTokens = part(usage.audioOutputTokens, usage.outputTokens);
   usage.imageOutputTokens = part(usage.imageOutputTokens, usage.outputTokens - usage.audioOutputTokens);

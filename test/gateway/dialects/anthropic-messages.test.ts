@@ -54,6 +54,7 @@ describe('a Messages stream', () => {
     expect(reader.facts).toEqual({
       model: 'claude',
       serviceTier: 'standard',
+      terms: {},
       usage: usage({
         inputTokens: 160,
         cachedInputTokens: 100,

@@ -36,6 +36,7 @@ describe('a Gemini stream', () => {
     expect(reader.facts).toEqual({
       model: 'gemini-2.5-flash',
       serviceTier: 'standard',
+      terms: {},
       usage: usage({ inputTokens: 83, cachedInputTokens: 4, outputTokens: 139, reasoningTokens: 109 }),
       usageIsFinal: true,
       extraPasses: [],

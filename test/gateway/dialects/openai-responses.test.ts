@@ -36,6 +36,7 @@ describe('a Responses stream', () => {
       expect(reader.facts).toEqual({
         model: 'gpt-1',
         serviceTier: 'priority',
+        terms: {},
         usage: usage({
           inputTokens: 100,
           cachedInputTokens: 40,
