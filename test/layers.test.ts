@@ -20,6 +20,7 @@ const gatewayRows: readonly (readonly string[])[] = [
   ['proxy.ts', 'api.ts', 'api-limits.ts', 'api-prices.ts', 'models.ts'],
   [
     'admission.ts',
+    'answer-headers.ts',
     'bound.ts',
     'clients.ts',
     'settlement.ts',

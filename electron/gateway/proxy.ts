@@ -5,9 +5,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
+import type { Nano } from '#shared/money.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { boundOf, dearestBound, type Bound } from './bound.ts';
 import { senderOf } from './clients.ts';
+import { costHeaders, meterHeaders } from './answer-headers.ts';
 import { dialects } from './dialects/index.ts';
 import { freePrice, type Price } from './cost.ts';
 import { nothingAsked, type AnswerFacts, type Dialect, type RequestFacts } from './dialects/dialect.ts';
@@ -226,14 +228,16 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         hideUsage: () => hideUsage,
         stream: way.facts.stream,
         jsonArray: way.jsonArray,
-        extraHeaders: money ? clampHeaders(money.admitted) : [],
+        extraHeaders: money ? meterHeaders(ledger, money.admitted) : [],
+        trailers: /\btrailers\b/i.test(String(call.request.headers.te ?? '')),
         graceMs: GRACE_MS,
         now,
         settle(ending) {
-          if (!money || !reader) return;
-          settle(money, reader.facts, ending);
+          if (!money || !reader) return [];
+          const costNano = settle(money, reader.facts, ending);
           // Before the client can know that the answer is over, and send the next request.
           money.step.ended(ending.how === 'complete' && ending.status >= 200 && ending.status < 300);
+          return costHeaders(costNano);
         },
         fail: (error) =>
           reject(
@@ -282,11 +286,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   /** Whatever goes wrong between the answer and the ledger, the hold is not left behind: then it is taken as the cost. */
-  function settle({ admitted: { hold }, asked }: Money, seen: AnswerFacts, ending: Ending): void {
+  function settle({ admitted: { hold }, asked }: Money, seen: AnswerFacts, ending: Ending): Nano | null {
     try {
       const outcome = outcomeOf(asked, seen, ending);
       ledger.settle(hold, outcome);
       overruns.learn(hold, outcome);
+      return outcome.costNano;
     } catch (error) {
       dependencies.onInternalError(error);
       const cost = {
@@ -294,6 +299,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         status: ending.status,
       };
       ledger.settle(hold, { ...cost, costNano: hold.amountNano, flags: [...cost.flags, 'estimated'] });
+      return hold.amountNano;
     }
   }
 
@@ -412,13 +418,6 @@ const clampsSearches: ReadonlySet<Provider['kind']> = new Set([
 ]);
 
 /** What was clamped: output tokens of each choice, and searches. */
-function clampHeaders({ clamp }: Admitted): string[] {
-  const headers: string[] = [];
-  if (clamp?.outputTokens != null) headers.push('x-faregate-clamped', String(clamp.outputTokens));
-  if (clamp?.searches != null) headers.push('x-faregate-clamped-searches', String(clamp.searches));
-  return headers;
-}
-
 /** The whole list of edits to a body; nothing else of a request changes. */
 function bodyEdits(call: Call, way: Way, askUsage: boolean): { edits: JsonEdit[]; hideUsage: boolean } {
   const { fields, facts, target, dialect, money } = way;

@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http';
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
+import { COST_HEADER } from './answer-headers.ts';
 import type { AnswerReader } from './dialects/dialect.ts';
 import { nothing, type EndingCode, type Framing, type Meter } from './framing.ts';
 import { createMeter } from './meter.ts';
@@ -24,11 +25,16 @@ export interface RelayOptions {
   jsonArray: boolean;
   /** Headers the gateway adds to the answer. */
   extraHeaders: readonly string[];
+  /** The client takes trailers (RFC 9110, section 6.5.1): what is known only at the end goes there. */
+  trailers: boolean;
   /** How long a stream is read on after its client has gone: clients close right after the last event. */
   graceMs: number;
   now: () => number;
-  /** Called exactly once, before the client can have seen the end of a complete answer. */
-  settle(ending: Ending): void;
+  /**
+   * Called exactly once, before the client can have seen the end of a complete answer. Returns headers that are known
+   * only now.
+   */
+  settle(ending: Ending): readonly string[];
   /** No answer to pass on: the provider failed before its headers. */
   fail(error: Error): void;
   /** Called once everything is over. */
@@ -44,6 +50,12 @@ export interface Relay extends Dispatcher.DispatchHandler {
 
 /** How long the end of a stream may follow its last event. */
 const LAST_EVENT_MS = 20;
+
+/**
+ * How long the headers of an answer in one piece wait for its body, so that they can say what it cost. The body follows
+ * at once, but for providers that send blanks while the model works: those are passed on as they come.
+ */
+const WHOLE_MS = 30;
 
 /** Thrown into the upstream request to end it; never shown. */
 class Ended extends Error {}
@@ -62,11 +74,17 @@ export function createRelay(options: RelayOptions): Relay {
   let grace: NodeJS.Timeout | undefined;
   let last: Buffer | undefined;
   let lastTimer: NodeJS.Timeout | undefined;
+  let late: readonly string[] = [];
+  /** The answer's headers as long as they wait, and the bytes that wait behind them. */
+  let head: string[] | undefined;
+  let behindHead: Buffer[] = [];
+  let headTimer: NodeJS.Timeout | undefined;
+  let trailing = false;
 
   const settle = (how: Ending['how'], error?: Error) => {
     if (settled) return;
     settled = true;
-    options.settle({
+    late = options.settle({
       status,
       how,
       neverArrived: error !== undefined && neverArrived(error),
@@ -80,6 +98,7 @@ export function createRelay(options: RelayOptions): Relay {
     finished = true;
     clearTimeout(grace);
     clearTimeout(lastTimer);
+    clearTimeout(headTimer);
     response.off('close', onClientClose);
     response.off('drain', onDrain);
     options.done();
@@ -87,7 +106,26 @@ export function createRelay(options: RelayOptions): Relay {
 
   const send = (bytes: Buffer) => {
     if (clientGone || bytes.length === 0) return;
-    if (!response.write(bytes)) controller?.pause();
+    if (head !== undefined) behindHead.push(bytes);
+    else if (!response.write(bytes)) controller?.pause();
+  };
+
+  const sendHead = () => {
+    clearTimeout(headTimer);
+    if (head === undefined || clientGone) return;
+    const inPieces = !head.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
+    const announced = options.trailers && reader !== null && !settled && inPieces;
+    response.writeHead(status, announced ? [...head, 'trailer', COST_HEADER] : [...head, ...late]);
+    head = undefined;
+    response.flushHeaders();
+    if (announced) trailing = true;
+    for (const bytes of behindHead) send(bytes);
+    behindHead = [];
+  };
+
+  const end = (bytes: Buffer) => {
+    if (trailing) response.addTrailers(pairsOf(late));
+    response.end(bytes);
   };
   const onDrain = () => controller?.resume();
 
@@ -145,8 +183,9 @@ export function createRelay(options: RelayOptions): Relay {
 
   const finishWhole = (rest: Buffer) => {
     settle('complete');
+    sendHead();
     releaseLast();
-    if (!clientGone) response.end(rest);
+    if (!clientGone) end(rest);
     finish();
   };
 
@@ -158,6 +197,8 @@ export function createRelay(options: RelayOptions): Relay {
     // A connection that breaks behind the end of an answer takes nothing from it.
     if (meter?.complete === true && meter.framing !== 'opaque') return finishWhole(rest);
     settle('upstream-gone', error);
+    // An answer that has begun is cut where it broke: no other one takes its place.
+    sendHead();
     if (!clientGone) {
       if (response.headersSent) endEarly(ending);
       else options.fail(error);
@@ -168,7 +209,7 @@ export function createRelay(options: RelayOptions): Relay {
   /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */
   const endEarly = (ending: Buffer) => {
     if (ending.length === 0) response.destroy();
-    else response.end(ending);
+    else end(ending);
   };
   const endingOf = (message: string, code: EndingCode): Buffer => meter?.ending(message, code) ?? nothing;
 
@@ -204,11 +245,10 @@ export function createRelay(options: RelayOptions): Relay {
       }
       if (clientGone) return;
       const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
-      response.writeHead(statusCode, [
-        ...responseHeaders(raw, hideUsage || decoder !== undefined),
-        ...options.extraHeaders,
-      ]);
-      response.flushHeaders();
+      head = [...responseHeaders(raw, hideUsage || decoder !== undefined), ...options.extraHeaders];
+      const inOnePiece = meter !== undefined && !options.stream && contentType.includes('json');
+      if (inOnePiece) headTimer = setTimeout(sendHead, WHOLE_MS);
+      else sendHead();
     },
 
     onResponseData(_controller, chunk) {
@@ -245,6 +285,13 @@ export function createRelay(options: RelayOptions): Relay {
 
 /** The request was ended on purpose, with a sentence for the person. */
 export class Stopped extends Error {}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index + 1 < flat.length; index += 2)
+    pairs.push([flat[index] ?? '', flat[index + 1] ?? '']);
+  return pairs;
+}
 
 function isStream(framing: Framing): boolean {
   return framing === 'sse' || framing === 'json-array';

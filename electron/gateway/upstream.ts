@@ -152,6 +152,8 @@ export function responseHeaders(raw: readonly (Buffer | string)[], bodyChanged: 
     if (HOP_BY_HOP.has(lower) || RESPONSE_OWN.has(lower) || named.has(lower)) continue;
     // A local port that answers pages of any origin is how such gateways were abused: no CORS headers, whoever sent them.
     if (lower.startsWith('access-control-')) continue;
+    // Another gateway of this kind behind this one speaks of its own money.
+    if (lower.startsWith('x-faregate-')) continue;
     if (bodyChanged && (lower === 'content-length' || lower === 'content-encoding')) continue;
     kept.push(name, text[index + 1] ?? '');
   }
