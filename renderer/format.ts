@@ -54,6 +54,24 @@ export function formatWhen(iso: string, now: number, withSeconds = false): strin
   return dayAndClock.format(moment);
 }
 
+const weekday = new Intl.DateTimeFormat('en-GB', { weekday: 'short' });
+
+/** A moment to come: `15:00`, `tomorrow 00:00`, `Mon 00:00`, `1 Dec 00:00`. */
+export function formatAhead(iso: string, now: number): string {
+  const moment = new Date(iso);
+  const midnight = new Date(now);
+  midnight.setHours(0, 0, 0, 0);
+  // Rounded, because a day of a change to or from summer time is 23 or 25 hours long.
+  const days = Math.floor((moment.getTime() - midnight.getTime() + HOUR) / DAY);
+  const at = shortClock.format(moment);
+  if (moment.toDateString() === midnight.toDateString()) return at;
+  const tomorrow = new Date(midnight);
+  tomorrow.setDate(tomorrow.getDate() + 1);
+  if (moment.toDateString() === tomorrow.toDateString()) return `tomorrow ${at}`;
+  if (days < 7) return `${weekday.format(moment)} ${at}`;
+  return `${dayOfYear.format(moment)} ${at}`;
+}
+
 export function formatDuration(ms: number): string {
   if (ms < SECOND) return `${Math.round(ms)} ms`;
   if (ms < MINUTE) return `${(ms / SECOND).toFixed(1)} s`;
@@ -61,6 +79,8 @@ export function formatDuration(ms: number): string {
 }
 
 export interface LimitProgress {
+  /** Used part of the limit; more than 1 where a limit was lowered. */
+  share: number;
   /** 0 to 1, for the width of the bar. */
   used: number;
   /** The part beyond `used` that is held for running requests; `used + held` is at most 1. */
@@ -82,7 +102,7 @@ export function limitProgress(
   const exact = (of === 'all-time' ? allTime : recurring) ?? 0;
   const used = Math.min(exact, 1);
   const held = Math.min(limit ? row.heldNano / limit : 0, 1 - used);
-  return { used, held, percent: formatPercent(exact), of };
+  return { share: exact, used, held, percent: formatPercent(exact), of };
 }
 
 /** A limit of zero is used up from the start. */

@@ -8,11 +8,12 @@ import {
   IconTrash,
 } from '@tabler/icons-react';
 import type { KeyRow } from '#shared/model.ts';
-import { changeKey, openDialog, setRequestFilter } from '../actions.ts';
+import { openDialog } from '../actions.ts';
+import { hrefOf, navigate } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
-import { notifyFailure } from '../ui/notify.ts';
 import { FloatingMenu, type Anchor, type MenuAction } from '../ui/floating.tsx';
+import { enableKeys } from './changes.ts';
 
 const words = strings.keys.menu;
 const ICON = 15;
@@ -46,10 +47,7 @@ function actionsFor(row: KeyRow, from: HTMLElement): MenuAction[] {
     {
       label: words.activity,
       icon: <IconActivity size={ICON} />,
-      run: () => {
-        setRequestFilter({ keyId: id, status: null });
-        location.hash = '#/activity';
-      },
+      run: () => navigate(hrefOf('activity', { key: id })),
     },
     {
       label: words.rename,
@@ -59,7 +57,7 @@ function actionsFor(row: KeyRow, from: HTMLElement): MenuAction[] {
     {
       label: enabled ? words.disable : words.enable,
       icon: enabled ? <IconPlayerPause size={ICON} /> : <IconPlayerPlay size={ICON} />,
-      run: () => void setEnabled(row, !enabled),
+      run: () => void enableKeys([id], !enabled),
     },
     {
       label: words.rotate,
@@ -73,10 +71,4 @@ function actionsFor(row: KeyRow, from: HTMLElement): MenuAction[] {
       run: () => openDialog({ kind: 'delete-key', id }, from),
     },
   ];
-}
-
-async function setEnabled(row: KeyRow, enabled: boolean): Promise<void> {
-  const answer = await changeKey('keys.update', { id: row.id, enabled });
-  if (answer.ok) return;
-  notifyFailure(answer.error.message, strings.keys.changeFailed(row.name));
 }

@@ -2,22 +2,27 @@
  * The API keys table. Rows are plain elements that each follow their own key in the store, so a thousand keys cost a
  * thousand cheap rows and a pushed number draws one of them; the menu and the usage card exist once for the whole table.
  */
-import { IconAlertTriangle, IconBan, IconDots, IconPencil } from '@tabler/icons-react';
-import { memo, useCallback, useDeferredValue, useRef, useState } from 'react';
+import { IconDots, IconPencil } from '@tabler/icons-react';
+import { memo, useCallback, useDeferredValue, useLayoutEffect, useRef, useState } from 'react';
 import type { KeyRow } from '#shared/model.ts';
-import { formatLimit, formatUsd } from '#shared/money.ts';
+import { formatUsd } from '#shared/money.ts';
 import { openDialog } from '../actions.ts';
 import { limitProgress } from '../format.ts';
+import { hrefOf, setQuery } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import type { Anchor } from '../ui/floating.tsx';
+import { SortHeader } from '../ui/table.tsx';
 import { Ago, Day } from '../ui/time.tsx';
+import { nextSort, sortColumns, type KeyView } from './key-view.ts';
 import { KeyMenu } from './KeyMenu.tsx';
+import { LimitSummary } from './LimitSummary.tsx';
 import { USAGE_CARD, UsageCard } from './UsageCard.tsx';
 
 interface RowHandlers {
   onMenu: (anchor: Anchor) => void;
   onDetails: (anchor: Anchor | null) => void;
+  onPick: (id: string, picked: boolean, range: boolean) => void;
 }
 
 const words = strings.keys;
@@ -26,24 +31,54 @@ const columns = ['name', 'key', 'status', 'created', 'lastUsed', 'usage', 'limit
 /** More than a screen holds: these are drawn at once, the rest right after without holding up the window. */
 const FIRST_ROWS = 40;
 
-export function KeyTable({ ids }: { ids: readonly string[] }) {
+export function KeyTable({
+  ids,
+  sort,
+  selected,
+  onSelect,
+}: {
+  ids: readonly string[];
+  sort: KeyView['sort'];
+  selected: ReadonlySet<string>;
+  onSelect: (ids: ReadonlySet<string>) => void;
+}) {
   const shown = useDeferredValue(ids, ids.slice(0, FIRST_ROWS));
   const [menu, setMenu] = useState<Anchor | null>(null);
   const [details, setDetails] = useState<Anchor | null>(null);
   const onMenu = useCallback((anchor: Anchor) => setMenu(anchor), []);
   const onDetails = useCallback((anchor: Anchor | null) => setDetails(anchor), []);
   const closeDetails = useCallback(() => setDetails(null), []);
+  const onPick = usePicking(ids, selected, onSelect);
   return (
     <>
       <div className="table-frame">
         <table className="table keys" aria-label={strings.pages.keys}>
           <thead>
             <tr>
-              {columns.map((column) => (
-                <th key={column} scope="col" className={`col-${column}`}>
-                  {words.columns[column]}
-                </th>
-              ))}
+              <th scope="col" className="col-select">
+                <SelectAll ids={ids} selected={selected} onSelect={onSelect} />
+              </th>
+              {columns.map((column) => {
+                const sortable = sortColumns.find((each) => each === column);
+                if (!sortable) {
+                  return (
+                    <th key={column} scope="col" className={`col-${column}`}>
+                      {words.columns[column]}
+                    </th>
+                  );
+                }
+                return (
+                  <SortHeader
+                    key={column}
+                    className={`col-${column}`}
+                    label={words.columns[column]}
+                    sorted={
+                      sort.column === sortable ? (sort.descending ? 'descending' : 'ascending') : 'none'
+                    }
+                    onSort={() => setQuery({ sort: nextSort(sort, sortable) })}
+                  />
+                );
+              })}
             </tr>
           </thead>
           <tbody>
@@ -51,10 +86,12 @@ export function KeyTable({ ids }: { ids: readonly string[] }) {
               <Row
                 key={id}
                 id={id}
+                picked={selected.has(id)}
                 menuOpen={menu?.id === id}
                 detailsOpen={details?.id === id}
                 onMenu={onMenu}
                 onDetails={onDetails}
+                onPick={onPick}
               />
             ))}
           </tbody>
@@ -66,21 +103,89 @@ export function KeyTable({ ids }: { ids: readonly string[] }) {
   );
 }
 
+/** With Shift, everything from the box before to this one takes its state. The callback stays the same, so no row is drawn for it. */
+function usePicking(
+  ids: readonly string[],
+  selected: ReadonlySet<string>,
+  onSelect: (ids: ReadonlySet<string>) => void,
+): RowHandlers['onPick'] {
+  const last = useRef<string | null>(null);
+  const now = useRef({ ids, selected, onSelect });
+  useLayoutEffect(() => {
+    now.current = { ids, selected, onSelect };
+  });
+  return useCallback((id, picked, range) => {
+    const { ids: all, selected: before, onSelect: tell } = now.current;
+    const from = range && last.current !== null ? all.indexOf(last.current) : -1;
+    const to = all.indexOf(id);
+    const touched = from < 0 ? [id] : all.slice(Math.min(from, to), Math.max(from, to) + 1);
+    const next = new Set(before);
+    for (const each of touched) {
+      if (picked) next.add(each);
+      else next.delete(each);
+    }
+    last.current = id;
+    tell(next);
+  }, []);
+}
+
+function SelectAll({
+  ids,
+  selected,
+  onSelect,
+}: {
+  ids: readonly string[];
+  selected: ReadonlySet<string>;
+  onSelect: (ids: ReadonlySet<string>) => void;
+}) {
+  const all = selected.size === ids.length;
+  return (
+    <input
+      type="checkbox"
+      className="check"
+      aria-label={words.selectAll}
+      checked={all}
+      ref={(box) => {
+        // Has no attribute in HTML.
+        if (box) box.indeterminate = selected.size > 0 && !all;
+      }}
+      onChange={() => onSelect(new Set(all ? [] : ids))}
+    />
+  );
+}
+
 const Row = memo(function Row({
   id,
+  picked,
   menuOpen,
   detailsOpen,
   onMenu,
   onDetails,
-}: { id: string; menuOpen: boolean; detailsOpen: boolean } & RowHandlers) {
+  onPick,
+}: { id: string; picked: boolean; menuOpen: boolean; detailsOpen: boolean } & RowHandlers) {
   const row = useApp((state) => state.keys[id]);
   if (!row) return null;
   return (
-    <tr className={row.status === 'active' ? undefined : 'off'}>
+    <tr className={row.status === 'active' ? undefined : 'off'} aria-selected={picked || undefined}>
+      <td className="col-select">
+        <input
+          type="checkbox"
+          className="check"
+          aria-label={words.select(row.name)}
+          checked={picked}
+          onChange={(event) =>
+            onPick(
+              id,
+              event.currentTarget.checked,
+              event.nativeEvent instanceof MouseEvent && event.nativeEvent.shiftKey,
+            )
+          }
+        />
+      </td>
       <th scope="row" className="name" title={row.name}>
-        {row.name}
+        <a href={hrefOf('keys', {}, id)}>{row.name}</a>
       </th>
-      <td>
+      <td className="col-key">
         <code>{row.masked}</code>
       </td>
       <td>
@@ -95,7 +200,7 @@ const Row = memo(function Row({
       <UsageCell row={row} open={detailsOpen} onDetails={onDetails} />
       <td>
         <div className="limit-cell">
-          <LimitText row={row} />
+          <LimitSummary row={row} />
           <button
             type="button"
             className="icon-button"
@@ -122,21 +227,6 @@ const Row = memo(function Row({
     </tr>
   );
 });
-
-function LimitText({ row }: { row: KeyRow }) {
-  const progress = limitProgress(row);
-  if (!progress) return <span className="limit-text dim">{words.noLimit}</span>;
-  // Under the limit that it speaks of.
-  const state = <LimitState row={row} percent={progress.percent} />;
-  return (
-    <span className="limit-text amount">
-      {row.limitNano !== null && <span>{formatLimit(row.limitNano)}</span>}
-      {progress.of === 'all-time' && state}
-      {row.recurring && <span>{words.per(formatLimit(row.recurring.amountNano), row.recurring.every)}</span>}
-      {progress.of === 'recurring' && state}
-    </span>
-  );
-}
 
 function UsageCell({
   row,
@@ -185,24 +275,4 @@ function UsageAmount({ row }: { row: KeyRow }) {
       )}
     </>
   );
-}
-
-function LimitState({ row, percent }: { row: KeyRow; percent: string }) {
-  if (row.limitState === 'reached') {
-    return (
-      <span className="limit-state reached">
-        <IconBan size={13} />
-        {words.reached}
-      </span>
-    );
-  }
-  if (row.limitState === 'near') {
-    return (
-      <span className="limit-state near">
-        <IconAlertTriangle size={13} />
-        {words.near(percent)}
-      </span>
-    );
-  }
-  return <span className="limit-state">{words.near(percent)}</span>;
 }

@@ -1,46 +1,46 @@
-import { Button, TextInput } from '@mantine/core';
-import { IconPlus, IconSearch } from '@tabler/icons-react';
-import { useState } from 'react';
+import { Button } from '@mantine/core';
+import { IconPlus } from '@tabler/icons-react';
+import { lazy, Suspense, useMemo, useState } from 'react';
 import { loadKeys, openDialog } from '../actions.ts';
-import { formatCount } from '../format.ts';
-import { useApp } from '../store.ts';
+import { useRoute } from '../router.ts';
+import { app, useApp } from '../store.ts';
 import { strings } from '../strings.ts';
-import { Empty, ListState, Page } from '../ui/page.tsx';
+import { Empty, ListState, Page, PageSkeleton } from '../ui/page.tsx';
 import { FirstStart, useFirstStart } from './FirstStart.tsx';
+import { isFiltered, matchesView, readKeyView, sortKeys, type KeyView } from './key-view.ts';
 import { KeyTable } from './KeyTable.tsx';
+import { KeyToolbar } from './KeyToolbar.tsx';
 
 const words = strings.keys;
-
-/** Below this many rows a filter would be more to read than the list. */
-const FILTER_FROM = 8;
+const KeyPage = lazy(async () => ({ default: (await import('./KeyPage.tsx')).KeyPage }));
 
 export function KeysPage() {
-  const [filter, setFilter] = useState('');
-  const order = useApp((state) => state.keyOrder);
+  const { id } = useRoute();
+  if (id === null) return <KeyList />;
+  return (
+    <Suspense fallback={<PageSkeleton title={app.getState().keys[id]?.name ?? strings.pages.keys} />}>
+      <KeyPage id={id} />
+    </Suspense>
+  );
+}
+
+function KeyList() {
+  const { query } = useRoute();
+  const view = useMemo(() => readKeyView(query), [query]);
+  const total = useApp((state) => state.keyOrder.length);
   const load = useApp((state) => state.keysLoad);
-  const ids = useFiltered(order, filter);
+  const ids = useVisibleKeys(view);
   const firstStart = useFirstStart();
-  const create = () => openDialog({ kind: 'create-key' });
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  // A key that is filtered away or deleted is no longer among what a button acts on.
+  const selected = useMemo(() => new Set(ids.filter((id) => picked.has(id))), [ids, picked]);
   return (
     <Page
       title={strings.pages.keys}
       tools={
-        <>
-          {order.length >= FILTER_FROM && (
-            <TextInput
-              size="xs"
-              type="search"
-              aria-label={words.filter}
-              placeholder={words.filter}
-              leftSection={<IconSearch size={14} />}
-              value={filter}
-              onChange={(event) => setFilter(event.currentTarget.value)}
-            />
-          )}
-          <Button leftSection={<IconPlus size={15} />} onClick={create}>
-            {words.create}
-          </Button>
-        </>
+        <Button leftSection={<IconPlus size={15} />} onClick={() => openDialog({ kind: 'create-key' })}>
+          {words.create}
+        </Button>
       }
     >
       {firstStart && <FirstStart />}
@@ -48,33 +48,46 @@ export function KeysPage() {
         load={load}
         onRetry={() => void loadKeys()}
         empty={
-          order.length > 0 ? null : firstStart ? (
-            <></>
-          ) : (
-            <Empty title={words.emptyTitle} text={words.emptyText} />
-          )
+          total > 0 ? null : firstStart ? <></> : <Empty title={words.emptyTitle} text={words.emptyText} />
         }
       >
-        {ids.length === 0 ? <Empty title={words.filterNone(filter.trim())} /> : <KeyTable ids={ids} />}
-        <p className="list-foot dim">{words.count(formatCount(ids.length), ids.length === 1)}</p>
+        <KeyToolbar
+          view={view}
+          shown={ids.length}
+          total={total}
+          selected={selected}
+          onClear={() => setPicked(new Set())}
+        />
+        {ids.length === 0 ? (
+          <Empty title={words.filterNothing} />
+        ) : (
+          <KeyTable ids={ids} sort={view.sort} selected={selected} onSelect={setPicked} />
+        )}
       </ListState>
     </Page>
   );
 }
 
-/** Ids whose name or masked key has the text. Follows names only, so a pushed number leaves the list as it is. */
-function useFiltered(order: readonly string[], filter: string): readonly string[] {
-  const text = filter.trim().toLowerCase();
+/**
+ * The ids to show, in order. Sorted when the order is chosen or the set changes, not when a number does: rows that move
+ * while they are read, or under the pointer, are worse than an order that is a moment old.
+ */
+function useVisibleKeys(view: KeyView): readonly string[] {
   const joined = useApp((state) => {
-    if (text === '') return '';
-    return order.filter((id) => matches(state.keys[id], text)).join('\n');
+    if (!isFiltered(view)) return state.keyOrder.join('\n');
+    return state.keyOrder
+      .filter((id) => {
+        const row = state.keys[id];
+        return row !== undefined && matchesView(row, view);
+      })
+      .join('\n');
   });
-  if (text === '') return order;
-  return joined === '' ? [] : joined.split('\n');
-}
-
-function matches(row: { name: string; masked: string } | undefined, text: string): boolean {
-  return (
-    row !== undefined && (row.name.toLowerCase().includes(text) || row.masked.toLowerCase().includes(text))
-  );
+  return useMemo(() => {
+    const ids = joined === '' ? [] : joined.split('\n');
+    const { keys } = app.getState();
+    return sortKeys(
+      ids.flatMap((id) => keys[id] ?? []),
+      view.sort,
+    ).map((row) => row.id);
+  }, [joined, view.sort]);
 }

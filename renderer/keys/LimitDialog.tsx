@@ -2,10 +2,11 @@ import { Checkbox } from '@mantine/core';
 import { useState } from 'react';
 import type { KeyRow } from '#shared/model.ts';
 import { formatUsd } from '#shared/money.ts';
-import { changeKey, closeDialog } from '../actions.ts';
+import { closeDialog } from '../actions.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { Dialog, DialogButtons, FormError, submitting } from '../ui/page.tsx';
+import { setKeyLimit } from './changes.ts';
 import { draftOf, errorsFrom, limitWarning, readDraft, type LimitErrors } from './limit-form.ts';
 import { LimitFields } from './LimitFields.tsx';
 
@@ -27,7 +28,7 @@ function LimitForm({ row }: { row: KeyRow }) {
     const read = readDraft(draft);
     if (!read.ok) return setErrors(read.errors);
     setBusy(true);
-    const answer = await changeKey('keys.setLimit', {
+    const answer = await setKeyLimit(row, {
       id: row.id,
       ...read.limits,
       ...(stopRunning ? { stopRunning } : {}),

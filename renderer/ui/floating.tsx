@@ -1,5 +1,7 @@
 /** What floats at a row's control. One for a whole table, since a popover component a row is felt with a thousand rows. */
+import { IconCheck } from '@tabler/icons-react';
 import {
+  Fragment,
   useEffect,
   useEffectEvent,
   useLayoutEffect,
@@ -49,8 +51,12 @@ export function useFloating(
 
 export interface MenuAction {
   label: string;
-  icon: ReactNode;
+  icon?: ReactNode;
   danger?: boolean;
+  /** Makes it a box that is checked or not. */
+  checked?: boolean;
+  /** Actions of one group stand together under its name. */
+  group?: string;
   run: () => void;
 }
 
@@ -59,15 +65,17 @@ export function FloatingMenu({
   anchor,
   label,
   actions,
+  side = 'end',
   onClose,
 }: {
   anchor: HTMLElement;
+  side?: 'start' | 'end';
   label: string;
   actions: readonly MenuAction[];
   /** `focusBack`: whether the focus goes back to the button, or has gone elsewhere already. */
   onClose: (focusBack: boolean) => void;
 }) {
-  const menu = useFloating(anchor, 'end', () => onClose(false));
+  const menu = useFloating(anchor, side, () => onClose(false));
   const dismiss = useEffectEvent(() => onClose(false));
 
   useEffect(() => {
@@ -109,26 +117,37 @@ export function FloatingMenu({
       aria-label={label}
       onKeyDown={onKeyDown}
     >
-      {actions.map((action) => (
-        <button
-          key={action.label}
-          type="button"
-          role="menuitem"
-          tabIndex={-1}
-          className={action.danger ? 'danger' : undefined}
-          onClick={() => {
-            onClose(true);
-            action.run();
-          }}
-        >
-          {action.icon}
-          {action.label}
-        </button>
+      {actions.map((action, index) => (
+        <Fragment key={action.label}>
+          {action.group !== undefined && action.group !== actions[index - 1]?.group && (
+            <div className="menu-group" role="presentation">
+              {action.group}
+            </div>
+          )}
+          <button
+            type="button"
+            role={action.checked === undefined ? 'menuitem' : 'menuitemcheckbox'}
+            aria-checked={action.checked}
+            tabIndex={-1}
+            className={action.danger ? 'danger' : undefined}
+            onClick={() => {
+              onClose(true);
+              action.run();
+            }}
+          >
+            {action.checked === undefined ? (
+              action.icon
+            ) : (
+              <IconCheck size={14} visibility={action.checked ? 'visible' : 'hidden'} />
+            )}
+            {action.label}
+          </button>
+        </Fragment>
       ))}
     </div>
   );
 }
 
 const items = (menu: HTMLElement | null): HTMLElement[] => [
-  ...(menu?.querySelectorAll<HTMLElement>('[role=menuitem]') ?? []),
+  ...(menu?.querySelectorAll<HTMLElement>('[role^=menuitem]') ?? []),
 ];

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { formatAgo, formatDate, formatExact, formatWhen } from '../format.ts';
+import { formatAgo, formatAhead, formatDate, formatExact, formatWhen } from '../format.ts';
 
 /** One clock for all relative times on screen; a text is drawn again only where it has changed. */
 const TICK_MS = 15_000;
@@ -37,6 +37,16 @@ export function When({ iso, seconds = false }: { iso: string; seconds?: boolean 
 
 export function Day({ iso }: { iso: string }) {
   const text = useSyncExternalStore(onTick, () => formatDate(iso, Date.now()));
+  return (
+    <time dateTime={iso} title={formatExact(iso)}>
+      {text}
+    </time>
+  );
+}
+
+/** A moment to come. */
+export function Ahead({ iso }: { iso: string }) {
+  const text = useSyncExternalStore(onTick, () => formatAhead(iso, Date.now()));
   return (
     <time dateTime={iso} title={formatExact(iso)}>
       {text}

@@ -1,0 +1,52 @@
+/** A key's limits in two lines: what they are, and how far the nearest one is. One height, whichever there are. */
+import { IconAlertTriangle, IconBan } from '@tabler/icons-react';
+import type { KeyRow } from '#shared/model.ts';
+import { limitProgress } from '../format.ts';
+import { strings } from '../strings.ts';
+import { Ahead } from '../ui/time.tsx';
+import { limitText } from './changes.ts';
+
+const words = strings.keys;
+
+export function LimitSummary({ row }: { row: KeyRow }) {
+  const progress = limitProgress(row);
+  if (!progress) return <span className="limit-text dim">{words.noLimit}</span>;
+  const text = limitText(row);
+  return (
+    <span className="limit-text amount">
+      <span className="limit-amounts" title={text}>
+        {text}
+      </span>
+      <span className="limit-line">
+        <LimitState state={row.limitState} percent={progress.percent} />
+        {row.recurring && progress.of === 'recurring' && (
+          <span className="dim">
+            {' · '}
+            {words.resets} <Ahead iso={row.recurring.resetsAt} />
+          </span>
+        )}
+      </span>
+    </span>
+  );
+}
+
+/** In words and with a sign, so that it does not rest on colour. */
+export function LimitState({ state, percent }: { state: KeyRow['limitState']; percent: string }) {
+  if (state === 'reached') {
+    return (
+      <span className="limit-state reached">
+        <IconBan size={13} />
+        {words.reached}
+      </span>
+    );
+  }
+  if (state === 'near') {
+    return (
+      <span className="limit-state near">
+        <IconAlertTriangle size={13} />
+        {words.near(percent)}
+      </span>
+    );
+  }
+  return <span className="limit-state">{words.near(percent)}</span>;
+}
