@@ -1,4 +1,5 @@
 import { CorrectDialog } from './activity/CorrectDialog.tsx';
+import { ExportDialog } from './activity/ExportDialog.tsx';
 import { CreateKeyDialog, DeleteKeyDialog, RenameDialog, RotateDialog } from './keys/KeyDialogs.tsx';
 import { LimitDialog } from './keys/LimitDialog.tsx';
 import { ConnectDialog } from './keys/SecretView.tsx';
@@ -46,6 +47,8 @@ export function Dialogs() {
       return <RemovePriceDialog row={dialog.row} />;
     case 'correct-cost':
       return <CorrectDialog row={dialog.row} />;
+    case 'export-requests':
+      return <ExportDialog filter={dialog.filter} />;
     case 'shortcuts':
       return <ShortcutsDialog />;
   }

@@ -1,18 +1,9 @@
 /** What the window does: asks the gateway, folds the answer into the store. Pages call these and never the transport. */
 import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
-import type { KeyRow } from '#shared/model.ts';
+import type { KeyRow, RequestRow } from '#shared/model.ts';
 import { openBackend, type EventMessage } from './backend.ts';
 import { frameQueue } from './frames.ts';
-import {
-  applyEvent,
-  applyKeyChanges,
-  keysFrom,
-  ready,
-  app,
-  type AppState,
-  type Dialog,
-  type RequestFilter,
-} from './store.ts';
+import { applyEvent, applyKeyChanges, keysFrom, ready, app, type AppState, type Dialog } from './store.ts';
 
 const backend = openBackend();
 const { getState, setState } = app;
@@ -32,6 +23,7 @@ const pushed = frameQueue<EventMessage>((messages) => {
   const state = { ...getState() };
   for (const message of messages) Object.assign(state, applyEvent(state, message));
   setState(state);
+  tellSettled(messages);
 });
 
 export function start(): () => void {
@@ -58,7 +50,6 @@ export function start(): () => void {
 
 async function reloadAll(): Promise<void> {
   const loads = [loadStatus(), loadSettings(), loadKeys(), loadProviders()];
-  if (getState().requestsLoad.state !== 'loading') loads.push(loadRequests());
   if (getState().pricesLoad.state !== 'loading') loads.push(loadPrices());
   await Promise.all(loads);
 }
@@ -100,51 +91,18 @@ export async function loadPrices(): Promise<void> {
   );
 }
 
-const REQUESTS_PAGE = 100;
+type SettledListener = (rows: readonly RequestRow[]) => void;
+const settledListeners = new Set<SettledListener>();
 
-export async function loadRequests(): Promise<void> {
-  const { requestFilter } = getState();
-  const answer = await call('requests.list', { ...filterInput(requestFilter), limit: REQUESTS_PAGE });
-  if (getState().requestFilter !== requestFilter) return;
-  setState(
-    answer.ok
-      ? { requests: answer.value.rows, requestsNext: answer.value.next, requestsLoad: ready }
-      : { requestsLoad: failed(answer.error.message) },
-  );
+/** Tells of requests that were settled or corrected, once a frame. Returns the function that ends it. */
+export function onSettled(listener: SettledListener): () => void {
+  settledListeners.add(listener);
+  return () => settledListeners.delete(listener);
 }
 
-/** Returns the gateway's sentence where it failed; the rows already shown stay. */
-export async function loadOlderRequests(): Promise<string | null> {
-  const { requestFilter, requestsNext } = getState();
-  if (requestsNext === null) return null;
-  const answer = await call('requests.list', {
-    ...filterInput(requestFilter),
-    before: requestsNext,
-    limit: REQUESTS_PAGE,
-  });
-  if (!answer.ok) return answer.error.message;
-  if (getState().requestFilter !== requestFilter) return null;
-  const known = new Set(getState().requests.map((row) => row.id));
-  const older = answer.value.rows.filter((row) => !known.has(row.id));
-  setState((state) => ({ requests: [...state.requests, ...older], requestsNext: answer.value.next }));
-  return null;
-}
-
-export function setRequestFilter(filter: Partial<RequestFilter>): void {
-  setState((state) => ({
-    requestFilter: { ...state.requestFilter, ...filter },
-    requests: [],
-    requestsNext: null,
-    requestsLoad: { state: 'loading' },
-  }));
-  void loadRequests();
-}
-
-function filterInput(filter: RequestFilter) {
-  return {
-    ...(filter.keyId === null ? {} : { keyId: filter.keyId }),
-    ...(filter.status === null ? {} : { status: filter.status }),
-  };
+function tellSettled(messages: readonly EventMessage[]): void {
+  const rows = messages.flatMap((message) => (message.name === 'request-settled' ? message.data.rows : []));
+  if (rows.length > 0) for (const listener of settledListeners) listener(rows);
 }
 
 const failed = (message: string) => ({ state: 'failed', message }) as const;
@@ -206,11 +164,7 @@ export async function correctCost(
   input: Input<'requests.correct'>,
 ): Promise<Answer<Output<'requests.correct'>>> {
   const answer = await call('requests.correct', input);
-  if (answer.ok) {
-    setState((state) => ({
-      requests: state.requests.map((row) => (row.id === answer.value.id ? answer.value : row)),
-    }));
-  }
+  if (answer.ok) for (const listener of settledListeners) listener([answer.value]);
   return answer;
 }
 

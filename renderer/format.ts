@@ -10,6 +10,9 @@ export const formatCount = (count: number) => whole.format(count);
 export const formatCompact = (count: number) =>
   count < 10_000 ? whole.format(count) : compact.format(count);
 
+/** Where three counts share a line: `842`, `9.6K`, `1.3M`. */
+export const formatTight = (count: number) => (count < 1_000 ? whole.format(count) : compact.format(count));
+
 const dateTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 const dayOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 const monthOfYear = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' });
@@ -51,8 +54,11 @@ export function formatWhen(iso: string, now: number, withSeconds = false): strin
   const moment = new Date(iso);
   const today = moment.toDateString() === new Date(now).toDateString();
   if (today) return (withSeconds ? clock : shortClock).format(moment);
-  return dayAndClock.format(moment);
+  return dayAndClock.format(moment).replace(',', '');
 }
+
+/** Local day and time of day, for a filter: `22 Nov 14:05`. */
+export const formatShort = (iso: string) => dayAndClock.format(new Date(iso)).replace(',', '');
 
 const weekday = new Intl.DateTimeFormat('en-GB', { weekday: 'short' });
 

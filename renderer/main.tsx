@@ -6,6 +6,7 @@ import './styles.css';
 import './ui/tables.css';
 import './ui/dialogs.css';
 import './keys/keys.css';
+import './activity/activity.css';
 import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { StrictMode } from 'react';

@@ -15,6 +15,7 @@ import type {
   SharedLimits,
   Status,
 } from '#shared/model.ts';
+import type { RequestFilter } from './activity/filter.ts';
 import type { Connection, EventMessage } from './backend.ts';
 import { strings } from './strings.ts';
 
@@ -29,12 +30,8 @@ export type Dialog =
   | { kind: 'price'; row: PriceRow | null; providerId?: string; model?: string }
   | { kind: 'remove-price'; row: PriceRow }
   | { kind: 'correct-cost'; row: RequestRow }
+  | { kind: 'export-requests'; filter: RequestFilter }
   | { kind: 'shortcuts' };
-
-export interface RequestFilter {
-  keyId: string | null;
-  status: 'ok' | 'error' | null;
-}
 
 export interface AppState {
   connection: Connection;
@@ -48,11 +45,6 @@ export interface AppState {
   providersLoad: Loading;
   /** The limits over all keys and per provider. */
   limits: SharedLimits | null;
-  requests: readonly RequestRow[];
-  requestsLoad: Loading;
-  /** `before` of the next older page; null when all are shown. */
-  requestsNext: number | null;
-  requestFilter: RequestFilter;
   prices: readonly PriceRow[];
   pricesLoad: Loading;
   /** Counts the events that settled requests; what is computed from them is asked for again when it moves. */
@@ -77,10 +69,6 @@ export const initialState: AppState = {
   providers: [],
   providersLoad: loading,
   limits: null,
-  requests: [],
-  requestsLoad: loading,
-  requestsNext: null,
-  requestFilter: { keyId: null, status: null },
   prices: [],
   pricesLoad: loading,
   settledCount: 0,
@@ -96,16 +84,13 @@ export function useApp<Part>(selector: (state: AppState) => Part): Part {
   return useStore(app, selector);
 }
 
-/** Requests kept in memory while the log runs on; older ones come back with "Load more". */
-export const REQUESTS_KEPT = 1_000;
-
 /** The change an event makes, or an empty object where it changes nothing here. */
 export function applyEvent(state: AppState, message: EventMessage): Partial<AppState> {
   switch (message.name) {
     case 'keys-changed':
       return applyKeyChanges(state, message.data);
     case 'request-settled':
-      return { ...applySettled(state, message.data.rows), settledCount: state.settledCount + 1 };
+      return { settledCount: state.settledCount + 1 };
     case 'status-changed':
       return { status: message.data };
     case 'limits-changed':
@@ -160,36 +145,3 @@ function orderOf(keys: Readonly<Record<string, KeyRow>>): string[] {
 }
 
 const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-
-/** New rows on top, known rows (a corrected cost) in place; rows the filter leaves out are not taken in. */
-function applySettled(state: AppState, rows: readonly RequestRow[]): Partial<AppState> {
-  if (state.requestsLoad.state !== 'ready') return {};
-  return mergeRequests(
-    state,
-    rows.filter((row) => passesFilter(row, state.requestFilter)),
-  );
-}
-
-export function mergeRequests(
-  state: Pick<AppState, 'requests' | 'requestsNext'>,
-  rows: readonly RequestRow[],
-): Partial<AppState> {
-  if (rows.length === 0) return {};
-  const byId = new Map(state.requests.map((row) => [row.id, row]));
-  const oldest = state.requestsNext === null ? 0 : (state.requests.at(-1)?.id ?? 0);
-  // An old request corrected while its page is not loaded must not appear out of turn.
-  for (const row of rows) if (row.id >= oldest) byId.set(row.id, row);
-  const requests = [...byId.values()].toSorted((a, b) => b.id - a.id);
-  // Pages a person has loaded stay; only the growth at the top is bounded.
-  const limit = Math.max(REQUESTS_KEPT, state.requests.length);
-  if (requests.length <= limit) return { requests };
-  const kept = requests.slice(0, limit);
-  return { requests: kept, requestsNext: kept.at(-1)?.id ?? null };
-}
-
-export function passesFilter(row: RequestRow, filter: RequestFilter): boolean {
-  if (filter.keyId !== null && row.keyId !== filter.keyId) return false;
-  if (filter.status === null) return true;
-  const ok = row.status >= 200 && row.status < 300;
-  return filter.status === 'ok' ? ok : !ok;
-}

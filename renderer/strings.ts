@@ -1,5 +1,6 @@
 /** Every sentence and label of the window, so that a translation is one file. Plain words; `limit`, `usage`, `held` as in the design. */
-import type { Billing, Every, RequestFlag } from '#shared/model.ts';
+import type { Billing, Every } from '#shared/model.ts';
+import { activity } from './strings/activity.ts';
 import { frame } from './strings/frame.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
@@ -13,19 +14,6 @@ const current: Record<Every, string> = {
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const billing: Record<Billing, string> = { 'own-key': 'Own key', credits: 'Credits', free: 'Free' };
-
-const flags: Record<RequestFlag, { label: string; title: string }> = {
-  estimated: {
-    label: 'Estimated',
-    title: 'The provider did not report the cost; it was computed from what was seen.',
-  },
-  overrun: { label: 'Overrun', title: 'The provider billed more than the request allowed.' },
-  unpriced: { label: 'Unpriced', title: 'There was no price for this model, so the cost is unknown.' },
-  clamped: { label: 'Shortened', title: 'The output was limited to what the key could still afford.' },
-  stopped: { label: 'Stopped', title: 'The gateway stopped this request before its end.' },
-  interrupted: { label: 'Interrupted', title: 'The client or the provider went away before the end.' },
-  corrected: { label: 'Corrected', title: 'The cost was corrected by hand.' },
-};
 
 export const strings = {
   app: {
@@ -80,6 +68,8 @@ export const strings = {
     undo: 'Undo',
     notUndone: 'It could not be undone',
     clear: 'Clear',
+    previous: 'Previous',
+    next: 'Next',
     removeFilter: (label: string) => `Remove filter ${label}`,
   },
   ...frame,
@@ -285,54 +275,7 @@ export const strings = {
   },
   billing,
   every,
-  activity: {
-    columns: {
-      time: 'Time',
-      key: 'Key',
-      model: 'Model',
-      tokens: 'In / cached / out',
-      cost: 'Cost',
-      flags: 'Flags',
-      status: 'Status',
-      duration: 'Duration',
-    },
-    allKeys: 'All keys',
-    filterKey: 'Key',
-    filterStatus: 'Status',
-    all: 'All',
-    ok: 'Succeeded',
-    error: 'Failed',
-    more: 'Load more',
-    emptyTitle: 'No requests yet',
-    emptyText: 'Requests appear here as soon as they are settled.',
-    emptyFiltered: 'No request matches the filter.',
-    deletedKey: 'Deleted key',
-    unknownCost: 'Unknown',
-    noAnswer: 'No answer',
-    askedAs: (model: string) => `Asked as ${model}`,
-    viaProvider: (provider: string) => `via ${provider}`,
-    priceFrom: (source: string) => `Price: ${source}`,
-    reported: (cost: string) => `Reported by the provider: ${cost}`,
-    computed: (cost: string) => `Computed from tokens: ${cost}`,
-    tokens: {
-      input: 'Input tokens',
-      cached: 'of them cached',
-      cacheWrite: 'of them written to the cache',
-      cacheWrite1h: 'of those for one hour',
-      output: 'Output tokens',
-      reasoning: 'of them reasoning',
-      webSearches: 'Web searches',
-    },
-    firstByte: (duration: string) => `First byte after ${duration}`,
-    correct: (id: number) => `Correct the cost of request ${id}`,
-    setPrice: 'Set a price',
-    correctTitle: 'Correct cost',
-    correctText: 'The corrected cost counts toward the key’s usage; the cost before is kept beside it.',
-    correctCost: 'Cost (USD)',
-    correctReason: 'Reason',
-    correctNeeded: 'Enter an amount in dollars such as 0.0123.',
-    flags,
-  },
+  activity,
   prices: {
     set: 'Set price',
     intro: 'Your own prices, in US dollars per million tokens. They come before the built-in catalogue.',

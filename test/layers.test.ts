@@ -100,7 +100,6 @@ const packages = {
     '@mantine/notifications',
     '@mantine/charts',
     '@mantine/spotlight',
-    '@tanstack/react-virtual',
     '@tabler/icons-react',
     'zustand',
     'zod',

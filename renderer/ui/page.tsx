@@ -7,9 +7,20 @@ import type { Loading } from '../store.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from './notify.ts';
 
-export function Page({ title, tools, children }: { title: string; tools?: ReactNode; children: ReactNode }) {
+export function Page({
+  title,
+  tools,
+  fill = false,
+  children,
+}: {
+  title: ReactNode;
+  tools?: ReactNode;
+  /** Takes the window's height; what is inside scrolls, not the page. */
+  fill?: boolean;
+  children: ReactNode;
+}) {
   return (
-    <section className="page" aria-labelledby="page-title">
+    <section className={fill ? 'page page-fill' : 'page'} aria-labelledby="page-title">
       <div className="page-head">
         <h1 id="page-title">{title}</h1>
         <div className="page-tools">{tools}</div>

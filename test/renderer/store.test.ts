@@ -1,16 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { EventMessage } from '../../renderer/backend.ts';
-import {
-  applyEvent,
-  initialState,
-  keysFrom,
-  mergeRequests,
-  passesFilter,
-  ready,
-  REQUESTS_KEPT,
-  type AppState,
-} from '../../renderer/store.ts';
-import { keyRow, requestRow } from './fake-backend.ts';
+import { applyEvent, initialState, keysFrom, ready, type AppState } from '../../renderer/store.ts';
+import { keyRow } from './fake-backend.ts';
 
 const older = keyRow({
   id: 'a',
@@ -73,77 +64,6 @@ describe('keys', () => {
       data: { rows: [{ ...older, limitState: 'reached' }], removed: [] },
     });
     expect(state.announcement).toBe('');
-  });
-});
-
-describe('requests', () => {
-  const shown = (ids: number[], next: number | null = null): AppState => ({
-    ...initialState,
-    requests: ids.map((id) => requestRow(id)),
-    requestsLoad: ready,
-    requestsNext: next,
-  });
-  const ids = (state: Pick<AppState, 'requests'>) => state.requests.map((row) => row.id);
-
-  test('settled requests are put on top, newest first, each once', () => {
-    const after = fold(shown([2, 1]), {
-      name: 'request-settled',
-      data: { rows: [requestRow(3), requestRow(4), requestRow(2)] },
-    });
-    expect(ids(after)).toEqual([4, 3, 2, 1]);
-  });
-
-  test('a row that is shown is replaced in place', () => {
-    const corrected = requestRow(1, { costNano: 5, flags: ['corrected'] });
-    const after = fold(shown([2, 1]), { name: 'request-settled', data: { rows: [corrected] } });
-    expect(after.requests[1]).toEqual(corrected);
-  });
-
-  test('a row older than what is loaded does not appear out of turn', () => {
-    const after = fold(shown([12, 11], 11), { name: 'request-settled', data: { rows: [requestRow(3)] } });
-    expect(ids(after)).toEqual([12, 11]);
-  });
-
-  test('rows that the filter leaves out are not taken in', () => {
-    const filtered = { ...shown([1]), requestFilter: { keyId: 'k1', status: 'error' as const } };
-    const after = fold(filtered, {
-      name: 'request-settled',
-      data: {
-        rows: [requestRow(2), requestRow(3, { keyId: 'k2', status: 500 }), requestRow(4, { status: 500 })],
-      },
-    });
-    expect(ids(after)).toEqual([4, 1]);
-  });
-
-  test('nothing is taken in before the log was opened', () => {
-    expect(fold(initialState, { name: 'request-settled', data: { rows: [requestRow(1)] } }).requests).toEqual(
-      [],
-    );
-  });
-
-  test('the log that runs on is bounded, and what was cut off can be loaded again', () => {
-    const full = shown(Array.from({ length: REQUESTS_KEPT }, (_, index) => REQUESTS_KEPT - index));
-    const after = { ...full, ...mergeRequests(full, [requestRow(REQUESTS_KEPT + 1)]) };
-    expect(after.requests).toHaveLength(REQUESTS_KEPT);
-    expect(after.requests[0]?.id).toBe(REQUESTS_KEPT + 1);
-    expect(after.requestsNext).toBe(2);
-  });
-
-  test('pages a person has loaded are not cut off', () => {
-    const long = shown(
-      Array.from({ length: REQUESTS_KEPT + 200 }, (_, index) => REQUESTS_KEPT + 200 - index),
-    );
-    expect(mergeRequests(long, [requestRow(5_000)]).requests).toHaveLength(REQUESTS_KEPT + 200);
-  });
-
-  test.each([
-    [200, 'ok', true],
-    [302, 'ok', false],
-    [0, 'error', true],
-    [529, 'error', true],
-    [200, 'error', false],
-  ] as const)('status %i passes the filter "%s": %s', (status, filter, passes) => {
-    expect(passesFilter(requestRow(1, { status }), { keyId: null, status: filter })).toBe(passes);
   });
 });
 

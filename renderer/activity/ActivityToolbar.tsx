@@ -1,0 +1,161 @@
+import { Button, Select, TextInput } from '@mantine/core';
+import { IconDownload, IconFilter2, IconSearch } from '@tabler/icons-react';
+import { useMemo, useRef, useState } from 'react';
+import { requestFlags } from '#shared/model.ts';
+import { openDialog } from '../actions.ts';
+import { formatCount, formatShort } from '../format.ts';
+import { setQuery, type Query } from '../router.ts';
+import { useApp } from '../store.ts';
+import { strings } from '../strings.ts';
+import { Chip } from '../ui/chip.tsx';
+import { FloatingMenu } from '../ui/floating.tsx';
+import { isFiltered, type RequestFilter } from './filter.ts';
+import type { LogView } from './log.ts';
+
+const words = strings.activity;
+const HOUR = 3_600_000;
+const textFields = ['model', 'provider', 'client', 'session', 'agent'] as const;
+
+export function ActivityToolbar({ filter, view }: { filter: RequestFilter; view: LogView }) {
+  return (
+    <div className="toolbar" role="group" aria-label={words.filters}>
+      <TextInput
+        size="xs"
+        type="search"
+        className="toolbar-search"
+        aria-label={words.search}
+        placeholder={words.search}
+        leftSection={<IconSearch size={14} />}
+        value={filter.q ?? ''}
+        onChange={(event) => setQuery({ q: event.currentTarget.value })}
+      />
+      <KeyFilter keyId={filter.key ?? null} />
+      <FilterMenu filter={filter} />
+      <Chips filter={filter} />
+      <span className="toolbar-end">
+        {view.load.state === 'ready' && (
+          <span className="dim amount">
+            {words.count(formatCount(view.count), view.complete, view.count === 1)}
+          </span>
+        )}
+        <Button
+          variant="default"
+          leftSection={<IconDownload size={14} />}
+          disabled={view.count === 0}
+          onClick={() => openDialog({ kind: 'export-requests', filter })}
+        >
+          {words.exporting.button}
+        </Button>
+      </span>
+    </div>
+  );
+}
+
+function KeyFilter({ keyId }: { keyId: string | null }) {
+  const order = useApp((state) => state.keyOrder);
+  const names = useKeyNames(order);
+  const data = order.map((id, index) => ({ value: id, label: names[index] ?? id }));
+  // A key that was deleted still has its requests.
+  const known = keyId === null || order.includes(keyId);
+  return (
+    <Select
+      size="xs"
+      className="filter-key"
+      aria-label={words.filterKey}
+      placeholder={words.anyKey}
+      searchable
+      clearable
+      allowDeselect
+      limit={100}
+      clearButtonProps={{ 'aria-label': strings.common.removeFilter(words.filterKey) }}
+      data={known ? data : [...data, { value: keyId, label: words.deletedKey }]}
+      value={keyId}
+      onChange={(key) => setQuery({ key })}
+    />
+  );
+}
+
+/** Joined to one string, so that pushed numbers of the same keys do not draw the filter again. */
+function useKeyNames(order: readonly string[]): readonly string[] {
+  const joined = useApp((state) => order.map((id) => state.keys[id]?.name ?? '').join('\n'));
+  return useMemo(() => joined.split('\n'), [joined]);
+}
+
+function FilterMenu({ filter }: { filter: RequestFilter }) {
+  const button = useRef<HTMLButtonElement>(null);
+  const [anchor, setAnchor] = useState<HTMLElement | null>(null);
+  return (
+    <>
+      <Button
+        ref={button}
+        variant="default"
+        leftSection={<IconFilter2 size={14} />}
+        aria-haspopup="menu"
+        aria-expanded={anchor !== null}
+        onClick={() => setAnchor(anchor ? null : button.current)}
+      >
+        {words.filters}
+      </Button>
+      {anchor && (
+        <FloatingMenu
+          anchor={anchor}
+          side="start"
+          label={words.filters}
+          actions={[
+            ...(['ok', 'error'] as const).map((status) => ({
+              group: words.groups.status,
+              label: words.statuses[status],
+              checked: filter.status === status,
+              run: () => setQuery({ status: filter.status === status ? null : status }),
+            })),
+            ...(['hour', 'today', 'week', 'month'] as const).map((period) => ({
+              group: words.groups.time,
+              label: words.periods[period],
+              checked: false,
+              run: () => setQuery({ from: startOf(period), to: null }),
+            })),
+            ...requestFlags.map((flag) => ({
+              group: words.groups.flag,
+              label: words.flags[flag].label,
+              checked: filter.flag === flag,
+              run: () => setQuery({ flag: filter.flag === flag ? null : flag }),
+            })),
+          ]}
+          onClose={(focusBack) => {
+            setAnchor(null);
+            if (focusBack) anchor.focus();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+function startOf(period: keyof typeof words.periods): string {
+  const now = new Date();
+  if (period === 'hour') return new Date(now.getTime() - HOUR).toISOString();
+  const days = { today: 0, week: 6, month: 29 }[period];
+  return new Date(now.getFullYear(), now.getMonth(), now.getDate() - days).toISOString();
+}
+
+function Chips({ filter }: { filter: RequestFilter }) {
+  if (!isFiltered(filter)) return null;
+  const chips: [label: string, off: Query][] = [];
+  if (filter.status) chips.push([words.statuses[filter.status], { status: null }]);
+  if (filter.flag) chips.push([words.flags[filter.flag].label, { flag: null }]);
+  for (const end of ['from', 'to'] as const) {
+    const moment = filter[end];
+    if (moment) chips.push([`${words.chips[end]} ${formatShort(moment)}`, { [end]: null }]);
+  }
+  for (const field of textFields) {
+    const text = filter[field];
+    if (text) chips.push([`${words.chips[field]}: ${text}`, { [field]: null }]);
+  }
+  return (
+    <>
+      {chips.map(([label, off]) => (
+        <Chip key={label} label={label} onRemove={() => setQuery(off)} />
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,151 @@
+import { describe, expect, test } from 'vitest';
+import type { RequestRow } from '#shared/model.ts';
+import { csvCell } from '../../renderer/ui/csv.ts';
+import { passesFilter, readFilter, type RequestFilter } from '../../renderer/activity/filter.ts';
+import { createLog, PAGE_ROWS } from '../../renderer/activity/log.ts';
+import { requestRow } from './fake-backend.ts';
+
+/** A history of `count` requests behind the contract's paging, and the cursors it was asked with. */
+function history(count: number) {
+  const asked: (number | null | undefined)[] = [];
+  const state = { failing: false, newest: count };
+  const log = createLog(async ({ before, limit = 100 }) => {
+    asked.push(before);
+    if (state.failing) return { ok: false, error: { code: 'internal', message: 'The disk is full.' } };
+    const from = before ?? state.newest + 1;
+    // Now and then a page comes back short, as the contract allows.
+    const length = Math.min(limit, from - 1, from % 7 === 0 ? 30 : limit);
+    const rows = Array.from({ length }, (_, at) => requestRow(from - 1 - at));
+    const oldest = from - length;
+    return { ok: true, value: { rows, next: oldest > 1 ? oldest : null } };
+  });
+  return { log, asked, state };
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+const ids = (rows: (RequestRow | undefined)[]) => rows.map((row) => row?.id);
+
+describe('the log', () => {
+  test('pages follow one another without a gap however short they come back', async () => {
+    const { log } = history(5_000);
+    await log.reload();
+    for (let guard = 0; !log.view().complete && guard < 100; guard += 1) {
+      log.show(log.view().count - 10, log.view().count - 1);
+      await settle();
+    }
+    expect(log.view()).toMatchObject({ count: 5_000, complete: true });
+    log.show(4_990, 4_999);
+    await settle();
+    expect(ids([log.rowAt(4_998), log.rowAt(4_999)])).toEqual([2, 1]);
+  });
+
+  test('rows far from what is on screen are dropped, and come back where they stood', async () => {
+    const { log, asked } = history(10_000);
+    await log.reload();
+    for (let page = 1; page < 20; page += 1) {
+      log.show(page * PAGE_ROWS - 20, page * PAGE_ROWS - 1);
+      await settle();
+    }
+    const inMemory = Array.from({ length: log.view().count }, (_, at) => log.rowAt(at)).filter(
+      Boolean,
+    ).length;
+    expect(inMemory).toBeLessThanOrEqual(10 * PAGE_ROWS);
+    expect(log.rowAt(2 * PAGE_ROWS + 5)).toBeUndefined();
+
+    const before = asked.length;
+    log.show(2 * PAGE_ROWS, 2 * PAGE_ROWS + 40);
+    await settle();
+    expect(log.rowAt(2 * PAGE_ROWS + 5)?.id).toBe(10_000 - 2 * PAGE_ROWS - 5);
+    expect(asked.length).toBeGreaterThan(before);
+  });
+
+  test('new rows go on top at the top, and wait where someone reads', async () => {
+    const { log } = history(50);
+    await log.reload();
+    log.add([requestRow(51)], false);
+    expect(ids([log.rowAt(0), log.rowAt(1)])).toEqual([51, 50]);
+
+    log.add([requestRow(52), requestRow(53)], true);
+    expect(log.rowAt(0)?.id).toBe(51);
+    expect(log.view()).toMatchObject({ waiting: 2, count: 51 });
+    log.reveal();
+    expect(ids([log.rowAt(0), log.rowAt(1), log.rowAt(2)])).toEqual([53, 52, 51]);
+    expect(log.view()).toMatchObject({ waiting: 0, count: 53 });
+  });
+
+  test('a row that is known is replaced in place, an old one that is not loaded stays away', async () => {
+    const { log } = history(5_000);
+    await log.reload();
+    log.add([requestRow(4_990, { costNano: 5, flags: ['corrected'] }), requestRow(3)], false);
+    expect(log.rowAt(10)).toMatchObject({ id: 4_990, costNano: 5 });
+    expect(log.rowAt(0)?.id).toBe(5_000);
+    expect(log.view().count).toBe(PAGE_ROWS);
+  });
+
+  test('rows that run on for hours are cut into pages, and those are dropped like any other', async () => {
+    const { log, state } = history(100);
+    await log.reload();
+    for (let id = 101; id <= 3_000; id += 1) log.add([requestRow(id)], false);
+    state.newest = 3_000;
+    expect(log.view().count).toBe(3_000);
+    log.show(0, 40);
+    expect(log.rowAt(2_900)).toBeUndefined();
+    log.show(2_880, 2_920);
+    await settle();
+    expect(log.rowAt(2_900)?.id).toBe(100);
+  });
+
+  test('a failure is told: of the first page as the list’s, of an older one below what is shown', async () => {
+    const { log, state } = history(1_000);
+    state.failing = true;
+    await log.reload();
+    expect(log.view().load).toEqual({ state: 'failed', message: 'The disk is full.' });
+    state.failing = false;
+    await log.reload();
+    state.failing = true;
+    log.show(150, 199);
+    await settle();
+    expect(log.view()).toMatchObject({ olderFailure: 'The disk is full.', count: PAGE_ROWS });
+    state.failing = false;
+    log.retryOlder();
+    await settle();
+    expect(log.view()).toMatchObject({ olderFailure: null, count: 2 * PAGE_ROWS });
+  });
+});
+
+test.each<[RequestFilter, boolean]>([
+  [{}, true],
+  [{ key: 'k1' }, true],
+  [{ key: 'k2' }, false],
+  [{ status: 'ok' }, true],
+  [{ status: 'error' }, false],
+  [{ model: 'claude-latest' }, true],
+  [{ model: 'gpt-4o' }, false],
+  [{ q: 'SONNET' }, true],
+  [{ q: 'claude-code' }, true],
+  [{ q: 'gemini' }, false],
+  [{ flag: 'estimated' }, true],
+  [{ flag: 'overrun' }, false],
+  [{ from: '2026-11-22T12:00:01.000Z' }, true],
+  [{ to: '2026-11-22T12:00:01.000Z' }, false],
+])('a pushed row is held against the filter %o as the gateway would: %s', (filter, passes) => {
+  const row = requestRow(1, { modelAsked: 'claude-latest', client: 'claude-code', flags: ['estimated'] });
+  expect(passesFilter(row, filter)).toBe(passes);
+});
+
+test('what stands in the address is read, and what makes no sense is left out', () => {
+  expect(
+    readFilter({ key: 'k1', status: 'error', flag: 'nonsense', from: '2026-11-01', to: 'soon', q: '  gpt ' }),
+  ).toEqual({ key: 'k1', status: 'error', from: '2026-11-01T00:00:00.000Z', q: 'gpt' });
+});
+
+test.each([
+  ['plain', 'plain'],
+  ['a "quoted", text', '"a ""quoted"", text"'],
+  ['=HYPERLINK("x")', '"\'=HYPERLINK(""x"")"'],
+  ['-5', '-5'],
+  [12.5, '12.5'],
+  [true, 'true'],
+])('the cell %s is written as %s', (value, cell) => {
+  expect(csvCell(value)).toBe(cell);
+});
