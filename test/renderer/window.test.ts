@@ -228,7 +228,7 @@ describe.skipIf(executablePath === null)('the window', () => {
     await expect(page.getByText('1,000 keys')).toBeVisible();
     await expect(page.getByRole('row')).toHaveCount(1_001);
     await page.getByLabel('Filter keys').fill('key-99');
-    await expect(page.getByText('11 keys')).toBeVisible();
+    await expect(page.getByText('11 of 1,000 keys')).toBeVisible();
     await expect(page.getByRole('row')).toHaveCount(12);
   });
 });
