@@ -123,12 +123,20 @@ const builders: Record<TargetName, () => Promise<void>> = {
   async main() {
     cpSync(path.join(projectRoot, 'electron', 'icons'), path.join(distFolder, 'icons'), { recursive: true });
     await bundle({ entry: 'electron/main.ts', output: targets.main.output, format: 'es' });
+    await bundleTokenWorker();
   },
   // A sandboxed preload script is loaded by a small `require` and has to be CommonJS.
   preload: () => bundle({ entry: 'electron/preload.ts', output: targets.preload.output, format: 'cjs' }),
-  cli: () => bundle({ entry: 'electron/cli.ts', output: targets.cli.output, format: 'es' }),
+  async cli() {
+    await bundle({ entry: 'electron/cli.ts', output: targets.cli.output, format: 'es' });
+    await bundleTokenWorker();
+  },
   renderer: buildRenderer,
 };
+
+/** A thread of the gateway, started from a file beside the program that runs it (gateway/token-count.ts). */
+const bundleTokenWorker = () =>
+  bundle({ entry: 'electron/gateway/token-worker.ts', output: 'token-worker.js', format: 'es' });
 
 /** One entry and all it imports into one file; only what cannot be bundled stays outside. */
 async function bundle({ entry, output, format }: { entry: string; output: string; format: 'es' | 'cjs' }) {

@@ -204,8 +204,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
       if (!queues.has(key.id)) {
         const whole = holdAll(key, draft, bound);
         if ('hold' in whole) return whole;
-        if (exact && whole.short.roomNano < leastNano(bound, COMFORTABLE_OUTPUT))
-          bound = (await exact(signal)) ?? bound;
+        if (exact && isWorthCounting(bound, whole.short.roomNano)) bound = (await exact(signal)) ?? bound;
       }
       if (closed) throw new Refusal('stopped', CLOSED);
       if (!queues.has(key.id)) {
@@ -222,6 +221,11 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
       stop(null, CLOSED);
     },
   };
+}
+
+/** Whether a closer bound of the input could make much of a difference for the answer. */
+function isWorthCounting(bound: Bound, roomNano: Nano): boolean {
+  return roomNano < leastNano(bound, COMFORTABLE_OUTPUT) && bound.inputNano * 4 > roomNano;
 }
 
 // The sentences avoid the words that agents take for a passing fault and try again on ("rate limit", "overloaded",

@@ -8,8 +8,9 @@ import { modelLimits } from './model-limits.ts';
 export interface Bound {
   /** Input at the dearest price that can apply, other models' passes and fees. */
   fixedNano: Nano;
-  /** The part of it that is input, which an exact count can make smaller. */
+  /** The part of it that is the body's own input, in tokens and money: an exact count can make it smaller. */
   inputTokens: number;
+  inputNano: Nano;
   /** Output tokens the request allows, all choices together. */
   outputTokens: number;
   /** Nano-dollars per million output tokens. */
@@ -78,6 +79,7 @@ export function boundOf(request: BoundRequest): Bound {
     fixedNano:
       nano(inputTokens, inputRate) + upperFee(price, 'requests') + passes + feesNano(price, facts.uses),
     inputTokens,
+    inputNano: nano(inputTokens, inputRate),
     outputTokens: request.embeds ? 0 : perChoice * facts.choices,
     outputRate: Math.ceil((outputRateOf(price, reached) * percent) / 100),
     choices: facts.choices,

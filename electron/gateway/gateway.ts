@@ -24,6 +24,7 @@ import { createRequestLog } from './requests.ts';
 import { createGatewayServer, type ServerDependencies } from './server.ts';
 import { createSettings } from './settings.ts';
 import { openStore, type Store } from './store.ts';
+import { createTokenCounter } from './token-count.ts';
 import { createUpstreamAgent } from './upstream.ts';
 import { createUsage } from './usage.ts';
 import { createWarnings, type Warnings } from './warnings.ts';
@@ -156,6 +157,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   const loops = createLoopBrake({ settings: () => settings.get().loopBrake, now });
   const agent = createUpstreamAgent();
   const models = createModelLists(providers, agent, now);
+  const tokens = createTokenCounter(agent);
   const priceData = await createPriceData({
     dataDir: options.dataDir,
     url: options.priceDataUrl ?? PRICE_DATA_URL,
@@ -172,6 +174,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     providers,
     prices,
     overruns: createOverruns(store),
+    tokens,
     agent,
     unpriced(provider, model, keyId) {
       unpriced.refused(provider, model);
@@ -248,6 +251,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     announcer.flush();
     announcer.close();
     ledger.retry();
+    await tokens.close();
     await agent.destroy();
     store.close();
   }

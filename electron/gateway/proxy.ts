@@ -28,6 +28,7 @@ import { chooseProvider, type Target } from './routing.ts';
 import { PAUSED_SENTENCE } from './settings.ts';
 import { outcomeOf, type Asked, type Ending } from './settlement.ts';
 import { createUsageAsks } from './usage-ask.ts';
+import type { TokenCounter } from './token-count.ts';
 import { NotSent, requestHeaders, unreachable, upstreamAddress } from './upstream.ts';
 
 export interface ProxyDependencies {
@@ -36,6 +37,7 @@ export interface ProxyDependencies {
   providers: Providers;
   prices: Prices;
   overruns: Overruns;
+  tokens: TokenCounter;
   agent: Dispatcher;
   loops: LoopBrake;
   /** Whether the person has paused the gateway. */
@@ -197,7 +199,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       ...senderOf(call.request.headers, fields),
     };
     const embeds = call.route.dialect === 'openai-embeddings' || call.route.dialect === 'gemini-embeddings';
-    const boundOfOne = (one: Priced): Bound =>
+    const boundOfOne = (one: Priced, countedTokens = Infinity): Bound =>
       boundOf({
         facts,
         model: one.model,
@@ -207,9 +209,33 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         embeds,
         clampsSearches: clampsSearches.has(provider.kind),
         ratio: overruns.ratio(provider.slug, one.model),
+        countedTokens,
       });
-    const bound = dearestBound([boundOfOne(asked), ...others.map(boundOfOne)]);
-    return admission.admit(call.key, draft, { bound }, call.signal);
+    const boundOfAll = (countedTokens?: number): Bound =>
+      dearestBound([
+        boundOfOne(asked, countedTokens),
+        ...others.map((other) => boundOfOne(other, countedTokens)),
+      ]);
+    const bound = boundOfAll();
+    // A count holds for one model: another's tokenizer may make more of the same text.
+    if (fields === null || embeds || others.length > 0)
+      return admission.admit(call.key, draft, { bound }, call.signal);
+    const exact = async (signal: AbortSignal) => {
+      const counted = await dependencies.tokens.count(
+        {
+          dialect: call.route.dialect,
+          provider,
+          model,
+          fields,
+          cheapTokens: bound.inputTokens,
+          headers: requestHeaders(call.request.rawHeaders, call.request.headers, provider),
+          query: call.query,
+        },
+        signal,
+      );
+      return counted === null ? null : boundOfAll(counted);
+    };
+    return admission.admit(call.key, draft, { bound, exact }, call.signal);
   }
 
   function relay(call: Call, way: Way): Promise<void> {

@@ -37,6 +37,8 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
       'dist/main.js',
       'dist/main.js.licenses.md',
       'dist/preload.cjs',
+      'dist/token-worker.js',
+      'dist/token-worker.js.licenses.md',
       'package.json',
     ]);
     expect(own).toContain('dist/renderer/index.html');

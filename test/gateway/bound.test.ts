@@ -1,4 +1,7 @@
 /** Admission's upper bound of a request's input against what providers really billed for it. */
+import fc from 'fast-check';
+import { countTokens as cl100k } from 'gpt-tokenizer/encoding/cl100k_base';
+import { countTokens as o200k } from 'gpt-tokenizer/encoding/o200k_base';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DialectId } from '#shared/model.ts';
 import { inputBound } from '../support/bounds.ts';
@@ -63,5 +66,58 @@ describe.skipIf(fixturesDir === null)('the bound of a request', () => {
     const least = spare.get(exchange.provider)?.least ?? Infinity;
     if (bound - billed < least) spare.set(exchange.provider, { least: bound - billed, id: exchange.id });
     expect(bound).toBeGreaterThanOrEqual(billed);
+  });
+});
+
+describe('text of any kind', () => {
+  const kinds: Readonly<Record<string, fc.Arbitrary<string>>> = {
+    'any characters': fc.string({ unit: 'binary', maxLength: 300 }),
+    'what people see as characters': fc.string({ unit: 'grapheme', maxLength: 300 }),
+    Chinese: fc.string({
+      unit: fc.integer({ min: 0x4e00, max: 0x9fff }).map((code) => String.fromCodePoint(code)),
+    }),
+    'rare ideographs': fc.string({
+      unit: fc.integer({ min: 0x20000, max: 0x2ffff }).map((code) => String.fromCodePoint(code)),
+    }),
+    emoji: fc.string({ unit: fc.constantFrom('👩‍👩‍👧‍👦', '🏳️‍🌈', '👍🏽', '🇨🇭', '\u200d', '\ufe0f') }),
+    base64: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes).toString('base64')),
+    'white space': fc.string({ unit: fc.constantFrom(' ', '\t', '\n', '\r', '\u00a0', '\u2028') }),
+    'control characters': fc.string({
+      unit: fc.integer({ min: 0, max: 31 }).map((code) => String.fromCharCode(code)),
+    }),
+    'lone surrogates': fc.string({
+      unit: fc.integer({ min: 0xd800, max: 0xdfff }).map((code) => String.fromCharCode(code)),
+    }),
+    code: fc.string({
+      unit: fc.constantFrom('{', '}', '=>', '();', '  ', '0x', '!==', 'π', '"', '\\', '/*'),
+    }),
+    'special tokens': fc.string({ unit: fc.constantFrom('<|endoftext|>', '<|im_start|>', '<|', '|>') }),
+  };
+  const plainly = { allowedSpecial: new Set<string>(), disallowedSpecial: new Set<string>() };
+  /** As SDKs write it, and with every character escaped. */
+  const spellings: ((text: string) => string)[] = [
+    (text) => JSON.stringify(text),
+    (text) =>
+      `"${Array.from({ length: text.length }, (_, at) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')}"`,
+  ];
+  const bodies: Readonly<Record<string, (text: string) => string>> = {
+    'openai-chat': (text) => `{"model":"gpt-5","messages":[{"role":"user","content":${text}}]}`,
+    'openai-responses': (text) => `{"model":"gpt-5","input":${text}}`,
+    'anthropic-messages': (text) =>
+      `{"model":"claude-opus-5","messages":[{"role":"user","content":${text}}]}`,
+    gemini: (text) => `{"contents":[{"parts":[{"text":${text}}]}]}`,
+  };
+
+  test.each(Object.entries(kinds))('has no more tokens than its bound: %s', (_, kind) => {
+    fc.assert(
+      fc.property(kind, fc.constantFrom(...spellings), (text, spell) => {
+        const tokens = Math.max(o200k(text, plainly), cl100k(text, plainly));
+        for (const [dialect, body] of Object.entries(bodies)) {
+          const bound = inputBound(dialect as DialectId, Buffer.from(body(spell(text))));
+          expect(bound).toBeGreaterThanOrEqual(tokens + 3);
+        }
+      }),
+      { numRuns: 60 },
+    );
   });
 });

@@ -42,7 +42,7 @@ export const anthropicMessages: Dialect = {
 const LARGEST_CONTEXT = 1_000_000;
 
 /** Around the messages: 112 tokens at the most in what was recorded. */
-const HIDDEN_TOKENS = 256;
+const HIDDEN_TOKENS = 512;
 
 /** System prompt that tools bring along, several hundred tokens each for bash, editor, computer (tool-use/overview). */
 const TOOL_PROMPT_TOKENS = 3_000;

@@ -270,7 +270,7 @@ describe('a Messages request', () => {
       choices: 1,
       serviceTier: 'fast',
       cacheWrites: 'none',
-      extraInputTokens: 256,
+      extraInputTokens: 512,
       searchInputTokens: 16_000,
     });
   });
@@ -310,18 +310,18 @@ describe('a Messages request', () => {
     const ask = (...content: object[]) =>
       asked(messages, { model: 'c', messages: [{ role: 'user', content }] }).extraInputTokens;
     const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } };
-    expect(ask({ type: 'text', text: 'a' })).toBe(256);
+    expect(ask({ type: 'text', text: 'a' })).toBe(512);
     // Not even a header: the most that an image can cost, less the bytes that show it.
-    expect(ask(image, image)).toBe(256 + 2 * (5_000 - 4));
-    expect(ask({ type: 'document', source: { type: 'url', url: 'https://x/y.pdf' } })).toBe(1_000_256);
-    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(5_256);
-    expect(ask({ type: 'document', source: { type: 'text', data: 'a' } })).toBe(256);
+    expect(ask(image, image)).toBe(512 + 2 * (5_000 - 4));
+    expect(ask({ type: 'document', source: { type: 'url', url: 'https://x/y.pdf' } })).toBe(1_000_512);
+    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(5_512);
+    expect(ask({ type: 'document', source: { type: 'text', data: 'a' } })).toBe(512);
     const schema = { properties: { type: { enum: ['image', 'document'] } } };
     expect(
       asked(messages, { model: 'c', tools: [{ name: 'f', input_schema: schema }] }).extraInputTokens,
-    ).toBe(3_256);
+    ).toBe(3_512);
     const tools = [{ type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 2, max_content_tokens: 5_000 }];
-    expect(asked(messages, { model: 'c', tools }).extraInputTokens).toBe(13_256);
+    expect(asked(messages, { model: 'c', tools }).extraInputTokens).toBe(13_512);
   });
 
   it('is edited for its model and its bound, and a thinking budget that would not fit in it', () => {
