@@ -10,8 +10,8 @@ import {
 import { inputBound } from '../../support/bounds.ts';
 
 /** A PNG of this size, as far as its header goes, in so many bytes. */
-function png(width: number, height: number, bytes = 64): string {
-  const image = Buffer.alloc(Math.max(bytes, 64));
+function png(width: number, height: number, length = 64): string {
+  const image = Buffer.alloc(Math.max(length, 64));
   Buffer.from('\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'latin1').copy(image);
   image.writeUInt32BE(width, 16);
   image.writeUInt32BE(height, 20);
