@@ -201,6 +201,8 @@ export type RequestRow = z.infer<typeof RequestRow>;
 export const LineItem = z.object({
   /** A class of tokens (`input`, `cachedInput`, `cacheWrite`, `output`, `reasoning` …) or a fee (`webSearch`, `request`). */
   item: z.string(),
+  /** Another model than the one asked for, which ran inside the request. */
+  model: z.string().optional(),
   count: count,
   /** The unit price is for this many: a million tokens, a thousand searches. */
   per: count,
@@ -224,15 +226,27 @@ export const RequestDetail = RequestRow.extend({
   billing: Billing,
   /** What was set aside for it before it was sent. */
   heldNano: nano,
-  /** Empty where the cost was not computed from a price. Their sum is `computedCostNano`, but for rounding. */
+  /** Empty where the cost was not computed from a price. Their sum is exactly `computedCostNano`. */
   lineItems: z.array(LineItem),
   /** null where there was no price. */
   price: z
     .object({
       source: z.string(),
+      /** Day of the source, YYYY-MM-DD; null where it has none. */
+      date: z.string().nullable(),
       /** The maker was guessed from the model's name. */
       guessed: z.boolean(),
+      /** null = the standard one. */
       serviceTier: z.string().nullable(),
+      /** Percent of the standard token price at that tier. */
+      tierPercent: z.int().nullable(),
+      region: z.string().nullable(),
+      /** The price is that of inputs above so many tokens; null = below every step. */
+      aboveTokens: z.int().nullable(),
+      /** Why the cost is an estimate, one reason a line. */
+      doubts: z.array(z.string()),
+      /** How far the provider's own figure is from the computed one; null where it reports none or they agree. */
+      reportedDiffersNano: z.int().nullable(),
     })
     .nullable(),
   /** Oldest first. */

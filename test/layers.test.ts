@@ -74,6 +74,7 @@ const gatewayBase: readonly string[] = [
   'ports.ts',
   'calls.ts',
   'cost.ts',
+  'bill.ts',
   'model-limits.ts',
   'dialects/dialect.ts',
 ];

@@ -101,7 +101,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const step = enterLoop(call, read);
     try {
       const admitted = await admit(call, read, target, [{ model: target.model, price }, ...others]);
-      const money: Money = { admitted, asked: askedOf(call, target, price, admitted), step };
+      const money: Money = { admitted, asked: askedOf(call, read.facts, target, price, admitted), step };
       // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
       if (call.signal.aborted) return giveBack(money, 0);
       try {
@@ -136,6 +136,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
   function askedOf(
     call: Call,
+    { serviceTier }: RequestFacts,
     { provider, model }: Target,
     price: Price | null,
     { hold, clamp }: Admitted,
@@ -145,6 +146,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       bodyBytes: call.body.length,
       heldNano: hold.amountNano,
       clamped: clamp !== null,
+      serviceTier,
       price,
       priceOf: (name) => prices.find(provider, name, hold.at),
     };

@@ -11,7 +11,7 @@ import {
   type ClassComparison,
   type Reconciliation,
 } from '#shared/reconciliation.ts';
-import { lineItems, type Price } from './cost.ts';
+import { readBill } from './bill.ts';
 import { exportFacts, type BilledGroup, type ProviderExport } from './exports.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
 import { usageOf, type StoredRequest } from './requests.ts';
@@ -98,13 +98,12 @@ export async function reconcile(
       `SELECT * FROM requests WHERE (at, id) > (?, ?) AND at < ? AND provider IN (SELECT value FROM json_each(?))
        ORDER BY at, id LIMIT ${ROWS_A_TURN}`,
     );
-    const prices = priceReader();
     const slugs = JSON.stringify(providers);
     const end = Date.parse(billed.to) + DAY_MS;
     let [at, id] = [Date.parse(billed.from), 0];
     for (;;) {
       const found = rowsAfter.all(at, id, end, slugs);
-      for (const row of found) addRow(sides, row, prices);
+      for (const row of found) addRow(sides, row);
       const last = found.at(-1);
       if (!last) break;
       [at, id] = [last.at, last.id];
@@ -114,11 +113,7 @@ export async function reconcile(
     return sides;
   }
 
-  function addRow(
-    sides: Map<string, Side>,
-    row: StoredRequest,
-    prices: (text: string | null) => Price | null,
-  ) {
+  function addRow(sides: Map<string, Side>, row: StoredRequest) {
     const day = new Date(row.at).toISOString().slice(0, 10);
     const model = byModel ? row.model : null;
     const side = sideOf(sides, day, model);
@@ -128,11 +123,10 @@ export async function reconcile(
     if (flags.includes('estimated')) side.estimated += 1;
     if (row.cost_nano === null) side.unpriced += 1;
     if (row.settled_at >= Date.parse(day) + DAY_MS - EDGE_MS) side.atEdge += 1;
-    const price = prices(row.price);
     let itemised = 0;
     const usage = usageOf(row);
-    if (price !== null && row.cost_nano !== null) {
-      for (const { item, nano } of lineItems(price, usage)) {
+    if (row.cost_nano !== null) {
+      for (const { item, nano } of readBill(row.price)?.items ?? []) {
         itemised += nano;
         const name = classOfItem(item);
         if (name === 'webSearch' && searchesApart) {
@@ -353,29 +347,4 @@ function classOfItem(item: string): BillClass {
   if (item === 'cachedAudioInput') return 'cachedInput';
   if (/^(audio|image|video)Input$/.test(item)) return 'input';
   return billClasses.find((name) => name === item) ?? 'other';
-}
-
-/** The frozen prices of rows: few texts, many rows. */
-function priceReader(): (text: string | null) => Price | null {
-  const known = new Map<string, Price | null>();
-  return (text) => {
-    if (text === null) return null;
-    let price = known.get(text);
-    if (price === undefined) {
-      price = readPrice(text);
-      if (known.size > 500) known.clear();
-      known.set(text, price);
-    }
-    return price;
-  };
-}
-
-function readPrice(text: string): Price | null {
-  try {
-    // Written by this gateway with JSON.stringify; a row of another version may have another form.
-    const price = JSON.parse(text) as Price | null;
-    return price !== null && typeof price === 'object' && 'rates' in price ? price : null;
-  } catch {
-    return null;
-  }
 }

@@ -9,8 +9,9 @@ import type { Repricing, UnpricedModel } from '#shared/pricing.ts';
 import type { Key, Keys } from './keys.ts';
 import type { Account, Ledger, RowCost } from './ledger.ts';
 import { limitState } from './limits.ts';
-import { cost, type Price } from './cost.ts';
-import { priceAmounts, priceText, type Prices } from './prices.ts';
+import { billableOf, billFor, readBill } from './bill.ts';
+import type { Price } from './cost.ts';
+import { priceAmounts, type Prices } from './prices.ts';
 import type { Provider, Providers } from './providers.ts';
 import { usageOf, type StoredRequest } from './requests.ts';
 import type { Store } from './store.ts';
@@ -37,6 +38,9 @@ const CHUNK_ROWS = 200;
 /** A client with a new model name at each request must not fill the memory. */
 const REFUSALS_KEPT = 200;
 
+/** What a row that kept nothing beside its columns is taken for. */
+const standard = { serviceTier: null, askedTier: null, terms: {}, extraPasses: [] };
+
 export function createUnpriced({ store, keys, ledger, prices, providers, now }: Dependencies): Unpriced {
   const { db } = store;
   const groups = db.prepare<[], GroupRecord>(
@@ -62,13 +66,18 @@ export function createUnpriced({ store, keys, ledger, prices, providers, now }: 
     const price = priceOfRow(provider, row);
     const nothingSeen = row.input_tokens === 0 && row.output_tokens === 0;
     if (price === null || (nothingSeen && provider.billing !== 'free')) return null;
-    const { nano, assumed } = cost(price, usageOf(row));
+    const kept = readBill(row.price);
+    const { nano, estimated, bill } = billFor(
+      price,
+      (kept && billableOf(kept)) ?? { ...standard, usage: usageOf(row) },
+      (model) => prices.find(provider, model, row.at),
+    );
     return {
-      costNano: nano,
+      costNano: nano ?? 0,
       computedCostNano: nano,
-      price: priceText(price),
+      price: JSON.stringify(bill),
       priceSource: price.source,
-      estimated: assumed || price.guessed,
+      estimated,
     };
   }
 

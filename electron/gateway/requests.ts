@@ -1,9 +1,9 @@
 /** Usage rows as they are stored and as they are shown: reading only, the ledger alone writes them. */
-import * as z from 'zod';
 import type { Billing, DialectId, RequestDetail, RequestRow } from '#shared/model.ts';
 import { RequestFlag } from '#shared/model.ts';
 import type { Parsed } from '#shared/contract.ts';
 import { noUsage, type TokenUsage } from './dialects/dialect.ts';
+import { readBill } from './bill.ts';
 import type { Connection, Store } from './store.ts';
 
 /** A row of `requests`; see migrations/0001-ledger.ts. */
@@ -168,8 +168,7 @@ export function createRequestLog({ db }: Store): RequestLog {
         settledAt: new Date(row.settled_at).toISOString(),
         billing: row.billing,
         heldNano: row.held_nano,
-        lineItems: [],
-        price: priceOf(row),
+        ...billOf(row),
         corrections: corrections.all(id).map((one) => ({
           at: new Date(one.at).toISOString(),
           beforeNano: one.cost_before_nano,
@@ -181,18 +180,24 @@ export function createRequestLog({ db }: Store): RequestLog {
   };
 }
 
-/** Of the price that the row froze, what a person is told about it. */
-const FrozenPrice = z.object({ source: z.string(), guessed: z.boolean().default(false) });
-
-function priceOf(row: StoredRequest): RequestDetail['price'] {
-  if (row.price === null) return null;
-  try {
-    const { source, guessed } = FrozenPrice.parse(JSON.parse(row.price));
-    return { source, guessed, serviceTier: null };
-  } catch {
-    // A row of another version is still a row.
-    return null;
-  }
+/** What the row froze of its price, as a person is told about it. */
+function billOf(row: StoredRequest): Pick<RequestDetail, 'lineItems' | 'price'> {
+  const bill = readBill(row.price);
+  if (bill === null || bill.source === null) return { lineItems: [], price: null };
+  return {
+    lineItems: bill.items,
+    price: {
+      source: bill.source,
+      date: bill.date ?? null,
+      guessed: bill.guessed,
+      serviceTier: bill.serviceTier ?? null,
+      tierPercent: bill.percent ?? null,
+      region: bill.terms?.region ?? null,
+      aboveTokens: bill.above ?? null,
+      doubts: bill.doubts ?? [],
+      reportedDiffersNano: bill.reportedDiffersNano ?? null,
+    },
+  };
 }
 
 /** The filter as SQL over `requests`. */

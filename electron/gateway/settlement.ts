@@ -3,8 +3,8 @@ import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialects/dialect.ts';
 import type { Outcome } from './ledger.ts';
-import { cost, savedByCache, type Price } from './cost.ts';
-import { priceText } from './prices.ts';
+import { billFor, compareReported, nothingBilled, type Billed } from './bill.ts';
+import { savedByCache, type Price } from './cost.ts';
 
 /** How the pass-through ended. */
 export interface Ending {
@@ -23,6 +23,8 @@ export interface Asked {
   bodyBytes: number;
   heldNano: Nano;
   clamped: boolean;
+  /** Service tier the request asked for; null where none. */
+  serviceTier: string | null;
   /** Of the model asked for; null = unpriced. */
   price: Price | null;
   /** The price of another model of the same provider: the one that answered, or one used on the way. */
@@ -42,7 +44,10 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   const sentButSilent = ending.status === 0 && !ending.neverArrived;
   const usage = billed || sentButSilent ? usageOf(asked, answer, ending, flags) : noUsage;
   const price = priceFor(asked, answer.model);
-  const computed = billed || sentButSilent ? computedCost(asked, price, usage, answer, flags) : 0;
+  const outcome = billed || sentButSilent ? billOf(asked, price, usage, answer) : nothingBilled(price);
+  if (outcome.estimated) flags.add('estimated');
+  compareReported(outcome, answer);
+  const computed = outcome.nano;
   const charged = answer.reportedCostIsBilled ? answer.reportedCostNano : null;
   const costNano = charged ?? computed;
   // What the provider itself says it charged needs no estimate, whatever is unknown about tokens or price.
@@ -62,7 +67,7 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     computedCostNano: computed,
     savedNano: price && savedByCache(price, usage),
     priceSource: charged === null ? (price?.source ?? null) : 'reported by the provider',
-    price: price && priceText(price),
+    price: JSON.stringify(outcome.bill),
     flags: [...flags],
     firstByteMs: ending.firstByteMs,
     durationMs: ending.durationMs,
@@ -97,25 +102,8 @@ function usageOf(asked: Asked, answer: AnswerFacts, ending: Ending, flags: Set<R
   };
 }
 
-/** null where the model has no price. */
-function computedCost(
-  asked: Asked,
-  price: Price | null,
-  usage: TokenUsage,
-  answer: AnswerFacts,
-  flags: Set<RequestFlag>,
-): Nano | null {
-  if (price === null) return null;
-  const main = cost(price, usage, answer.serviceTier);
-  let { nano, assumed } = main;
-  for (const pass of answer.extraPasses) {
-    const own = pass.model === null ? price : asked.priceOf(pass.model);
-    // Without a price of its own a pass counts at the one asked for: the rest of the cost is known and must not be lost.
-    const passPrice = own ?? price;
-    const part = cost(passPrice, pass.usage, answer.serviceTier);
-    nano += part.nano;
-    assumed ||= part.assumed || passPrice.guessed || own === null;
-  }
-  if (assumed || price.guessed) flags.add('estimated');
-  return nano;
+function billOf(asked: Asked, price: Price | null, usage: TokenUsage, answer: AnswerFacts): Billed {
+  const { serviceTier, terms, extraPasses } = answer;
+  const billable = { usage, serviceTier, askedTier: asked.serviceTier, terms, extraPasses };
+  return billFor(price, billable, (model) => asked.priceOf(model));
 }

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AnswerFacts, TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 import { noUsage } from '../../electron/gateway/dialects/dialect.ts';
+import { billableOf, readBill } from '../../electron/gateway/bill.ts';
 import type { Price } from '../../electron/gateway/cost.ts';
 import { outcomeOf, type Asked, type Ending } from '../../electron/gateway/settlement.ts';
 
@@ -27,6 +28,7 @@ const asked = (more: Partial<Asked> = {}): Asked => ({
   bodyBytes: 400,
   heldNano: 1_000_000,
   clamped: false,
+  serviceTier: null,
   price: known['asked'] ?? null,
   priceOf: (model) => known[model] ?? null,
   ...more,
@@ -193,6 +195,92 @@ describe('where the provider did not say what was used', () => {
     expect(outcomeOf(asked(), { ...silent, failed: true, outputChars: 4 }, ending())).toMatchObject({
       costNano: 110,
       flags: ['estimated'],
+    });
+  });
+});
+
+describe('the bill that a row freezes', () => {
+  const bill = (request: Asked, seen: AnswerFacts) => readBill(outcomeOf(request, seen, ending()).price);
+
+  test('says which price of which day, and its lines add up to the computed cost', () => {
+    const dated = asked({ price: { ...priced('catalogue', 1, 10), date: '2026-09-23' } });
+    expect(bill(dated, answer())).toEqual({
+      source: 'catalogue',
+      date: '2026-09-23',
+      guessed: false,
+      items: [
+        { item: 'input', count: 100, per: 1_000_000, unitNano: 1_000_000, nano: 100 },
+        { item: 'output', count: 10, per: 1_000_000, unitNano: 10_000_000, nano: 100 },
+      ],
+    });
+  });
+
+  test('is at the service tier of the answer, whatever was asked for', () => {
+    const tiers = { flex: { percent: 50 }, priority: { percent: 175 } };
+    const request = asked({ serviceTier: 'priority', price: { ...priced('catalogue', 1, 10), tiers } });
+    expect(outcomeOf(request, answer({ serviceTier: 'flex' }), ending())).toMatchObject({
+      costNano: 100,
+      flags: [],
+    });
+    expect(outcomeOf(request, answer({ serviceTier: 'default' }), ending())).toMatchObject({
+      costNano: 200,
+      flags: [],
+    });
+    expect(bill(request, answer({ serviceTier: 'flex' }))).toMatchObject({
+      serviceTier: 'flex',
+      percent: 50,
+    });
+  });
+
+  test('is at the tier asked for where the answer names none, openly an estimate', () => {
+    const tiers = { priority: { percent: 175 } };
+    const request = asked({ serviceTier: 'priority', price: { ...priced('catalogue', 1, 10), tiers } });
+    expect(outcomeOf(request, answer(), ending())).toMatchObject({ costNano: 350, flags: ['estimated'] });
+    expect(bill(request, answer())).toMatchObject({ serviceTier: 'priority', tierAsked: true });
+    const usual = asked({ serviceTier: 'auto' });
+    expect(outcomeOf(usual, answer(), ending()).flags).toEqual([]);
+  });
+
+  test('has the hidden passes’ lines with their models, and the reasons for doubt', () => {
+    const extraPasses = [
+      { model: 'answered', usage: tokens({ inputTokens: 7 }) },
+      { model: 'unheard-of', usage: tokens({ inputTokens: 3 }) },
+    ];
+    const frozen = bill(asked(), answer({ extraPasses }));
+    expect(frozen?.items.map(({ item, model, nano }) => [item, model, nano])).toEqual([
+      ['input', undefined, 100],
+      ['output', undefined, 100],
+      ['input', 'answered', 14],
+      ['input', 'unheard-of', 3],
+    ]);
+    expect(frozen?.doubts).toEqual(['no price: unheard-of']);
+  });
+
+  test('says how far the provider’s own figure is from it, where that is more than rounding', () => {
+    const usage = tokens({ inputTokens: 100_000, outputTokens: 10 });
+    const differs = (reportedCostNano: number) =>
+      bill(asked(), answer({ usage, reportedCostNano }))?.reportedDiffersNano;
+    expect(differs(100_100)).toBeUndefined();
+    expect(differs(100_900)).toBeUndefined();
+    expect(differs(150_100)).toBe(50_000);
+    expect(differs(0)).toBe(-100_100);
+  });
+
+  test('of a model without a price keeps what it takes to price it later', () => {
+    const seen = answer({
+      serviceTier: 'flex',
+      terms: { region: 'us' },
+      usage: tokens({ inputTokens: 100, audioInputTokens: 60, outputTokens: 10, fileSearches: 1 }),
+      extraPasses: [{ model: 'answered', usage: tokens({ inputTokens: 7 }) }],
+    });
+    const frozen = bill(asked({ price: null, priceOf: () => null }), seen);
+    expect(frozen?.source).toBeNull();
+    expect(frozen && billableOf(frozen)).toEqual({
+      usage: seen.usage,
+      serviceTier: 'flex',
+      askedTier: null,
+      terms: { region: 'us' },
+      extraPasses: seen.extraPasses,
     });
   });
 });
