@@ -3,6 +3,7 @@
  * Both ends parse with these schemas, so adding a method is one entry here and one handler in the gateway.
  */
 import * as z from 'zod';
+import { ConnectPlan, ToolId, ToolRow } from './connect.ts';
 import {
   Billing,
   Every,
@@ -74,6 +75,8 @@ const usageFilter = {
   model: z.string().optional(),
   client: z.string().optional(),
 };
+
+const modelName = z.string().trim().min(1, 'Name the model.').max(200);
 
 const method = <In extends z.ZodType, Out extends z.ZodType>(input: In, output: Out) => ({ input, output });
 
@@ -310,6 +313,38 @@ export const methods = {
 
   'settings.get': method(none, Settings),
   'settings.set': method(Settings.partial().strict(), Settings),
+
+  /** Every tool that is known, with what was found of it on this machine. */
+  'connect.list': method(none, z.array(ToolRow)),
+  /** What connecting, or with `undo` disconnecting, would change. Changes nothing. */
+  'connect.plan': method(
+    z.strictObject({ tool: ToolId, model: modelName.optional(), undo: z.boolean().default(false) }),
+    ConnectPlan,
+  ),
+  /** Makes a key for the tool and writes what was planned. `secret` only where the person has to enter it themselves. */
+  'connect.apply': method(
+    z.strictObject({
+      tool: ToolId,
+      planHash: z.string(),
+      model: modelName.optional(),
+      /** Left out: the limit of the tool's key stays, or it gets none. */
+      limitNano: LimitAmount.nullable().optional(),
+    }),
+    z.object({ tool: ToolRow, secret: z.string().nullable() }),
+  ),
+  /** Asks the gateway for its models with the tool's own address and key: a real request that costs nothing. */
+  'connect.check': method(
+    z.strictObject({ tool: ToolId }),
+    z.object({ ok: z.boolean(), message: z.string() }),
+  ),
+  /**
+   * Gives the files their bytes back and switches the key off. Where a file was changed since, `planHash` of a plan with
+   * `undo` says that its person has seen what is taken out of it.
+   */
+  'connect.undo': method(
+    z.strictObject({ tool: ToolId, planHash: z.string().optional() }),
+    z.object({ tool: ToolRow, how: ConnectPlan.shape.how }),
+  ),
 } as const;
 
 export type Methods = typeof methods;

@@ -94,7 +94,17 @@ const packages = {
     'gpt-tokenizer',
     'pino',
   ],
-  electron: ['electron', 'electron-updater', 'vite', 'zod', 'pino'],
+  electron: [
+    'electron',
+    'electron-updater',
+    'vite',
+    'zod',
+    'pino',
+    'jsonc-parser',
+    'yaml',
+    '@decimalturn/toml-patch',
+    'diff',
+  ],
   renderer: [
     'react',
     'react-dom',

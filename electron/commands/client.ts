@@ -8,6 +8,7 @@ import * as z from 'zod';
 import { ContractError, methods, type Input, type MethodName, type Output } from '#shared/contract.ts';
 import { createGateway, keyFileSecrets, readControlAddress, type Gateway } from '../gateway/gateway.ts';
 import { parseDataDir, priceDataUrl } from '../options.ts';
+import { connectMethods } from '../connect/connect.ts';
 import { CommandError, type Context } from './command.ts';
 
 export interface Client {
@@ -72,6 +73,7 @@ async function startOwn(context: Context, dataDir: string): Promise<Client> {
     secrets: keyFileSecrets({ dataDir, env: context.env }),
     version: context.version,
     ...priceDataUrl(context.env),
+    machine: connectMethods({ dataDir, home: context.home, env: context.env }),
   });
   return {
     dataDir,

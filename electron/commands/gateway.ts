@@ -15,6 +15,7 @@ import {
   type Gateway,
   type Web,
 } from '../gateway/gateway.ts';
+import { connectMethods } from '../connect/connect.ts';
 import { openLog } from '../log.ts';
 import { parseOptions, priceDataUrl, usage, type Options } from '../options.ts';
 import { CommandError, type Command, type Context } from './command.ts';
@@ -69,6 +70,7 @@ async function start(options: Options, context: Context): Promise<Running> {
     version: context.version,
     log,
     ...priceDataUrl(context.env),
+    machine: connectMethods({ dataDir, home: context.home, env: context.env }),
   });
   try {
     const { url } = await gateway.listen(options.port === undefined ? {} : { port: options.port });

@@ -2,6 +2,7 @@
 import { APP_NAME } from '#shared/defaults.ts';
 import { DataFolderError, SecretKeyError } from '../gateway/gateway.ts';
 import { CommandError, UsageError, type Command, type Context } from './command.ts';
+import { connectCommand, disconnectCommand } from './connect.ts';
 import { gatewayCommand } from './gateway.ts';
 import { keysCommand } from './keys.ts';
 import { openCommand } from './open.ts';
@@ -16,6 +17,8 @@ export type { Context } from './command.ts';
 
 const commands: ReadonlyMap<string, Command> = new Map([
   ['run', runCommand],
+  ['connect', connectCommand],
+  ['disconnect', disconnectCommand],
   ['keys', keysCommand],
   ['usage', usageCommand],
   ['prices', pricesCommand],

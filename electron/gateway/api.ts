@@ -12,7 +12,7 @@ import {
 import type { KeyRow } from '#shared/model.ts';
 import { Refusal } from '#shared/errors.ts';
 import { limitHandlers, recurringUse, type LimitDependencies } from './api-limits.ts';
-import { CallError, mustBe, type Handlers } from './calls.ts';
+import { CallError, mustBe, type Handlers, type MachineHandlers, type MachineMethod } from './calls.ts';
 import { keyStatus, type Key } from './keys.ts';
 import { limitState } from './limits.ts';
 import type { Ledger } from './ledger.ts';
@@ -34,6 +34,7 @@ export interface ApiDependencies extends LimitDependencies {
   requests: RequestLog;
   usage: Usage;
   models: ModelLists;
+  machine: MachineHandlers | undefined;
   now: () => number;
   keyChanged(keyId: string): void;
   providersChanged(): void;
@@ -43,7 +44,10 @@ export interface ApiDependencies extends LimitDependencies {
 export type Dispatch = (name: unknown, input: unknown) => Promise<Answer<unknown>>;
 
 export function createDispatch(dependencies: ApiDependencies): Dispatch {
-  const handlers = createHandlers(dependencies);
+  const handlers: Handlers = {
+    ...createHandlers(dependencies),
+    ...(dependencies.machine ?? noMachine),
+  };
   return async (name, input) => {
     if (!isMethodName(name))
       return failure({ code: 'not_found', message: `There is no method ${JSON.stringify(name)}.` });
@@ -96,6 +100,17 @@ function describe(error: unknown, { ledger, onInternalError }: ApiDependencies):
   };
 }
 
+const notHere = () => {
+  throw new CallError('not_found', 'Tools cannot be connected through this gateway.');
+};
+const noMachine: MachineHandlers = {
+  'connect.list': () => [],
+  'connect.plan': notHere,
+  'connect.apply': notHere,
+  'connect.check': notHere,
+  'connect.undo': notHere,
+};
+
 /** A key as the window shows it: identity from the keys, money from the ledger, one number for both. */
 export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefined {
   const account = ledger.account(key.id);
@@ -132,7 +147,7 @@ export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefi
   };
 }
 
-function createHandlers(dependencies: ApiDependencies): Handlers {
+function createHandlers(dependencies: ApiDependencies): Omit<Handlers, MachineMethod> {
   const { keys, providers, prices, ledger, requests, usage, settings, models, now } = dependencies;
 
   const rowOf = (key: Key): KeyRow => mustBe(toKeyRow(key, ledger, now()), 'key');

@@ -3,6 +3,10 @@ import type { ContractError, MethodName, Output, Parsed } from '#shared/contract
 
 export type Handlers = { [N in MethodName]: (input: Parsed<N>) => Output<N> | Promise<Output<N>> };
 
+/** Methods that need more of the machine than a data folder: given by the program that starts the gateway. */
+export type MachineMethod = Extract<MethodName, `connect.${string}`>;
+export type MachineHandlers = Pick<Handlers, MachineMethod>;
+
 /** A handler's refusal: becomes the envelope's error as it is. */
 export class CallError extends Error {
   readonly error: ContractError;

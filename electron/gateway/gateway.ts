@@ -3,13 +3,14 @@ import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Answer } from '#shared/contract.ts';
+import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
 import type { Status } from '#shared/model.ts';
 import { createAdmission, type Admission } from './admission.ts';
 import { createAnnouncer, type EventListener } from './announcer.ts';
 import { createDispatch, toKeyRow } from './api.ts';
 import { sharedLimits } from './api-limits.ts';
+import { CallError, type MachineHandlers } from './calls.ts';
 import { createKeys } from './keys.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createLoopBrake } from './loop-brake.ts';
@@ -50,11 +51,16 @@ export interface GatewayOptions {
   version: string;
   clock?: Clock;
   log?: Log;
+  /** The methods that touch files of the person's home, over the others; without it they answer that they are not served. */
+  machine?: (call: Call) => MachineHandlers;
   /** Where newer price data is fetched from, instead of where its makers publish it. */
   priceDataUrl?: string;
   /** How long a request waits for money that others hold, in milliseconds; 30 s unless told. */
   waitMs?: number;
 }
+
+/** A call of the contract from inside the program: the value, or a `CallError`. */
+export type Call = <N extends MethodName>(name: N, input: Input<N>) => Promise<Output<N>>;
 
 export interface Gateway {
   /**
@@ -193,6 +199,12 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     now,
     onInternalError,
   });
+  const call: Call = async (name, input) => {
+    const answer = await dispatch(name, input);
+    if (!answer.ok) throw new CallError(answer.error.code, answer.error.message, answer.error.field);
+    // What a handler returns is typed by the method's name.
+    return answer.value as Output<typeof name>;
+  };
   const dispatch = createDispatch({
     keys,
     providers,
@@ -201,6 +213,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     unpriced,
     priceData,
     store,
+    machine: options.machine?.(call),
     requests: createRequestLog(store),
     usage: createUsage(store, () => ledger.rollUp(), now),
     settings,
@@ -340,5 +353,6 @@ export { DataFolderError } from './store.ts';
 export type { Secrets } from './providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './assets.ts';
 export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './keyfile.ts';
+export { CallError, type MachineHandlers } from './calls.ts';
 export { createControl, readControlAddress, type Control, type Opened } from './control.ts';
 export { createWeb, type Web } from './web.ts';

@@ -184,6 +184,40 @@ describe('with a gateway that runs', () => {
     expect((await exchange()).status).toBe(401);
   });
 
+  test('a tool is connected in one line, shown before, and given back', async () => {
+    const env = { HOME: folder, CLAUDE_CONFIG_DIR: '', XDG_CONFIG_HOME: '' };
+    const settings = path.join(folder, '.claude', 'settings.json');
+    mkdirSync(path.dirname(settings));
+    writeFileSync(settings, '{ "model": "opus" }\n');
+    // What the gateway was started with decides where tools are looked for, not this command's own home.
+    const own = await startGateway({ dataDir, env });
+    await addProvider(own, upstream, 'anthropic');
+    const faregateHere = (...args: string[]) => start([...args, '--data-dir', dataDir], { env }).ended;
+
+    const dry = await faregateHere('connect', 'claude-code', '--dry-run');
+    expect(dry).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/"ANTHROPIC_AUTH_TOKEN": ?"sk-fg-…"/),
+    });
+    expect(readFileSync(settings, 'utf8')).toBe('{ "model": "opus" }\n');
+
+    const connected = await faregateHere('connect', 'claude-code', '--limit', '2');
+    expect(connected.stdout).toMatch(
+      /Claude Code is connected.*\nThe gateway answered Claude Code's key with \d+ models\./,
+    );
+    expect([connected.code, connected.stdout.includes(readFileSync(settings, 'utf8'))]).toEqual([0, false]);
+    expect((await faregateHere('connect')).stdout).toMatch(/claude-code +Claude Code +yes +connected/);
+    expect((await faregateHere('keys')).stdout).toMatch(
+      /^Claude Code +sk-fg-\S+ +active +\$0\.00 +\$2\.00 /m,
+    );
+
+    const back = await faregateHere('disconnect', 'claude-code');
+    expect(back).toMatchObject({ code: 0, stdout: expect.stringContaining('byte for byte') });
+    expect(readFileSync(settings, 'utf8')).toBe('{ "model": "opus" }\n');
+    expect((await faregateHere('connect', 'cursor')).stderr).toContain("Cursor's own servers");
+    await own.stop();
+  });
+
   const script = (text: string) => {
     const file = path.join(folder, 'script.mjs');
     writeFileSync(file, text);

@@ -25,7 +25,7 @@ import {
   createGateway,
   type Clock,
   type Gateway,
-  type Log,
+  type GatewayOptions,
   type Secrets,
 } from '../../electron/gateway/gateway.ts';
 import type { Upstream } from './upstream.ts';
@@ -217,7 +217,7 @@ export interface CoreGateway extends RunningGateway {
 
 /** The core inside the test's own process: as real as the program, but for the sealing of credentials. */
 export async function startCore(
-  options: { dataDir?: string; clock?: Clock; waitMs?: number; log?: Log; priceDataUrl?: string } = {},
+  options: Partial<Omit<GatewayOptions, 'secrets' | 'version'>> = {},
 ): Promise<CoreGateway> {
   const dataDir = options.dataDir ?? temporaryFolder();
   const gateway = await createGateway({
