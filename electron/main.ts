@@ -1,5 +1,6 @@
 /** The desktop app: the gateway first, then a window on it; at the end the window first, then the gateway. */
 import { mkdirSync } from 'node:fs';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import {
   app,
@@ -14,7 +15,10 @@ import {
 import { APP_NAME } from '#shared/defaults.ts';
 import { Settings, Status } from '#shared/model.ts';
 import { connectBridge } from './bridge.ts';
+import { namesCommand, runCommandLine } from './commands/index.ts';
+import { connectMethods } from './connect/connect.ts';
 import {
+  createControl,
   createGateway,
   DataFolderError,
   ListenError,
@@ -50,7 +54,23 @@ app.setPath('sessionData', path.join(dataDir, 'browser'));
 app.enableSandbox();
 registerPageScheme();
 
-if (app.requestSingleInstanceLock()) {
+/** What was typed: unpackaged, the first argument is the app's own path. */
+const words = process.argv.slice(app.isPackaged ? 1 : 2);
+
+if (namesCommand(words)) {
+  // `faregate keys list` of an installed app: no window, no dock, and the app that runs is talked to, not focused.
+  app.dock?.hide();
+  void runCommandLine(words, {
+    env: process.env,
+    home: homedir(),
+    version: app.getVersion(),
+    programDir: import.meta.dirname,
+    // An AppImage is mounted somewhere else at each start.
+    self: [process.env['APPIMAGE'] ?? process.execPath],
+    print: (text) => process.stdout.write(`${text}\n`),
+    complain: (text) => process.stderr.write(`faregate: ${text}\n`),
+  }).then((code) => process.stdout.write('', () => app.exit(code)));
+} else if (app.requestSingleInstanceLock()) {
   // Not awaited: Electron becomes ready only once this module has run to its end.
   runApp().catch((error: unknown) => {
     dialog.showErrorBox(`${APP_NAME} cannot start`, error instanceof Error ? error.message : String(error));
@@ -110,6 +130,18 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     if (name === 'status-changed') tray?.show(Status.parse(data));
   });
 
+  const control = await createControl({
+    gateway,
+    dataDir,
+    open: () => {
+      show();
+      return { shown: true };
+    },
+  }).catch((error: unknown) => {
+    log.warn({ error: String(error) }, 'There is no control socket: commands cannot reach this app.');
+    return null;
+  });
+
   app.on('second-instance', show);
   app.on('activate', show);
   app.on('window-all-closed', () => {
@@ -138,7 +170,7 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     stopShowing();
     disconnect();
     tray?.destroy();
-    gateway.close({ graceMs: GRACE_MS }).then(
+    Promise.all([control?.close(), gateway.close({ graceMs: GRACE_MS })]).then(
       () => app.exit(0),
       (error: unknown) => {
         log.error({ error: String(error) }, 'The gateway did not end in order.');
@@ -169,6 +201,7 @@ async function startGateway(log: AppLog, state: DesktopStateFile): Promise<Gatew
         version: app.getVersion(),
         log,
         ...priceDataUrl(process.env),
+        machine: connectMethods({ dataDir, home: homedir(), env: process.env }),
       });
       const listening = await listen(gateway).catch(async (error: unknown) => {
         await gateway.close({ graceMs: 0 });

@@ -157,17 +157,13 @@ async function confirmed(
 const signs: Record<DiffLine['kind'], string> = { same: '  ', add: '+ ', remove: '- ', gap: '  …' };
 
 function showPlan({ files, how }: ConnectPlan): string {
-  const changed = files.filter(({ diff }) => diff.length > 0);
-  const intro =
+  const lines =
     how === 'take-out' ? ['Changed since it was connected: only what Faregate wrote is taken out.', ''] : [];
-  return [
-    ...intro,
-    ...changed.flatMap(({ path, whole, diff }) => [
-      `${path}${whole === null ? '' : ` (${whole})`}`,
-      ...diff.map(({ kind, text }) => `${signs[kind]}${text}`),
-      '',
-    ]),
-  ]
-    .join('\n')
-    .trimEnd();
+  for (const { path, whole, diff } of files) {
+    if (diff.length === 0) continue;
+    lines.push(`${path}${whole === null ? '' : ` (${whole})`}`);
+    for (const { kind, text } of diff) lines.push(`${signs[kind]}${text}`);
+    lines.push('');
+  }
+  return lines.join('\n').trimEnd();
 }

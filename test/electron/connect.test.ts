@@ -50,10 +50,10 @@ function put(below: string, text: string | Buffer, mode = 0o644): string {
 }
 
 const rowOf = async (tool: ToolId) => (await core.call('connect.list', {})).find(({ id }) => id === tool);
-const needsModel: readonly ToolId[] = ['cline', 'continue', 'aider', 'zed'];
+const needsModel: ReadonlySet<ToolId> = new Set(['cline', 'continue', 'aider', 'zed']);
 
 async function connect(tool: ToolId, more: Partial<Input<'connect.apply'>> = {}) {
-  const model = needsModel.includes(tool) ? { model: 'gpt-4o' } : {};
+  const model = needsModel.has(tool) ? { model: 'gpt-4o' } : {};
   const plan = await core.call('connect.plan', { tool, ...model });
   const applied = await core.call('connect.apply', { tool, planHash: plan.hash, ...model, ...more });
   return { plan, ...applied };

@@ -59,6 +59,8 @@ export interface DesktopOptions {
   browser: TestBrowser;
   dataDir: string;
   args?: string[];
+  /** Words in front of all options: a command of the command line. */
+  before?: string[];
   env?: Record<string, string>;
   /** The built main process; the one of this checkout where nothing else is said. */
   program?: string;
@@ -67,10 +69,10 @@ export interface DesktopOptions {
 const builtProgram = path.join(projectRoot, 'dist', 'main.js');
 
 export function startDesktop(options: DesktopOptions): Desktop {
-  const { browser, dataDir, args = [], env = {}, program = builtProgram } = options;
+  const { browser, dataDir, args = [], before = [], env = {}, program = builtProgram } = options;
   if (!existsSync(program)) throw new Error(`${program} is missing: run \`npm run build\` first`);
   const pagesBefore = new Set(browser.context.pages());
-  const child = fork(program, ['--data-dir', dataDir, ...args], {
+  const child = fork(program, [...before, '--data-dir', dataDir, ...args], {
     execArgv: ['--import', path.join(import.meta.dirname, 'register.ts')],
     env: { ...process.env, ...env, [CDP_ENDPOINT]: browser.endpoint },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
