@@ -19,6 +19,7 @@ export interface Admitted {
   hold: Hold;
   /** What to write into the request; null where it goes as it is. */
   clamp: Clamp | null;
+  choices: number;
 }
 
 /** A request's bound, and the closer one that counting its input would give. */
@@ -86,7 +87,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
   function holdAll(key: Key, draft: HoldDraft, bound: Bound): Admitted | { short: AppliedLimit } {
     const wantNano = boundNano(bound);
     const result = hold(draft, wantNano, wantNano);
-    if ('held' in result) return { hold: result.held, clamp: null };
+    if ('held' in result) return { hold: result.held, clamp: null, choices: bound.choices };
     if (result.refused === 'reached')
       throw new Refusal('limit_reached', limitReachedText(key, draft, result.limit));
     return { short: result.limit };
@@ -102,7 +103,10 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
     const { roomNano } = whole.short;
     const shareNano = Math.max(Math.floor(roomNano / 2), leastNano(bound, COMFORTABLE_OUTPUT));
     const result = hold(draft, Math.max(atLeastNano, Math.min(roomNano, shareNano)), atLeastNano);
-    if ('held' in result) return { hold: result.held, clamp: clampTo(bound, result.held.amountNano) };
+    if ('held' in result) {
+      const clamp = clampTo(bound, result.held.amountNano);
+      return { hold: result.held, clamp, choices: bound.choices };
+    }
     switch (result.refused) {
       case 'busy':
         return { busy: result.limit, others: result.others };

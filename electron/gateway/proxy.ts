@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
+import { formatUsd } from '#shared/money.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { boundOf, dearestBound, type Bound } from './bound.ts';
@@ -260,6 +261,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         trailers: /\btrailers\b/i.test(String(call.request.headers.te ?? '')),
         graceMs: GRACE_MS,
         now,
+        overspent: () => (money && reader ? overspent(call.key, money.admitted, reader.facts) : null),
         settle(ending) {
           if (!money || !reader) return [];
           const costNano = settle(money, reader.facts, ending);
@@ -446,6 +448,17 @@ const clampsSearches: ReadonlySet<Provider['kind']> = new Set([
 ]);
 
 /** What was clamped: output tokens of each choice, and searches. */
+/** Far more than text has on the average, so that no answer within its bound is cut. */
+const CHARS_PER_TOKEN_AT_MOST = 12;
+
+/** A provider that does not keep to a clamped bound is cut where the money ends. */
+function overspent(key: Key, { hold, clamp, choices }: Admitted, seen: AnswerFacts): string | null {
+  if (clamp?.outputTokens == null) return null;
+  const tokens = Math.max(seen.usage?.outputTokens ?? 0, seen.outputChars / CHARS_PER_TOKEN_AT_MOST);
+  if (tokens <= clamp.outputTokens * choices) return null;
+  return `The answer was cut: ${formatUsd(hold.amountNano)} was left for it under the usage limit of key "${key.name}". Raise the limit in Faregate, API Keys.`;
+}
+
 /** The whole list of edits to a body; nothing else of a request changes. */
 function bodyEdits(call: Call, way: Way, askUsage: boolean): { edits: JsonEdit[]; hideUsage: boolean } {
   const { fields, facts, target, dialect, money } = way;

@@ -30,6 +30,8 @@ export interface RelayOptions {
   /** How long a stream is read on after its client has gone: clients close right after the last event. */
   graceMs: number;
   now: () => number;
+  /** Asked while a stream runs: a sentence for the person once it has gone beyond what it was allowed; else null. */
+  overspent: () => string | null;
   /**
    * Called exactly once, before the client can have seen the end of a complete answer. Returns headers that are known
    * only now.
@@ -163,6 +165,11 @@ export function createRelay(options: RelayOptions): Relay {
     if (meter === undefined) return send(chunk);
     const bytes = meter.push(chunk);
     releaseLast();
+    const tooMuch = meter.complete || settled || !isStream(meter.framing) ? null : options.overspent();
+    if (tooMuch !== null) {
+      send(bytes);
+      return stop(tooMuch, 'limit_reached');
+    }
     if (!meter.complete || settled) return send(bytes);
     last = bytes;
     lastTimer = setTimeout(() => {
@@ -212,6 +219,18 @@ export function createRelay(options: RelayOptions): Relay {
     else end(ending);
   };
   const endingOf = (message: string, code: EndingCode): Buffer => meter?.ending(message, code) ?? nothing;
+
+  const stop = (message: string, code: EndingCode) => {
+    if (finished) return;
+    if (meter?.complete === true && isStream(meter.framing)) finishWhole(nothing);
+    settle('stopped');
+    if (!clientGone && !finished) {
+      if (response.headersSent) endEarly(endingOf(message, code));
+      else options.fail(new Stopped(message));
+    }
+    finish();
+    controller?.abort(new Ended(message));
+  };
 
   return {
     onRequestStart(started) {
@@ -269,17 +288,7 @@ export function createRelay(options: RelayOptions): Relay {
 
     fail,
 
-    stop(message) {
-      if (finished) return;
-      if (meter?.complete === true && isStream(meter.framing)) finishWhole(nothing);
-      settle('stopped');
-      if (!clientGone && !finished) {
-        if (response.headersSent) endEarly(endingOf(message, 'stopped'));
-        else options.fail(new Stopped(message));
-      }
-      finish();
-      controller?.abort(new Ended(message));
-    },
+    stop: (message) => stop(message, 'stopped'),
   };
 }
 

@@ -166,3 +166,60 @@ describe('searches', () => {
     expect(sent()).toEqual({ ...body, tools: [f, { ...search, max_uses: 1 }] });
   });
 });
+
+describe('a provider that does not keep to the clamped bound', () => {
+  const streams: Readonly<
+    Record<
+      string,
+      { path: string; kind: 'openai' | 'anthropic' | 'gemini'; body: object; piece: string; ending: RegExp }
+    >
+  > = {
+    chat: {
+      path: '/v1/chat/completions',
+      kind: 'openai',
+      body: { model: 'acme', stream: true, messages: [] },
+      piece: `data: {"choices":[{"index":0,"delta":{"content":"${'word '.repeat(40)}"}}]}\n\n`,
+      ending: /"code":"insufficient_quota".*data: \[DONE\]/s,
+    },
+    responses: {
+      path: '/v1/responses',
+      kind: 'openai',
+      body: { model: 'acme', stream: true, input: 'x' },
+      piece: `event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"${'word '.repeat(40)}"}\n\n`,
+      ending: /event: response\.failed/,
+    },
+    messages: {
+      path: '/v1/messages',
+      kind: 'anthropic',
+      body: { model: 'acme', stream: true, max_tokens: 9_999, messages: [] },
+      piece: `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"${'word '.repeat(40)}"}}\n\n`,
+      ending: /event: error\ndata: \{"type":"error","error":\{"type":"billing_error"/,
+    },
+    gemini: {
+      path: '/v1beta/models/acme:streamGenerateContent?alt=sse',
+      kind: 'gemini',
+      body: { contents: [] },
+      piece: `data: {"candidates":[{"content":{"parts":[{"text":"${'word '.repeat(40)}"}]}}]}\n\n`,
+      ending: /KEY_SPEND_LIMIT_REACHED/,
+    },
+  };
+
+  test.each(Object.entries(streams))('is cut with the proper end of a stream: %s', async (_, stream) => {
+    const { id } = await addProvider(gateway, upstream, stream.kind);
+    await gateway.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
+    upstream.reply(/./, {
+      headers: { 'content-type': 'text/event-stream' },
+      chunks: Array<string>(200).fill(stream.piece),
+      hang: true,
+    });
+    const ask = await keyWith('0.01');
+    const answer = await ask(stream.path, stream.body);
+    expect(answer.status).toBe(200);
+    expect(answer.text).toMatch(stream.ending);
+    expect(answer.text).toContain('The answer was cut');
+    expect(answer.text.split('word ').length).toBeLessThan(400);
+    const { rows } = await gateway.call('requests.list', { limit: 1 });
+    expect(rows[0]?.flags).toEqual(expect.arrayContaining(['clamped', 'stopped', 'estimated']));
+    expect((await gateway.call('keys.list', {}))[0]?.heldNano).toBe(0);
+  });
+});

@@ -118,6 +118,67 @@ describe('money that others hold', () => {
     await hourly.dispose();
   });
 
+  test('is no longer needed when the machine wakes up in another window', async () => {
+    const clock = fakeClock('2026-11-18T10:05:00Z');
+    const hourly = await startCore({ waitMs: 60_000, clock });
+    await addDimeProviders(hourly, upstream);
+    const { key, secret } = await hourly.call('keys.create', {
+      name: 'dev',
+      recurring: { amountNano: usd('1'), every: 'hour' },
+    });
+    const { path, body } = boundedRequest('messages');
+    const post = (tokens: number) =>
+      send(`${hourly.url}${path}`, { headers: { 'x-api-key': secret }, body: body(tokens) });
+    const gates = answers(5_000);
+    const all = [post(5_000)];
+    await upstream.nthRequest(1);
+    gates[0]?.open();
+    await all[0];
+    all.push(post(5_000));
+    await upstream.nthRequest(2);
+    all.push(post(4_500));
+    await send(`${hourly.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
+    // No timer of the gateway was set for this: 55 minutes pass at once.
+    clock.set('2026-11-18T11:00:01Z');
+    expect(field((await upstream.nthRequest(3)).json, 'max_tokens')).toBe(4_500);
+    await hourly.call('keys.delete', { id: key.id });
+    await Promise.all(all);
+    await hourly.dispose();
+  });
+
+  test('keeps nobody from counting tokens', async () => {
+    const { key, secret } = await newKey('1');
+    answers(1);
+    const all = [ask(secret, 10_000)];
+    await upstream.nthRequest(1);
+    all.push(ask(secret, 10_000));
+    await arrived(secret);
+    upstream.reply(/count_tokens$/, { body: { input_tokens: 7 } });
+    const { body } = boundedRequest('messages');
+    const counted = await send(`${gateway.url}/v1/messages/count_tokens`, {
+      headers: { 'x-api-key': secret },
+      body: body(1),
+    });
+    expect(counted.json).toEqual({ input_tokens: 7 });
+    await gateway.call('keys.delete', { id: key.id });
+    await Promise.all(all);
+  });
+
+  test('is waited for no longer when Faregate closes, and the answer says so', async () => {
+    const { secret } = await newKey('1');
+    answers(1);
+    const first = ask(secret, 10_000);
+    await upstream.nthRequest(1);
+    const second = ask(secret, 10_000);
+    await arrived(secret);
+    await gateway.gateway.close({ graceMs: 0 });
+    const refused = await second;
+    expect(refused.status).toBe(402);
+    expect(refused.headers['x-should-retry']).toBe('false');
+    expect(refused.text).toContain('Stopped: Faregate was closed while the request waited for money.');
+    await first;
+  });
+
   test('that turns out to be spent is a limit reached for those who waited', async () => {
     const { secret } = await newKey('1');
     const gates = answers(10_000);
