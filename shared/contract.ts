@@ -242,10 +242,7 @@ export const methods = {
         limit: z.int().min(1).max(1000).default(100),
       })
       .default({ limit: 100 }),
-    /**
-     * Newest first. `next` is null at the end of the history; until then a page may hold fewer rows than asked for, or
-     * none, where looking for more would have taken too long: ask again from `next`.
-     */
+    /** Newest first; `next` is null at the end of the history. */
     z.object({ rows: z.array(RequestRow), next: z.int().nullable() }),
   ),
   'requests.get': method(z.strictObject({ id: z.int() }), RequestDetail),

@@ -58,6 +58,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'warnings.ts',
     'loop-brake.ts',
     'requests.ts',
+    'request-log.ts',
     'rollup.ts',
     'overruns.ts',
     'usage.ts',

@@ -23,7 +23,7 @@ import { PriceFieldError, type Prices } from './prices.ts';
 import type { Unpriced } from './repricing.ts';
 import { ProviderFieldError, providerKindFacts, toProviderRow, type Provider } from './providers.ts';
 import type { Store } from './store.ts';
-import type { RequestLog } from './requests.ts';
+import type { RequestLog } from './request-log.ts';
 import { RangeTooLong, type Usage } from './usage.ts';
 
 export interface ApiDependencies extends LimitDependencies {

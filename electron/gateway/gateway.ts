@@ -21,7 +21,7 @@ import { createPrices } from './prices.ts';
 import { createProviders, type Secrets } from './providers.ts';
 import { createProxy } from './proxy.ts';
 import { createUnpriced } from './repricing.ts';
-import { createRequestLog } from './requests.ts';
+import { createRequestLog } from './request-log.ts';
 import { createGatewayServer, type ServerDependencies } from './server.ts';
 import { createSettings } from './settings.ts';
 import { openStore, type Store } from './store.ts';
@@ -214,7 +214,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     priceData,
     store,
     machine: options.machine?.(call),
-    requests: createRequestLog(store),
+    requests: createRequestLog(store, () => ledger.rollUp()),
     usage: createUsage(store, () => ledger.rollUp(), now),
     settings,
     models,

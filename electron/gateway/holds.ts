@@ -111,6 +111,7 @@ export function orphanOutcome(orphan: Hold): Outcome {
     reportedCostNano: null,
     computedCostNano: null,
     savedNano: null,
+
     priceSource: null,
     price: orphan.price,
     flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],

@@ -14,8 +14,8 @@ export interface PeriodTotals {
 export function createPeriodTotals(sql: Pick<Statements, 'spent'>, now: () => number): PeriodTotals {
   const fresh = (every: 'day' | 'month') => ({ ...windowAt(now(), every), total: 0 });
   let [day, month] = [fresh('day'), fresh('month')];
-  day.total = sql.spent.get(spans.day, day.start) ?? 0;
-  month.total = sql.spent.get(spans.month, month.start) ?? 0;
+  day.total = sql.spent.get(spans.day.none, day.start) ?? 0;
+  month.total = sql.spent.get(spans.month.none, month.start) ?? 0;
   const roll = () => {
     const at = now();
     if (at >= day.end) day = fresh('day');

@@ -1,10 +1,9 @@
 /** Usage rows as they are stored and as they are shown: reading only, the ledger alone writes them. */
 import type { Billing, DialectId, RequestDetail, RequestRow } from '#shared/model.ts';
 import { RequestFlag } from '#shared/model.ts';
-import type { Parsed } from '#shared/contract.ts';
 import { noUsage, type TokenUsage } from './dialects/dialect.ts';
 import { readBill } from './bill.ts';
-import type { Connection, Store } from './store.ts';
+import type { Connection } from './store.ts';
 
 /** A row of `requests`; see migrations/0001-ledger.ts. */
 export interface StoredRequest {
@@ -125,7 +124,7 @@ export function toRequestRow(row: StoredRequest): RequestRow {
     computedCostNano: row.computed_cost_nano,
     savedNano: row.saved_nano,
     priceSource: row.price_source,
-    flags: RequestFlag.array().parse(row.flags.split(',').filter(Boolean)),
+    flags: row.flags === '' ? [] : RequestFlag.array().parse(row.flags.split(',')),
     firstByteMs: row.first_byte_ms,
     durationMs: row.duration_ms,
   };
@@ -135,53 +134,8 @@ export function readRequests(db: Connection) {
   return db.prepare<[number], StoredRequest>('SELECT * FROM requests WHERE id = ?');
 }
 
-export interface RequestLog {
-  list(filter: Parsed<'requests.list'>): { rows: RequestRow[]; next: number | null };
-  get(id: number): RequestDetail | undefined;
-}
-
-export function createRequestLog({ db }: Store): RequestLog {
-  const request = readRequests(db);
-  const corrections = db.prepare<
-    [number],
-    { at: number; cost_before_nano: number | null; cost_after_nano: number; reason: string }
-  >('SELECT * FROM corrections WHERE request_id = ? ORDER BY rowid');
-
-  return {
-    list({ limit, ...filter }) {
-      const { conditions, parameters } = conditionsOf(filter);
-      const found = db
-        .prepare<[object], StoredRequest>(
-          `SELECT * FROM requests ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
-           ORDER BY id DESC LIMIT @limit`,
-        )
-        .all({ ...parameters, limit: limit + 1 });
-      const rows = found.slice(0, limit).map(toRequestRow);
-      return { rows, next: found.length > limit ? (rows.at(-1)?.id ?? null) : null };
-    },
-
-    get(id) {
-      const row = request.get(id);
-      if (!row) return undefined;
-      return {
-        ...toRequestRow(row),
-        settledAt: new Date(row.settled_at).toISOString(),
-        billing: row.billing,
-        heldNano: row.held_nano,
-        ...billOf(row),
-        corrections: corrections.all(id).map((one) => ({
-          at: new Date(one.at).toISOString(),
-          beforeNano: one.cost_before_nano,
-          afterNano: one.cost_after_nano,
-          reason: one.reason,
-        })),
-      };
-    },
-  };
-}
-
 /** What the row froze of its price, as a person is told about it. */
-function billOf(row: StoredRequest): Pick<RequestDetail, 'lineItems' | 'price'> {
+export function billOf(row: StoredRequest): Pick<RequestDetail, 'lineItems' | 'price'> {
   const bill = readBill(row.price);
   if (bill === null || bill.source === null) return { lineItems: [], price: null };
   return {
@@ -198,37 +152,4 @@ function billOf(row: StoredRequest): Pick<RequestDetail, 'lineItems' | 'price'> 
       reportedDiffersNano: bill.reportedDiffersNano ?? null,
     },
   };
-}
-
-/** The filter as SQL over `requests`. */
-function conditionsOf(filter: Omit<Parsed<'requests.list'>, 'limit'>): {
-  conditions: string[];
-  parameters: Record<string, string | number>;
-} {
-  const conditions: string[] = [];
-  const parameters: Record<string, string | number> = {};
-  const where = (condition: string, name?: string, value?: string | number | null) => {
-    if (name !== undefined && value == null) return;
-    conditions.push(condition);
-    if (name !== undefined && value != null) parameters[name] = value;
-  };
-  const { keyId, status, model, provider, client, session, agent, flag, from, to, search, before } = filter;
-  where('key_id = @keyId', 'keyId', keyId);
-  where('(model = @model OR model_asked = @model)', 'model', model);
-  where('provider = @provider', 'provider', provider);
-  where('client = @client', 'client', client);
-  where('session = @session', 'session', session);
-  where('agent = @agent', 'agent', agent);
-  // A flag is a whole word of the list: none is part of another.
-  where('instr(flags, @flag) > 0', 'flag', flag);
-  where('at >= @from', 'from', from && Date.parse(from));
-  where('at < @to', 'to', to && Date.parse(to));
-  const pattern = search ? `%${search.replace(/[\\%_]/g, '\\$&')}%` : null;
-  const names = ['model', 'model_asked', 'provider', 'client'];
-  where(`(${names.map((name) => `${name} LIKE @search ESCAPE '\\'`).join(' OR ')})`, 'search', pattern);
-  where('id < @before', 'before', before);
-  if (status === 'ok') where('status BETWEEN 200 AND 299');
-  else if (status === 'error') where('status NOT BETWEEN 200 AND 299');
-  else where('status = @status', 'status', status);
-  return { conditions, parameters };
 }

@@ -39,8 +39,14 @@ export const sumColumns = [
   'saved_nano',
 ] as const;
 
-/** The spans of `usage_sums`. */
-export const spans = { day: 1, month: 2 } as const;
+/** The spans of `usage_sums`: of a whole combination, and of one thing about it. */
+export const spans = {
+  day: { series: 1, key: 2, model: 3, provider: 4, client: 5, none: 6 },
+  month: { series: 11, key: 12, model: 13, provider: 14, client: 15, none: 16 },
+} as const;
+
+/** What sums are kept for by itself. */
+export type Dimension = 'key' | 'model' | 'provider' | 'client' | 'none';
 
 /** The days of `usage_agents`. */
 export const UTC_DAY_MS = 86_400_000;
@@ -115,6 +121,11 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
     addSeries: db.prepare<string[]>(
       'INSERT INTO usage_series (key_id, provider, billing, model_asked, model, client) VALUES (?, ?, ?, ?, ?, ?)',
     ),
+    series: db.prepare<[number], { key_id: string; model: string; provider: string; client: string }>(
+      'SELECT key_id, model, provider, client FROM usage_series WHERE id = ?',
+    ),
+    findName: db.prepare<[string], number>('SELECT id FROM usage_names WHERE name = ?').pluck(),
+    addName: db.prepare<[string]>('INSERT INTO usage_names (name) VALUES (?)'),
     addSums: db.prepare<number[]>(
       `INSERT INTO usage_sums (span, start, series, ${columns}) VALUES (?, ?, ?, ${places})
        ON CONFLICT (span, start, series) DO UPDATE SET ${adding}`,
@@ -139,6 +150,7 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
     ),
   };
   const seriesIds = new Map<string, number>();
+  const seriesNames = new Map<number, readonly (readonly [Dimension, number])[]>();
   let waiting = 0;
   let cleaned = false;
 
@@ -155,16 +167,52 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
 
   /** Adds rows, or differences of rows, to the sums of the local days and months. */
   function addSums(rows: Iterable<Row>): void {
-    const groups = new Groups<readonly [span: number, start: number, series: number]>();
+    const bySeries = new Groups<Place>();
     const startOf = { day: calendar('day'), month: calendar('month') };
     for (const row of rows) {
       for (const every of ['day', 'month'] as const) {
         const start = startOf[every](row.at);
-        groups.add(`${every}/${start}/${row.series}`, () => [spans[every], start, row.series], row);
+        bySeries.add(
+          `${every}/${start}/${row.series}`,
+          () => ({ every, start, series: row.series }),
+          row,
+          row.id,
+          row.id,
+        );
       }
     }
-    for (const { of: where, sums, firstId, lastId } of groups)
-      sql.addSums.run(...where, ...sums, firstId, lastId);
+    const byName = new Groups<readonly [span: number, start: number, name: number]>();
+    for (const { of: place, sums, firstId, lastId } of bySeries) {
+      const { every, start, series } = place;
+      sql.addSums.run(spans[every].series, start, series, ...columnsOf(sums), firstId, lastId);
+      for (const [dimension, name] of namesOf(series)) {
+        const span = spans[every][dimension];
+        byName.add(`${span}/${start}/${name}`, () => [span, start, name], sums, firstId, lastId);
+      }
+    }
+    for (const { of: where, sums, firstId, lastId } of byName)
+      sql.addSums.run(...where, ...columnsOf(sums), firstId, lastId);
+  }
+
+  function namesOf(series: number): readonly (readonly [Dimension, number])[] {
+    let names = seriesNames.get(series);
+    if (names === undefined) {
+      const {
+        key_id: key,
+        model,
+        provider,
+        client,
+      } = sql.series.get(series) ?? { key_id: '', model: '', provider: '', client: '' };
+      names = Object.entries({ key, model, provider, client, none: '' }).map(
+        ([dimension, name]) =>
+          [
+            dimension as Dimension,
+            sql.findName.get(name) ?? Number(sql.addName.run(name).lastInsertRowid),
+          ] as const,
+      );
+      seriesNames.set(series, names);
+    }
+    return names;
   }
 
   function addSessions(rows: Iterable<Row>): void {
@@ -182,12 +230,18 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
       session.firstAt = Math.min(session.firstAt, row.at);
       session.lastAt = Math.max(session.lastAt, row.at);
       const [start, agent] = [row.at - (row.at % UTC_DAY_MS), row.agent ?? ''];
-      session.agents.add(`${start}/${agent}`, () => [agent, start, row.parent_agent ?? ''], row);
+      session.agents.add(
+        `${start}/${agent}`,
+        () => [agent, start, row.parent_agent ?? ''],
+        row,
+        row.id,
+        row.id,
+      );
     }
     for (const { fields, firstAt, lastAt, agents } of sessions.values()) {
       const id = sql.addSession.get(...fields, firstAt, lastAt) ?? 0;
       for (const { of: where, sums, firstId, lastId } of agents)
-        sql.addAgent.run(id, ...where, ...sums, firstId, lastId);
+        sql.addAgent.run(id, ...where, ...columnsOf(sums), firstId, lastId);
     }
   }
 
@@ -250,7 +304,9 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
       followZone();
       while (step());
     } catch {
-      // The sums are late, not wrong: what cannot be written now is rolled up at the next occasion.
+      // The sums are late, not wrong: what cannot be written now is rolled up at the next occasion. Names that the
+      // transaction made are gone with it.
+      seriesNames.clear();
     }
   }
 
@@ -272,9 +328,19 @@ interface Session {
   agents: Groups<readonly [agent: string, start: number, parent: string]>;
 }
 
+interface Place {
+  every: 'day' | 'month';
+  start: number;
+  series: number;
+}
+
+type SumsOf = Record<(typeof sumColumns)[number], number>;
+
+const columnsOf = (sums: SumsOf): number[] => sumColumns.map((column) => sums[column]);
+
 interface Group<Of> {
   of: Of;
-  sums: number[];
+  sums: SumsOf;
   firstId: number;
   lastId: number;
 }
@@ -283,16 +349,30 @@ interface Group<Of> {
 class Groups<Of> implements Iterable<Group<Of>> {
   readonly #groups = new Map<string, Group<Of>>();
 
-  add(name: string, of: () => Of, row: Row): void {
-    let group = this.#groups.get(name);
+  add(name: string, of: () => Of, added: Readonly<SumsOf>, firstId: number, lastId: number): void {
+    const group = this.#groups.get(name);
     if (group === undefined) {
-      group = { of: of(), sums: sumColumns.map(() => 0), firstId: row.id, lastId: row.id };
-      this.#groups.set(name, group);
+      // A literal: this is done for every row.
+      const sums = {
+        requests: added.requests,
+        errors: added.errors,
+        estimated: added.estimated,
+        unpriced: added.unpriced,
+        input_tokens: added.input_tokens,
+        cached_input_tokens: added.cached_input_tokens,
+        cache_write_tokens: added.cache_write_tokens,
+        output_tokens: added.output_tokens,
+        reasoning_tokens: added.reasoning_tokens,
+        cost_nano: added.cost_nano,
+        own_key_nano: added.own_key_nano,
+        saved_nano: added.saved_nano,
+      };
+      this.#groups.set(name, { of: of(), sums, firstId, lastId });
+      return;
     }
-    group.firstId = Math.min(group.firstId, row.id);
-    group.lastId = Math.max(group.lastId, row.id);
-    for (const [index, column] of sumColumns.entries())
-      group.sums[index] = (group.sums[index] ?? 0) + row[column];
+    group.firstId = Math.min(group.firstId, firstId);
+    group.lastId = Math.max(group.lastId, lastId);
+    for (const column of sumColumns) group.sums[column] += added[column];
   }
 
   [Symbol.iterator](): Iterator<Group<Of>> {

@@ -5,7 +5,7 @@
 import type { Every, SessionUsage, UsageGroup, UsagePoint } from '#shared/model.ts';
 import type { Output, Parsed } from '#shared/contract.ts';
 import { localeFirstWeekday, windowAt } from './limits.ts';
-import { rowSums, spans, UTC_DAY_MS } from './rollup.ts';
+import { rowSums, spans, UTC_DAY_MS, type Dimension } from './rollup.ts';
 import type { Store } from './store.ts';
 
 export interface Usage {
@@ -19,8 +19,6 @@ export interface Usage {
 
 type Sums = Omit<UsageGroup, 'group'>;
 type Filter = Pick<Parsed<'usage.series'>, 'keyId' | 'provider' | 'model' | 'client'>;
-/** What the sums of days and months tell apart. */
-type Dimension = 'key' | 'model' | 'provider' | 'client' | 'none';
 
 /** [from, to) in milliseconds, cut to what is asked for; `at` is where the whole period starts. */
 interface Period {
@@ -96,16 +94,13 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
     for (const [period, { from, to }] of periods.entries()) {
       cover(from, to, ['month', 'day'], (level, a, b) => pieces[level].push({ from: a, to: b, period }));
     }
-    const { conditions, parameters } = conditionsOf(filter);
     const found = new Map<string, SumsOf>();
-    const ask = (list: readonly Piece[], source: string, where: string) => {
+    const ask = (list: readonly Piece[], group: string, source: string, parameters: object) => {
       if (list.length === 0) return;
-      const joined =
-        by === 'none' && conditions === '' ? '' : 'CROSS JOIN usage_series AS s ON s.id = u.series';
       const rows = db
         .prepare<[object], SumsOf>(
-          `WITH ${PIECES} SELECT p.period AS period, ${columns[by]} AS "group", ${SUMS}
-           FROM pieces AS p CROSS JOIN ${source} AS u ON ${where} ${joined} ${conditions} GROUP BY 1, 2`,
+          `WITH ${PIECES} SELECT p.period AS period, ${group} AS "group", ${SUMS}
+           FROM pieces AS p CROSS JOIN ${source} GROUP BY 1, 2`,
         )
         .all({
           ...parameters,
@@ -113,9 +108,33 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
         });
       for (const row of rows) merge(found, `${row.period}/${row.group}`, row);
     };
-    for (const level of ['month', 'day'] as const)
-      ask(pieces[level], 'usage_sums', `u.span = ${spans[level]} AND u.start >= p.a AND u.start < p.b`);
-    ask(pieces.rows, ROWS, 'u.at >= p.a AND u.at < p.b');
+    const { conditions, parameters } = conditionsOf(filter);
+    const only = onlyDimension(by, filter);
+    for (const level of ['month', 'day'] as const) {
+      const during = 'u.start >= p.a AND u.start < p.b';
+      if (only === null) {
+        const source = `usage_sums AS u ON u.span = ${spans[level].series} AND ${during}
+          CROSS JOIN usage_series AS s ON s.id = u.series ${conditions}`;
+        ask(pieces[level], columns[by], source, parameters);
+      } else {
+        const name =
+          only.name === undefined ? '' : 'AND u.series = (SELECT id FROM usage_names WHERE name = @name)';
+        const source = `usage_sums AS u ON u.span = ${spans[level][only.dimension]} AND ${during} ${name}
+          CROSS JOIN usage_names AS s ON s.id = u.series`;
+        ask(
+          pieces[level],
+          by === 'none' ? "''" : 's.name',
+          source,
+          only.name === undefined ? {} : { name: only.name },
+        );
+      }
+    }
+    ask(
+      pieces.rows,
+      columns[by],
+      `${ROWS} AS u ON u.at >= p.a AND u.at < p.b CROSS JOIN usage_series AS s ON s.id = u.series ${conditions}`,
+      parameters,
+    );
     return [...found.values()].toSorted(
       (x, y) => x.period - y.period || (x.group < y.group ? -1 : Number(x.group > y.group)),
     );
@@ -349,6 +368,22 @@ function windowOf(at: number, level: Level): { start: number; end: number } {
   if (level !== 'utcDay') return windowAt(at, level);
   const start = at - (at % UTC_DAY_MS);
   return { start, end: start + UTC_DAY_MS };
+}
+
+/** The dimension whose own sums answer the question, where it asks for one thing only; null where it asks for more. */
+function onlyDimension(by: Dimension, filter: Filter): { dimension: Dimension; name?: string } | null {
+  const given = (
+    [
+      ['key', filter.keyId],
+      ['provider', filter.provider],
+      ['model', filter.model],
+      ['client', filter.client],
+    ] as const
+  ).filter(([, value]) => value !== undefined);
+  const [first, ...others] = given;
+  if (first === undefined) return { dimension: by };
+  const [dimension, name = ''] = first;
+  return others.length === 0 && (by === 'none' || by === dimension) ? { dimension, name } : null;
 }
 
 /** On `s`, a row of `usage_series` or of `usage_sessions`, which both have the columns that are asked for. */

@@ -41,11 +41,16 @@ export const aggregates: Migration = {
       CREATE INDEX requests_odd ON requests (id, flags, status, series)
         WHERE flags <> '' OR status < 200 OR status > 299;
 
-      -- Sums of the requests that started on a local day (span 1) or in a local month (span 2), in the zone named in
-      -- usage_rolled; and between which ids they lie.
+      -- Keys, models, providers and clients by name; '' is all, or none.
+      CREATE TABLE usage_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+      -- Sums of the requests that started on a local day or in a local month, in the zone named in usage_rolled, and
+      -- between which ids they lie. The span says whether it is a day or a month, and of what: of a row of usage_series,
+      -- or of a name alone (rollup.ts, spans), since most questions ask for one thing.
       CREATE TABLE usage_sums (
         span INTEGER NOT NULL,
         start INTEGER NOT NULL,
+        -- In usage_series or usage_names.
         series INTEGER NOT NULL,
         ${SUMS},
         PRIMARY KEY (span, start, series)

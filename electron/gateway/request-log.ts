@@ -1,0 +1,217 @@
+/**
+ * The log: usage rows, newest first, by any filter, however long the history is. The ids of a page are found in an index
+ * that fits the filter; only the rows of the page are read.
+ */
+import type { RequestDetail, RequestRow } from '#shared/model.ts';
+import type { Parsed } from '#shared/contract.ts';
+import { windowAt } from './limits.ts';
+import { billOf, readRequests, toRequestRow, type StoredRequest } from './requests.ts';
+import { spans } from './rollup.ts';
+import type { Store } from './store.ts';
+
+export interface RequestLog {
+  list(filter: Parsed<'requests.list'>): { rows: RequestRow[]; next: number | null };
+  get(id: number): RequestDetail | undefined;
+}
+
+type Filter = Omit<Parsed<'requests.list'>, 'limit' | 'before'>;
+
+/** Ids from `low` up to but not including `high`. */
+interface IdRange {
+  low: number;
+  high: number;
+}
+
+type Parameters = Record<string, string | number>;
+
+/** `rollUp` brings the sums up to date, which say where in the history to look. */
+export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog {
+  const request = readRequests(db);
+  const byIds = db.prepare<[string], StoredRequest>(
+    'SELECT * FROM requests WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC',
+  );
+  const corrections = db.prepare<
+    [number],
+    { at: number; cost_before_nano: number | null; cost_after_nano: number; reason: string }
+  >('SELECT * FROM corrections WHERE request_id = ? ORDER BY rowid');
+  const daysBetween = db.prepare<[number, number], { low: number | null; high: number | null }>(
+    `SELECT min(first_id) AS low, max(last_id) + 1 AS high FROM usage_sums
+     WHERE span = ${spans.day.none} AND start >= ? AND start < ?`,
+  );
+
+  /** The newest ids that fit, at most `count`, newest first. */
+  function find(filter: Filter, before: number, count: number): number[] {
+    const series = seriesOf(filter);
+    if (series?.length === 0) return [];
+    const { conditions, parameters } = conditionsOf(filter);
+    const all = (source: string, more: string[], range: IdRange, extra: Parameters, most: number) =>
+      db
+        .prepare<[Parameters], number>(
+          `SELECT id FROM ${source} WHERE ${[...more, 'id >= @low', 'id < @high', ...conditions].join(' AND ')}
+           ORDER BY id DESC LIMIT @most`,
+        )
+        .pluck()
+        .all({ ...parameters, ...range, ...extra, most });
+
+    const ids: number[] = [];
+    for (const range of rangesOf(filter, before)) {
+      const missing = count - ids.length;
+      if (missing <= 0) break;
+      if (isOdd(filter)) {
+        const within = series === null ? [] : ['series IN (SELECT value FROM json_each(@series))'];
+        const extra = series === null ? {} : { series: JSON.stringify(series) };
+        ids.push(...all('requests INDEXED BY requests_odd', [ODD, ...within], range, extra, missing));
+      } else if (series === null || filter.session !== undefined || filter.agent !== undefined) {
+        const within = series === null ? [] : ['series IN (SELECT value FROM json_each(@series))'];
+        const extra = series === null ? {} : { series: JSON.stringify(series) };
+        ids.push(...all('requests NOT INDEXED', within, range, extra, missing));
+      } else {
+        // The newest of each combination, and of those the newest: what is older than the page is not looked at.
+        let best: number[] = [];
+        let { low } = range;
+        for (const one of series) {
+          const found = all(
+            'requests INDEXED BY requests_by_series',
+            ['series = @one'],
+            { low, high: range.high },
+            { one },
+            missing,
+          );
+          if (found.length === 0) continue;
+          best = [...best, ...found].toSorted((a, b) => b - a).slice(0, missing);
+          if (best.length === missing) low = best.at(-1) ?? low;
+        }
+        ids.push(...best);
+      }
+    }
+    return ids;
+  }
+
+  /** The combinations that the filter lets through; null where it lets all through. */
+  function seriesOf({ keyId, model, provider, client, search }: Filter): number[] | null {
+    const conditions: string[] = [];
+    const parameters: Parameters = {};
+    const where = (condition: string, name: string, value: string | null | undefined) => {
+      if (value == null || value === '') return;
+      conditions.push(condition);
+      parameters[name] = value;
+    };
+    where('key_id = @keyId', 'keyId', keyId);
+    where('(model = @model OR model_asked = @model)', 'model', model);
+    where('provider = @provider', 'provider', provider);
+    where('client = @client', 'client', client);
+    const names = ['model', 'model_asked', 'provider', 'client'];
+    const pattern = search && `%${search.replace(/[\\%_]/g, '\\$&')}%`;
+    where(`(${names.map((name) => `${name} LIKE @search ESCAPE '\\'`).join(' OR ')})`, 'search', pattern);
+    if (conditions.length === 0) return null;
+    return db
+      .prepare<[Parameters], number>(`SELECT id FROM usage_series WHERE ${conditions.join(' AND ')}`)
+      .pluck()
+      .all(parameters);
+  }
+
+  /** Where in the history the rows can be, newest first. */
+  function rangesOf({ from, to, session, agent }: Filter, before: number): IdRange[] {
+    const whole = { low: 0, high: before };
+    if (from !== undefined || to !== undefined) {
+      const first = from === undefined ? -Infinity : windowAt(Date.parse(from), 'day').start;
+      const end = to === undefined ? Infinity : Date.parse(to);
+      const { low, high } = daysBetween.get(Math.max(first, -MAX_TIME), Math.min(end, MAX_TIME)) ?? {
+        low: null,
+        high: null,
+      };
+      if (low === null || high === null) return [];
+      Object.assign(whole, { low, high: Math.min(high, before) });
+    }
+    if (session === undefined && agent === undefined) return [whole];
+    const days = db
+      .prepare<[Parameters], IdRange>(
+        `SELECT min(first_id) AS low, max(last_id) + 1 AS high FROM usage_agents WHERE ${[
+          ...(session === undefined
+            ? []
+            : ['session IN (SELECT id FROM usage_sessions WHERE session = @session)']),
+          ...(agent === undefined ? [] : ['agent = @agent']),
+        ].join(' AND ')} GROUP BY start`,
+      )
+      .all({ ...(session === undefined ? {} : { session }), ...(agent === undefined ? {} : { agent }) });
+    return joined(days)
+      .map(({ low, high }) => ({ low: Math.max(low, whole.low), high: Math.min(high, whole.high) }))
+      .filter(({ low, high }) => low < high);
+  }
+
+  return {
+    list({ limit, before, ...filter }) {
+      rollUp();
+      const ids = find(filter, before ?? Number.MAX_SAFE_INTEGER, limit + 1);
+      const page = ids.slice(0, limit);
+      return {
+        rows: byIds.all(JSON.stringify(page)).map(toRequestRow),
+        next: ids.length > limit ? (page.at(-1) ?? null) : null,
+      };
+    },
+
+    get(id) {
+      const row = request.get(id);
+      if (!row) return undefined;
+      return {
+        ...toRequestRow(row),
+        settledAt: new Date(row.settled_at).toISOString(),
+        billing: row.billing,
+        heldNano: row.held_nano,
+        ...billOf(row),
+        corrections: corrections.all(id).map((one) => ({
+          at: new Date(one.at).toISOString(),
+          beforeNano: one.cost_before_nano,
+          afterNano: one.cost_after_nano,
+          reason: one.reason,
+        })),
+      };
+    },
+  };
+}
+
+const MAX_TIME = 8.64e15;
+
+/** As the index has it: few rows, each with a flag or without success. */
+const ODD = "(flags <> '' OR status < 200 OR status > 299)";
+
+function isOdd({ flag, status }: Filter): boolean {
+  return (
+    flag !== undefined || status === 'error' || (typeof status === 'number' && (status < 200 || status > 299))
+  );
+}
+
+/** What the index that finds the candidates leaves open. */
+function conditionsOf({ status, session, agent, flag, from, to }: Filter): {
+  conditions: string[];
+  parameters: Parameters;
+} {
+  const conditions: string[] = [];
+  const parameters: Parameters = {};
+  const where = (condition: string, name: string, value: string | number | undefined) => {
+    if (value === undefined) return;
+    conditions.push(condition);
+    parameters[name] = value;
+  };
+  where('session = @session', 'session', session);
+  where('agent = @agent', 'agent', agent);
+  // A flag is a whole word of the list: none is part of another.
+  where('instr(flags, @flag) > 0', 'flag', flag);
+  where('at >= @from', 'from', from && Date.parse(from));
+  where('at < @to', 'to', to && Date.parse(to));
+  if (status === 'ok') conditions.push('status BETWEEN 200 AND 299');
+  else if (status === 'error') conditions.push('status NOT BETWEEN 200 AND 299');
+  else where('status = @status', 'status', status);
+  return { conditions, parameters };
+}
+
+/** Ranges that overlap are one; newest first. */
+function joined(ranges: readonly IdRange[]): IdRange[] {
+  const result: IdRange[] = [];
+  for (const range of ranges.toSorted((a, b) => b.high - a.high)) {
+    const last = result.at(-1);
+    if (last !== undefined && range.high >= last.low) last.low = Math.min(last.low, range.low);
+    else result.push({ ...range });
+  }
+  return result;
+}
