@@ -127,10 +127,9 @@ const SAME_MODEL =
 function isDated(id: string, match: MatchLogic, model: string): boolean {
   // A fine-tuned model ends with names of its owner's: `ft:model:organisation:name:id`.
   const name = model.toLowerCase().replace(/^(ft:[^:]+):.*$/, '$1');
-  const beginning = [id.toLowerCase(), ...beginnings(match)]
-    .filter((one) => name.startsWith(one))
-    .reduce((longest, one) => (one.length > longest.length ? one : longest), '');
-  return beginning !== '' && SAME_MODEL.test(name.slice(beginning.length));
+  return [id.toLowerCase(), ...beginnings(match)].some(
+    (one) => name.startsWith(one) && SAME_MODEL.test(name.slice(one.length)),
+  );
 }
 
 function beginnings(match: MatchLogic): string[] {

@@ -204,7 +204,8 @@ function addFees(price: Price, vendor: string, model: string): void {
   const known = knownFees.find((one) => one.vendor === vendor && one.models.test(model));
   if (known === undefined) return;
   const { webSearches, requests, ...others } = known.usd;
-  if (webSearches !== undefined) price.webSearches ??= toNano(webSearches);
+  if (webSearches !== undefined && (known.overrides || price.webSearches === null))
+    price.webSearches = toNano(webSearches);
   if (requests !== undefined) price.requests = toNano(requests);
   if (known.previewSearches !== undefined) price.previewSearches = toNano(known.previewSearches);
   const { requestsByContext } = known;

@@ -68,6 +68,8 @@ export interface KnownTier extends Known {
 export interface KnownFees extends Known {
   usd: Partial<Record<Fee, number>>;
   previewSearches?: number;
+  /** The catalogue's fee for searches is another tool's. */
+  overrides?: true;
   requestsByContext?: Readonly<Record<SearchContext, number>>;
   uncertain?: readonly Fee[];
 }
@@ -102,6 +104,9 @@ export const knownPrices: readonly KnownPrice[] = [
   fill(openai, /^ft:gpt-4\.1-nano-2025-04-14(:.*)?$/, { input: 0.2, cachedInput: 0.05, output: 0.8 }),
   fill(openai, /^ft:o4-mini-2025-04-16(:.*)?$/, { input: 4, cachedInput: 1, output: 16 }),
   fill(openai, /^gpt-5-search-api(-2025-10-14)?$/, { input: 1.25, cachedInput: 0.125, output: 10 }),
+
+  // Free of charge at the Gemini API, whatever the account pays for else.
+  { ...google, models: /^gemma-(3|3n|4)-[a-z0-9-]+-it$/, usd: { input: 0, output: 0 } },
 
   // Newer than the catalogue that ships with the application.
   {
@@ -256,6 +261,12 @@ export const knownDetails: readonly KnownDetail[] = [
     models: /^grok-4(-1)?-fast/,
     steps: { above: 128_000, usd: { input: 0.4, output: 1 } },
   },
+  {
+    ...xai,
+    models: /^grok-4\.5/,
+    until: '2026-09-01',
+    disputed: 'cached input is listed at $0.30 and $0.50',
+  },
   { ...xai, models: /^grok-4\.20-multi-agent/, disputed: 'listed at $1.25 and $2.50 too' },
   { ...google, models: /^gemini-3\.6-flash/, disputed: 'an introductory price that not all sources have' },
   { ...google, models: /^gemini-2\.5-flash-preview/, disputed: 'cached input is listed at $0.03 and $0.075' },
@@ -377,9 +388,11 @@ export const knownRegionalAddresses: readonly (Known & {
 export const knownFees: readonly KnownFees[] = [
   {
     ...openai,
+    // Was by the size of the search context, at $25 to $50, and is so in other sources.
     models: /-search-preview/,
     usd: { webSearches: 25, fileSearches: 2.5, codeSessions: 30 },
-    uncertain: ['codeSessions'],
+    overrides: true,
+    uncertain: ['webSearches', 'codeSessions'],
   },
   {
     ...openai,
