@@ -115,7 +115,14 @@ export function limitProgress(
 const share = (used: number, limit: number) => (limit === 0 ? 1 : used / limit);
 
 /** Rounded down, so that 100 % is shown only where it is reached. */
-function formatPercent(value: number): string {
+export function formatPercent(value: number): string {
   if (value > 0 && value < 0.01) return '<1%';
   return `${whole.format(Math.floor(value * 100))}%`;
+}
+
+/** `+12%`, `-3%`, `±0%`; a change too large for percents as a factor. */
+export function formatSignedPercent(change: number): string {
+  if (change >= 10) return `×${whole.format(Math.round(change + 1))}`;
+  const percent = Math.round(change * 100);
+  return `${percent > 0 ? '+' : percent < 0 ? '−' : '±'}${whole.format(Math.abs(percent))}%`;
 }

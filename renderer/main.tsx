@@ -5,6 +5,7 @@ import '@mantine/notifications/styles.css';
 import './styles.css';
 import './ui/tables.css';
 import './ui/dialogs.css';
+import './ui/charts.css';
 import './keys/keys.css';
 import './activity/activity.css';
 import { MantineProvider } from '@mantine/core';

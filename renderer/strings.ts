@@ -2,6 +2,7 @@
 import type { Billing, Every } from '#shared/model.ts';
 import { activity } from './strings/activity.ts';
 import { frame } from './strings/frame.ts';
+import { usage as usagePage } from './strings/usage.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
 /** The period that runs now. */
@@ -73,6 +74,7 @@ export const strings = {
     removeFilter: (label: string) => `Remove filter ${label}`,
   },
   ...frame,
+  usage: usagePage,
   keys: {
     create: 'Create API key',
     filter: 'Filter keys',

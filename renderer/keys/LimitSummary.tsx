@@ -18,7 +18,7 @@ export function LimitSummary({ row }: { row: KeyRow }) {
         {text}
       </span>
       <span className="limit-line">
-        <LimitState state={row.limitState} percent={progress.percent} />
+        <LimitState state={row.limitState} belowText={words.near(progress.percent)} />
         {row.recurring && progress.of === 'recurring' && (
           <span className="dim">
             {' · '}
@@ -31,12 +31,21 @@ export function LimitSummary({ row }: { row: KeyRow }) {
 }
 
 /** In words and with a sign, so that it does not rest on colour. */
-export function LimitState({ state, percent }: { state: KeyRow['limitState']; percent: string }) {
+export function LimitState({
+  state,
+  belowText,
+  reachedText = words.reached,
+}: {
+  state: KeyRow['limitState'];
+  /** What is said where it is not reached. */
+  belowText: string;
+  reachedText?: string;
+}) {
   if (state === 'reached') {
     return (
       <span className="limit-state reached">
         <IconBan size={13} />
-        {words.reached}
+        {reachedText}
       </span>
     );
   }
@@ -44,9 +53,9 @@ export function LimitState({ state, percent }: { state: KeyRow['limitState']; pe
     return (
       <span className="limit-state near">
         <IconAlertTriangle size={13} />
-        {words.near(percent)}
+        {belowText}
       </span>
     );
   }
-  return <span className="limit-state">{words.near(percent)}</span>;
+  return <span className="limit-state">{belowText}</span>;
 }

@@ -21,10 +21,18 @@ const items: Readonly<Record<string, string>> = {
   cacheWrite1h: 'Cache write, 1 hour',
   output: 'Output',
   reasoning: 'Reasoning',
-  inputAudio: 'Audio input',
-  outputAudio: 'Audio output',
-  request: 'Request',
-  webSearch: 'Web search',
+  audioInput: 'Audio input',
+  cachedAudioInput: 'Cached audio input',
+  imageInput: 'Image input',
+  videoInput: 'Video input',
+  audioOutput: 'Audio output',
+  imageOutput: 'Image output',
+  requests: 'Request',
+  webSearches: 'Web search',
+  fileSearches: 'File search',
+  codeSessions: 'Code session',
+  xSearches: 'X search',
+  mapSearches: 'Map search',
 };
 
 export const activity = {

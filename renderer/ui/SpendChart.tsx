@@ -1,0 +1,90 @@
+/** Stacked bars of money over time. What they show also stands in a table beside them; the chart itself is a picture. */
+import '@mantine/charts/styles.css';
+import { BarChart } from '@mantine/charts';
+import { formatUsd, NANO_PER_USD, type Nano } from '#shared/money.ts';
+
+/** Told apart by lightness as well as by hue; the rest is grey. Values per scheme stand in charts.css. */
+const COLOURS = 6;
+const colourOf = (index: number, isRest: boolean) =>
+  `var(--chart-${isRest ? 'rest' : (index % COLOURS) + 1})`;
+
+export interface ChartBar {
+  label: string;
+  /** One for each of the series. */
+  costs: readonly Nano[];
+}
+
+export function SpendChart({
+  bars,
+  series,
+  restIsLast = false,
+  title,
+  height = 240,
+  onBar,
+}: {
+  bars: readonly ChartBar[];
+  series: readonly string[];
+  restIsLast?: boolean;
+  title: string;
+  height?: number;
+  onBar?: (index: number) => void;
+}) {
+  const data = bars.map(({ label, costs }) => ({
+    label,
+    ...Object.fromEntries(costs.map((cost, at) => [`s${at}`, cost / NANO_PER_USD])),
+  }));
+  const ticks = axisTicks(
+    Math.max(...bars.map(({ costs }) => costs.reduce((sum, cost) => sum + cost, 0))) / NANO_PER_USD,
+  );
+  return (
+    <div className="chart" role="img" aria-label={title}>
+      <BarChart
+        h={height}
+        data={data}
+        dataKey="label"
+        type="stacked"
+        series={series.map((label, at) => ({
+          name: `s${at}`,
+          label,
+          color: colourOf(at, restIsLast && at === series.length - 1),
+        }))}
+        gridAxis="x"
+        tickLine="none"
+        withLegend={series.length > 1}
+        legendProps={{ verticalAlign: 'bottom', align: 'left' }}
+        valueFormatter={(value) => formatUsd(Math.round(value * NANO_PER_USD))}
+        yAxisProps={{ width: 62, tickFormatter: axisText, domain: [0, ticks.at(-1) ?? 1], ticks }}
+        xAxisProps={{ interval: 'equidistantPreserveStart', minTickGap: 20, tickMargin: 8 }}
+        barProps={{ isAnimationActive: false, maxBarSize: 44 }}
+        tooltipAnimationDuration={0}
+        tooltipProps={{ isAnimationActive: false }}
+        barChartProps={{
+          accessibilityLayer: false,
+          barCategoryGap: '22%',
+          ...(onBar
+            ? {
+                onClick: ({ activeIndex }) => activeIndex != null && onBar(Number(activeIndex)),
+                style: { cursor: 'pointer' },
+              }
+            : {}),
+        }}
+      />
+    </div>
+  );
+}
+
+/** Four or five round amounts from zero to at least `most` dollars. */
+export function axisTicks(most: number): number[] {
+  if (!(most > 0)) return [0, 1];
+  const rough = most / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 2.5, 5, 10].find((each) => each * power >= rough) ?? 10) * power;
+  // Multiplied, not added up: a sum of tenths is not a tenth of the sum.
+  return Array.from({ length: Math.ceil(most / step) + 1 }, (_, at) => at * step);
+}
+
+const axis = new Intl.NumberFormat('en-US', {
+  notation: 'compact',
+  maximumSignificantDigits: 3,
+});
+const axisText = (dollars: number) => `$${axis.format(dollars)}`;
