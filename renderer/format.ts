@@ -120,6 +120,12 @@ export function formatPercent(value: number): string {
   return `${whole.format(Math.floor(value * 100))}%`;
 }
 
+/** Of a whole, to the nearest percent; never nothing where there is something. */
+export function formatShare(value: number): string {
+  if (value > 0 && value < 0.005) return '<1%';
+  return `${whole.format(Math.round(value * 100))}%`;
+}
+
 /** `+12%`, `-3%`, `±0%`; a change too large for percents as a factor. */
 export function formatSignedPercent(change: number): string {
   if (change >= 10) return `×${whole.format(Math.round(change + 1))}`;

@@ -3,7 +3,7 @@
  * thousand cheap rows and a pushed number draws one of them; the menu and the usage card exist once for the whole table.
  */
 import { IconDots, IconPencil } from '@tabler/icons-react';
-import { memo, useCallback, useDeferredValue, useLayoutEffect, useRef, useState } from 'react';
+import { memo, useCallback, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import type { KeyRow } from '#shared/model.ts';
 import { formatUsd } from '#shared/money.ts';
 import { openDialog } from '../actions.ts';
@@ -11,7 +11,9 @@ import { limitProgress } from '../format.ts';
 import { hrefOf, setQuery } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { useAnswer } from '../ui/answer.ts';
 import type { Anchor } from '../ui/floating.tsx';
+import { Sparkline } from '../ui/Sparkline.tsx';
 import { SortHeader } from '../ui/table.tsx';
 import { Ago, Day } from '../ui/time.tsx';
 import { nextSort, sortColumns, type KeyView } from './key-view.ts';
@@ -26,7 +28,17 @@ interface RowHandlers {
 }
 
 const words = strings.keys;
-const columns = ['name', 'key', 'status', 'created', 'lastUsed', 'usage', 'limit', 'actions'] as const;
+const columns = [
+  'name',
+  'key',
+  'status',
+  'created',
+  'lastUsed',
+  'usage',
+  'days30',
+  'limit',
+  'actions',
+] as const;
 
 /** More than a screen holds: these are drawn at once, the rest right after without holding up the window. */
 const FIRST_ROWS = 40;
@@ -49,6 +61,7 @@ export function KeyTable({
   const onDetails = useCallback((anchor: Anchor | null) => setDetails(anchor), []);
   const closeDetails = useCallback(() => setDetails(null), []);
   const onPick = usePicking(ids, selected, onSelect);
+  const sparks = useSparklines();
   return (
     <>
       <div className="table-frame">
@@ -87,6 +100,7 @@ export function KeyTable({
                 key={id}
                 id={id}
                 picked={selected.has(id)}
+                spark={sparks.get(id) ?? ''}
                 menuOpen={menu?.id === id}
                 detailsOpen={details?.id === id}
                 onMenu={onMenu}
@@ -102,6 +116,16 @@ export function KeyTable({
     </>
   );
 }
+
+/** Costs of the last days by key, as texts: a row is drawn again where its own has changed, and only then. */
+function useSparklines(): ReadonlyMap<string, string> {
+  const { value } = useAnswer('usage.sparklines', { days: DAYS }, { live: true });
+  return useMemo(() => new Map(value?.map(({ keyId, costNano }) => [keyId, costNano.join(',')])), [value]);
+}
+
+const DAYS = 30;
+const sparkLabel = (values: string) =>
+  words.days30Title(formatUsd(values.split(',').reduce((sum, value) => sum + Number(value), 0)));
 
 /** With Shift, everything from the box before to this one takes its state. The callback stays the same, so no row is drawn for it. */
 function usePicking(
@@ -157,12 +181,13 @@ function SelectAll({
 const Row = memo(function Row({
   id,
   picked,
+  spark,
   menuOpen,
   detailsOpen,
   onMenu,
   onDetails,
   onPick,
-}: { id: string; picked: boolean; menuOpen: boolean; detailsOpen: boolean } & RowHandlers) {
+}: { id: string; picked: boolean; spark: string; menuOpen: boolean; detailsOpen: boolean } & RowHandlers) {
   const row = useApp((state) => state.keys[id]);
   if (!row) return null;
   return (
@@ -198,6 +223,7 @@ const Row = memo(function Row({
         {row.lastUsedAt ? <Ago iso={row.lastUsedAt} /> : strings.common.never}
       </td>
       <UsageCell row={row} open={detailsOpen} onDetails={onDetails} />
+      <td className="col-days30">{spark !== '' && <Sparkline values={spark} label={sparkLabel(spark)} />}</td>
       <td>
         <div className="limit-cell">
           <LimitSummary row={row} />

@@ -1,6 +1,6 @@
 /** The numbers behind the chart: each group's sums, and every bar. */
 import { formatUsd } from '#shared/money.ts';
-import { formatCompact, formatCount, formatPercent } from '../format.ts';
+import { formatCompact, formatCount, formatShare } from '../format.ts';
 import { hrefOf } from '../router.ts';
 import { strings } from '../strings.ts';
 import { Block } from '../ui/tiles.tsx';
@@ -67,7 +67,7 @@ export function GroupTable({
                 <td className="end amount">{formatUsd(group.costNano)}</td>
                 <td className="end amount">
                   <span className="share">
-                    {formatPercent(shareOf(group.costNano))}
+                    {formatShare(shareOf(group.costNano))}
                     <span className="bar" aria-hidden="true">
                       <span className="bar-used" style={{ width: `${shareOf(group.costNano) * 100}%` }} />
                     </span>
@@ -78,7 +78,7 @@ export function GroupTable({
                   {formatCompact(group.inputTokens)}
                 </td>
                 <td className="end amount dim" title={formatCount(group.cachedInputTokens)}>
-                  {formatPercent(group.inputTokens === 0 ? 0 : group.cachedInputTokens / group.inputTokens)}
+                  {formatShare(group.inputTokens === 0 ? 0 : group.cachedInputTokens / group.inputTokens)}
                 </td>
                 <td className="end amount" title={formatCount(group.outputTokens)}>
                   {formatCompact(group.outputTokens)}

@@ -3,7 +3,7 @@ import { Button, SegmentedControl } from '@mantine/core';
 import { IconDownload } from '@tabler/icons-react';
 import { lazy, Suspense, useMemo } from 'react';
 import { formatPlainUsd, formatUsd } from '#shared/money.ts';
-import { formatCompact, formatCount, formatPercent, formatSignedPercent } from '../format.ts';
+import { formatCompact, formatCount, formatShare, formatSignedPercent } from '../format.ts';
 import { hrefOf, navigate, setQuery, useRoute } from '../router.ts';
 import { app } from '../store.ts';
 import { strings } from '../strings.ts';
@@ -165,7 +165,7 @@ function Totals({
           title={words.savedTitle}
           value={formatUsd(total.savedNano)}
           note={words.cacheShare(
-            formatPercent(total.inputTokens === 0 ? 0 : total.cachedInputTokens / total.inputTokens),
+            formatShare(total.inputTokens === 0 ? 0 : total.cachedInputTokens / total.inputTokens),
           )}
         />
       </Tiles>
