@@ -24,6 +24,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'bound.ts',
     'token-count.ts',
     'token-worker.ts',
+    'vocabulary-counter.ts',
     'clients.ts',
     'settlement.ts',
     'relay.ts',
@@ -34,6 +35,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'json-meter.ts',
     'framing.ts',
     'usage-ask.ts',
+    'estimate.ts',
     'dialects/',
     'upstream.ts',
     'repricing.ts',
@@ -78,6 +80,7 @@ const gatewayBase: readonly string[] = [
   'bill.ts',
   'model-limits.ts',
   'dialects/dialect.ts',
+  'dialects/answer-text.ts',
 ];
 
 /** Starts what is built: its path is found at run time, and what it brings in was checked as a source. */

@@ -28,6 +28,7 @@ import { openStore, type Store } from './store.ts';
 import { createTokenCounter } from './token-count.ts';
 import { createUpstreamAgent } from './upstream.ts';
 import { createUsage } from './usage.ts';
+import { createVocabularyCounter } from './vocabulary-counter.ts';
 import { createWarnings, type Warnings } from './warnings.ts';
 
 export type { EventListener } from './announcer.ts';
@@ -163,7 +164,8 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   const loops = createLoopBrake({ settings: () => settings.get().loopBrake, now });
   const agent = createUpstreamAgent();
   const models = createModelLists(providers, agent, now);
-  const tokens = createTokenCounter(agent);
+  const vocabularies = createVocabularyCounter();
+  const tokens = createTokenCounter(agent, vocabularies);
   const priceData = await createPriceData({
     dataDir: options.dataDir,
     url: options.priceDataUrl ?? PRICE_DATA_URL,
@@ -181,6 +183,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     prices,
     overruns: createOverruns(store),
     tokens,
+    vocabularies,
     agent,
     unpriced(provider, model, keyId) {
       unpriced.refused(provider, model);
@@ -253,6 +256,8 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     for (const each of servers) each.closeIdleConnections();
     admission?.close();
     await Promise.race([proxy.idle(), delay(graceMs, undefined, { ref: false })]);
+    // From here on nothing waits for a count: what is stopped is settled by ratio, at once.
+    vocabularies.close();
     proxy.stop({ kind: 'global' }, 'Stopped: Faregate was closed.');
     // What was just written to the sockets leaves before they are closed.
     await new Promise((resolve) => setImmediate(resolve));
@@ -264,7 +269,6 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     announcer.flush();
     announcer.close();
     ledger.retry();
-    await tokens.close();
     await agent.destroy();
     store.close();
   }

@@ -95,6 +95,8 @@ export class ObjectMeter implements Meter {
   readonly #reader: AnswerReader;
   #seen: Buffer[] = [];
   #seenLength = 0;
+  /** The first byte is that of an object. */
+  #begun = false;
   #waiting = nothing;
 
   constructor(reader: AnswerReader) {
@@ -103,6 +105,7 @@ export class ObjectMeter implements Meter {
 
   push(chunk: Buffer): Buffer {
     if (chunk.length === 0) return nothing;
+    if (this.#seenLength === 0) this.#begun = chunk[0] === 0x7b;
     this.#seenLength += chunk.length;
     if (this.#seenLength > MAX_OBJECT) this.#seen = [];
     else this.#seen.push(chunk);
@@ -116,6 +119,9 @@ export class ObjectMeter implements Meter {
     if (fields !== null) {
       this.#reader.answer(fields);
       this.complete = true;
+    } else if (this.#begun) {
+      // Half an object: its length is all that is known of what was generated.
+      this.#reader.facts.outputChars = this.#seenLength;
     }
     this.#seen = [];
     const out = this.#waiting;

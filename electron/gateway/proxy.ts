@@ -15,6 +15,7 @@ import { dialects } from './dialects/index.ts';
 import { freePrice, type Price } from './cost.ts';
 import { nothingAsked, type AnswerFacts, type Dialect, type RequestFacts } from './dialects/dialect.ts';
 import { emptyFacts } from './dialects/usage.ts';
+import { countedEstimate, roughEstimate } from './estimate.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
 import type { Key } from './keys.ts';
 import type { HoldDraft, Ledger } from './ledger.ts';
@@ -27,10 +28,11 @@ import { createRelay, Stopped, type Relay } from './relay.ts';
 import type { UpstreamRoute } from './routes.ts';
 import { chooseProvider, type Target } from './routing.ts';
 import { PAUSED_SENTENCE } from './settings.ts';
-import { outcomeOf, type Asked, type Ending } from './settlement.ts';
+import { needsEstimate, outcomeOf, type Asked, type Ending } from './settlement.ts';
 import { createUsageAsks } from './usage-ask.ts';
-import type { TokenCounter } from './token-count.ts';
+import { vocabularyOf, type TokenCounter } from './token-count.ts';
 import { NotSent, requestHeaders, unreachable, upstreamAddress } from './upstream.ts';
+import type { VocabularyCounter } from './vocabulary-counter.ts';
 
 export interface ProxyDependencies {
   ledger: Ledger;
@@ -39,6 +41,7 @@ export interface ProxyDependencies {
   prices: Prices;
   overruns: Overruns;
   tokens: TokenCounter;
+  vocabularies: VocabularyCounter;
   agent: Dispatcher;
   loops: LoopBrake;
   /** Whether the person has paused the gateway. */
@@ -144,7 +147,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   ): Asked {
     return {
       model,
-      bodyBytes: call.body.length,
+      estimate: (answer) => roughEstimate(model, call.body, answer),
       heldNano: hold.amountNano,
       clamped: clamp !== null,
       serviceTier,
@@ -247,8 +250,10 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const upstream = `${provider.baseUrl} ${target.model}`;
     const change = bodyEdits(call, way, usageAsks.mayAsk(upstream));
     let { hideUsage } = change;
+    const vocabulary = way.facts.stream ? (vocabularyOf(target.model)?.vocabulary ?? null) : null;
+    const { jsonArray } = way;
     const reader = money
-      ? dialect.reader({ hideUsage, vendor: provider.kind, jsonArray: way.jsonArray })
+      ? dialect.reader({ hideUsage, vendor: provider.kind, jsonArray, keepText: vocabulary !== null })
       : null;
     return new Promise<void>((resolve, reject) => {
       const relayed: Relay = createRelay({
@@ -264,10 +269,16 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         overspent: () => (money && reader ? overspent(call.key, money.admitted, reader.facts) : null),
         settle(ending) {
           if (!money || !reader) return [];
-          const costNano = settle(money, reader.facts, ending);
+          const { facts } = reader;
           // Before the client can know that the answer is over, and send the next request.
           money.step.ended(ending.how === 'complete' && ending.status >= 200 && ending.status < 300);
-          return costHeaders(costNano);
+          if (vocabulary === null || facts.outputText === null || !needsEstimate(facts, ending))
+            return costHeaders(settle(money, facts, ending));
+          const seen = { model: target.model, body: call.body, answer: facts };
+          return countedEstimate(vocabulary, seen, dependencies.vocabularies).then((counted) => {
+            const asked = { ...money.asked, estimate: () => counted };
+            return costHeaders(settle({ ...money, asked }, facts, ending));
+          });
         },
         fail: (error) =>
           reject(

@@ -34,9 +34,9 @@ export interface RelayOptions {
   overspent: () => string | null;
   /**
    * Called exactly once, before the client can have seen the end of a complete answer. Returns headers that are known
-   * only now.
+   * only now; where that takes time, the end waits for it. Never rejects.
    */
-  settle(ending: Ending): readonly string[];
+  settle(ending: Ending): readonly string[] | Promise<readonly string[]>;
   /** No answer to pass on: the provider failed before its headers. */
   fail(error: Error): void;
   /** Called once everything is over. */
@@ -71,6 +71,7 @@ export function createRelay(options: RelayOptions): Relay {
   let status = 0;
   let firstByteAt: number | null = null;
   let settled = false;
+  let settling: Promise<void> | undefined;
   let finished = false;
   let clientGone = false;
   let grace: NodeJS.Timeout | undefined;
@@ -86,13 +87,25 @@ export function createRelay(options: RelayOptions): Relay {
   const settle = (how: Ending['how'], error?: Error) => {
     if (settled) return;
     settled = true;
-    late = options.settle({
+    const headers = options.settle({
       status,
       how,
       neverArrived: error !== undefined && neverArrived(error),
       firstByteMs: firstByteAt === null ? null : firstByteAt - startedAt,
       durationMs: options.now() - startedAt,
     });
+    if (headers instanceof Promise) settling = wait(headers);
+    else late = headers;
+  };
+
+  const wait = async (headers: Promise<readonly string[]>) => {
+    late = await headers;
+  };
+
+  /** At once where the settlement took no time; otherwise unless everything is over by then. */
+  const afterSettling = async (act: () => void) => {
+    if (settling !== undefined) await settling;
+    if (!finished) act();
   };
 
   const finish = () => {
@@ -103,7 +116,8 @@ export function createRelay(options: RelayOptions): Relay {
     clearTimeout(headTimer);
     response.off('close', onClientClose);
     response.off('drain', onDrain);
-    options.done();
+    if (settling === undefined) options.done();
+    else void settling.then(() => options.done());
   };
 
   const send = (bytes: Buffer) => {
@@ -174,7 +188,7 @@ export function createRelay(options: RelayOptions): Relay {
     last = bytes;
     lastTimer = setTimeout(() => {
       settle('complete');
-      releaseLast();
+      void afterSettling(releaseLast);
     }, LAST_EVENT_MS);
   };
 
@@ -190,10 +204,12 @@ export function createRelay(options: RelayOptions): Relay {
 
   const finishWhole = (rest: Buffer) => {
     settle('complete');
-    sendHead();
-    releaseLast();
-    if (!clientGone) end(rest);
-    finish();
+    void afterSettling(() => {
+      sendHead();
+      releaseLast();
+      if (!clientGone) end(rest);
+      finish();
+    });
   };
 
   const fail = (error: Error) => {
@@ -204,13 +220,15 @@ export function createRelay(options: RelayOptions): Relay {
     // A connection that breaks behind the end of an answer takes nothing from it.
     if (meter?.complete === true && meter.framing !== 'opaque') return finishWhole(rest);
     settle('upstream-gone', error);
-    // An answer that has begun is cut where it broke: no other one takes its place.
-    sendHead();
-    if (!clientGone) {
-      if (response.headersSent) endEarly(ending);
-      else options.fail(error);
-    }
-    finish();
+    void afterSettling(() => {
+      // An answer that has begun is cut where it broke: no other one takes its place.
+      sendHead();
+      if (!clientGone) {
+        if (response.headersSent) endEarly(ending);
+        else options.fail(error);
+      }
+      finish();
+    });
   };
 
   /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */

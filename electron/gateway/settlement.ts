@@ -2,6 +2,7 @@
 import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialects/dialect.ts';
+import type { Estimate } from './estimate.ts';
 import type { Outcome } from './ledger.ts';
 import { billFor, compareReported, nothingBilled, type Billed } from './bill.ts';
 import { savedByCache, type Price } from './cost.ts';
@@ -20,7 +21,8 @@ export interface Ending {
 
 export interface Asked {
   model: string;
-  bodyBytes: number;
+  /** What the request and what was seen of its answer come to, where the provider does not say. */
+  estimate(answer: AnswerFacts): Estimate;
   heldNano: Nano;
   clamped: boolean;
   /** Service tier the request asked for; null where none. */
@@ -31,20 +33,16 @@ export interface Asked {
   priceOf(model: string): Price | null;
 }
 
-/** Characters of English, code or JSON that make a token, on the low side: an estimate should not flatter. */
-const CHARS_PER_TOKEN = 4;
-
 export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Outcome {
   const flags = new Set<RequestFlag>();
   if (asked.clamped) flags.add('clamped');
   if (ending.how === 'stopped') flags.add('stopped');
   if (ending.how === 'client-gone' || ending.how === 'upstream-gone') flags.add('interrupted');
 
-  const billed = (ending.status >= 200 && ending.status < 300) || saysItCost(answer);
-  const sentButSilent = ending.status === 0 && !ending.neverArrived;
-  const usage = billed || sentButSilent ? usageOf(asked, answer, ending, flags) : noUsage;
+  const billed = mayBeBilled(answer, ending);
+  const usage = billed ? usageOf(asked, answer, ending, flags) : noUsage;
   const price = priceFor(asked, answer.model);
-  const outcome = billed || sentButSilent ? billOf(asked, price, usage, answer) : nothingBilled(price);
+  const outcome = billed ? billOf(asked, price, usage, answer) : nothingBilled(price);
   if (outcome.estimated) flags.add('estimated');
   compareReported(outcome, answer);
   const computed = outcome.nano;
@@ -74,6 +72,20 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   };
 }
 
+function mayBeBilled(answer: AnswerFacts, { status, neverArrived }: Ending): boolean {
+  const sentButSilent = status === 0 && !neverArrived;
+  return (status >= 200 && status < 300) || sentButSilent || saysItCost(answer);
+}
+
+/** Whether the row will hold an estimate of its tokens. */
+export function needsEstimate(answer: AnswerFacts, ending: Ending): boolean {
+  if (answer.usage !== null && answer.usageIsFinal) return false;
+  // An error inside a successful answer, and no word of usage: what was generated before it is billed.
+  const onlyAnError =
+    answer.failed && ending.how === 'complete' && answer.usage === null && answer.outputChars === 0;
+  return !onlyAnError && mayBeBilled(answer, ending);
+}
+
 /** An answer that reports tokens or an amount was billed, whatever its status says. */
 function saysItCost({ usage, usageIsFinal, reportedCostNano }: AnswerFacts): boolean {
   const counted = usage !== null && usageIsFinal && usage.inputTokens + usage.outputTokens > 0;
@@ -87,18 +99,14 @@ function priceFor(asked: Asked, answered: string | null): Price | null {
 }
 
 function usageOf(asked: Asked, answer: AnswerFacts, ending: Ending, flags: Set<RequestFlag>): TokenUsage {
-  const { usage } = answer;
-  if (usage !== null && answer.usageIsFinal) return usage;
-  if (answer.failed && ending.how === 'complete' && usage === null) {
-    // An error inside a successful answer, and no word of usage: what was generated before it is billed.
-    if (answer.outputChars === 0) return noUsage;
-  }
+  const known = answer.usage ?? noUsage;
+  if (!needsEstimate(answer, ending)) return known;
   flags.add('estimated');
-  const known = usage ?? noUsage;
+  const { inputTokens, outputTokens } = asked.estimate(answer);
   return {
     ...known,
-    inputTokens: known.inputTokens > 0 ? known.inputTokens : Math.ceil(asked.bodyBytes / CHARS_PER_TOKEN),
-    outputTokens: Math.max(known.outputTokens, Math.ceil(answer.outputChars / CHARS_PER_TOKEN)),
+    inputTokens: known.inputTokens > 0 ? known.inputTokens : inputTokens,
+    outputTokens: Math.max(known.outputTokens, outputTokens),
   };
 }
 

@@ -3,13 +3,13 @@
  * worker thread, by the free counting calls of Anthropic and Gemini. Both have little time; what cannot be counted in it
  * keeps its cheap bound.
  */
-import { Worker } from 'node:worker_threads';
 import { request as send, type Dispatcher } from 'undici';
 import type { DialectId } from '#shared/model.ts';
 import type { JsonFields } from './json.ts';
 import type { Provider } from './providers.ts';
-import type { CountResult, CountTask, Vocabulary } from './token-worker.ts';
+import type { Vocabulary } from './token-worker.ts';
 import { upstreamAddress } from './upstream.ts';
+import type { VocabularyCounter } from './vocabulary-counter.ts';
 
 export interface CountRequest {
   dialect: DialectId;
@@ -26,7 +26,6 @@ export interface CountRequest {
 export interface TokenCounter {
   /** An upper bound of the input tokens, below the cheap one; null where there is none to be had. Never rejects. */
   count(request: CountRequest, signal: AbortSignal): Promise<number | null>;
-  close(): Promise<void>;
 }
 
 /** What a request waits for a count at the most. */
@@ -38,19 +37,14 @@ const SMALLEST_BODY = 4_096;
 /** A count that is far below what bytes of text are in tokens is none to rely on. */
 const BYTES_PER_TOKEN_AT_MOST = 20;
 
-/** The vocabulary is some 100 MB: it is let go of after a while without use. */
-const IDLE_MS = 60_000;
-
-export function createTokenCounter(agent: Dispatcher): TokenCounter {
-  const local = createLocalCounter();
-
+export function createTokenCounter(agent: Dispatcher, vocabularies: VocabularyCounter): TokenCounter {
   async function countBy(request: CountRequest, signal: AbortSignal): Promise<number | null> {
     const { dialect, provider, model, fields } = request;
     if (dialect.startsWith('openai-')) {
       const found = vocabularyOf(model);
       if (found === null) return null;
-      const saved = await local.save(found, textsIn(fields), signal);
-      return saved === null ? null : request.cheapTokens - saved;
+      const fewer = await saved(vocabularies, found, textsIn(fields), signal);
+      return fewer === null ? null : request.cheapTokens - fewer;
     }
     if (dialect === 'anthropic-messages' && provider.kind === 'anthropic')
       return withMargin(
@@ -98,7 +92,6 @@ export function createTokenCounter(agent: Dispatcher): TokenCounter {
         return null;
       }
     },
-    close: () => local.close(),
   };
 }
 
@@ -152,11 +145,12 @@ interface Counting {
   factor: number;
 }
 
-function vocabularyOf(model: string): Counting | null {
-  const name = model.slice(model.lastIndexOf('/') + 1);
+/** As tiktoken's `model.py` has them; null where the vocabulary is not public. */
+export function vocabularyOf(model: string): Counting | null {
+  const name = model.slice(model.lastIndexOf('/') + 1).replace(/^ft:/, '');
   if (/^(gpt-4o|chatgpt-4o|gpt-4\.[15]|o[134](-|$)|gpt-5|gpt-oss|codex)/.test(name))
     return { vocabulary: 'o200k_base', factor: 1.05 };
-  if (/^gpt-(4|3\.5)/.test(name)) return { vocabulary: 'cl100k_base', factor: 1.05 };
+  if (/^gpt-(4|3\.?5)/.test(name)) return { vocabulary: 'cl100k_base', factor: 1.05 };
   return /^gpt-\d/.test(name) ? { vocabulary: 'o200k_base', factor: 1.4 } : null;
 }
 
@@ -191,58 +185,16 @@ export function textsIn(fields: JsonFields): string[] {
 /** Tokens around a text where it meets what stands before and behind it. */
 const PER_TEXT = 2;
 
-interface LocalCounter {
-  /** How many tokens fewer than bytes the texts have at least; null where the worker did not get to the end. */
-  save(how: Counting, texts: readonly string[], signal: AbortSignal): Promise<number | null>;
-  close(): Promise<void>;
-}
-
-function createLocalCounter(): LocalCounter {
-  let worker: Worker | null = null;
-  let idle: NodeJS.Timeout | undefined;
-  let nextId = 0;
-  const waiting = new Map<number, (tokens: number | null) => void>();
-
-  async function stop(): Promise<void> {
-    const ended = worker;
-    worker = null;
-    clearTimeout(idle);
-    for (const answer of waiting.values()) answer(null);
-    waiting.clear();
-    await ended?.terminate();
-  }
-
-  function start(): Worker {
-    // Beside this file: as a source, or as what is built from it.
-    const name = import.meta.url.endsWith('.ts') ? './token-worker.ts' : './token-worker.js';
-    const started = new Worker(new URL(name, import.meta.url));
-    started.unref();
-    started.on('message', ({ id, tokens }: CountResult) => {
-      waiting.get(id)?.(tokens);
-      waiting.delete(id);
-    });
-    started.on('error', () => void stop());
-    return started;
-  }
-
-  return {
-    async save({ vocabulary, factor }, texts, signal) {
-      if (signal.aborted) return null;
-      worker ??= start();
-      clearTimeout(idle);
-      const id = nextId++;
-      const tokens = await new Promise<number | null>((resolve) => {
-        waiting.set(id, resolve);
-        signal.addEventListener('abort', () => resolve(null), { once: true });
-        worker?.postMessage({ id, vocabulary, texts } satisfies CountTask, []);
-      });
-      // A text that takes this long would hold up every count behind it.
-      if (tokens === null && waiting.has(id)) await stop();
-      idle = setTimeout(() => void stop(), IDLE_MS).unref();
-      if (tokens === null) return null;
-      const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-      return Math.max(0, bytes - Math.ceil(tokens * factor) - texts.length * PER_TEXT);
-    },
-    close: stop,
-  };
+/** How many tokens fewer than bytes the texts have at least; null where they could not be counted in time. */
+async function saved(
+  counter: VocabularyCounter,
+  { vocabulary, factor }: Counting,
+  texts: readonly string[],
+  signal: AbortSignal,
+): Promise<number | null> {
+  const counts = await counter.count(vocabulary, texts, signal);
+  if (counts === null) return null;
+  const tokens = counts.reduce((sum, count) => sum + count, 0);
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return Math.max(0, bytes - Math.ceil(tokens * factor) - texts.length * PER_TEXT);
 }

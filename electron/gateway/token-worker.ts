@@ -11,7 +11,8 @@ export interface CountTask {
 
 export interface CountResult {
   id: number;
-  tokens: number;
+  /** Of each text. */
+  counts: number[];
 }
 
 /** Long words without a break take time that grows with their square; a cut adds a token at the most. */
@@ -23,22 +24,28 @@ const vocabularies = {
 };
 
 parentPort?.on('message', (task: CountTask) => {
-  void count(task).then((tokens) =>
-    parentPort?.postMessage({ id: task.id, tokens } satisfies CountResult, []),
+  void count(task).then((counts) =>
+    parentPort?.postMessage({ id: task.id, counts } satisfies CountResult, []),
   );
 });
 
-async function count({ vocabulary, texts }: CountTask): Promise<number> {
+async function count({ vocabulary, texts }: CountTask): Promise<number[]> {
   const { countTokens } = await vocabularies[vocabulary]();
-  let tokens = 0;
-  for (const text of texts) {
-    for (let start = 0; start < text.length; start += SLICE_CHARS) {
-      // What looks like a special token is text here: the provider encodes it so, and as one token it is fewer.
-      tokens += countTokens(text.slice(start, start + SLICE_CHARS), {
-        allowedSpecial: new Set(),
-        disallowedSpecial: new Set(),
-      });
+  // What looks like a special token is text here: the provider encodes it so, and as one token it is fewer.
+  const options = { allowedSpecial: new Set<string>(), disallowedSpecial: new Set<string>() };
+  return texts.map((text) => {
+    let tokens = 0;
+    for (let start = 0, end = 0; start < text.length; start = end) {
+      end = sliceEnd(text, start);
+      tokens += countTokens(text.slice(start, end), options);
     }
-  }
-  return tokens;
+    return tokens;
+  });
+}
+
+/** In front of a space where there is one: words are tokens together with it, so that such a cut adds none. */
+function sliceEnd(text: string, start: number): number {
+  if (text.length - start <= SLICE_CHARS) return text.length;
+  const space = text.lastIndexOf(' ', start + SLICE_CHARS);
+  return space > start ? space : start + SLICE_CHARS;
 }

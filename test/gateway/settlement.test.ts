@@ -25,7 +25,7 @@ const known: Record<string, Price> = {
 
 const asked = (more: Partial<Asked> = {}): Asked => ({
   model: 'asked',
-  bodyBytes: 400,
+  estimate: ({ outputChars }) => ({ inputTokens: 100, outputTokens: Math.ceil(outputChars / 4) }),
   heldNano: 1_000_000,
   clamped: false,
   serviceTier: null,
@@ -47,6 +47,8 @@ const answer = (more: Partial<AnswerFacts> = {}): AnswerFacts => ({
   reportedCostIsBilled: true,
   reportedOwnKeyNano: 0,
   outputChars: 0,
+  outputCalls: 0,
+  outputText: null,
   failed: false,
   ...more,
 });

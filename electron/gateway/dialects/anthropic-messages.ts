@@ -14,9 +14,8 @@ import {
 } from './dialect.ts';
 import { anthropicImageTokens, imageSize } from './media.ts';
 import { anthropicRefusal } from './refusal.ts';
-import { emptyFacts, readReportedCost, tokenUsage } from './usage.ts';
+import { emptyFacts, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
-  chars,
   count,
   isRecord,
   largest,
@@ -274,15 +273,11 @@ class MessagesReader implements AnswerReader {
     const block = record(event['content_block']);
     if (block['type'] === 'fallback')
       this.facts.model = text(record(block['to'])['model']) ?? this.facts.model;
-    this.facts.outputChars += chars(block['text']) + chars(block['thinking']);
+    see(this.facts, block['text'], block['thinking']);
   }
 
   #delta(delta: JsonRecord): void {
-    this.facts.outputChars +=
-      chars(delta['text']) +
-      chars(delta['thinking']) +
-      chars(delta['partial_json']) +
-      chars(delta['content']);
+    see(this.facts, delta['text'], delta['thinking'], delta['partial_json'], delta['content']);
   }
 
   #merge(told: unknown): void {

@@ -7,6 +7,7 @@ import type { DialectId } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Refusal } from '#shared/errors.ts';
 import type { JsonFields, JsonEdit } from '../json.ts';
+import type { AnswerText } from './answer-text.ts';
 
 /** Tokens by class, normalised: the first of each pair is the total, the others are parts of it. */
 export interface TokenUsage {
@@ -121,6 +122,10 @@ export interface AnswerFacts {
   reportedOwnKeyNano: Nano;
   /** Characters of text, thinking and tool arguments seen, for an estimate where usage is missing. */
   outputChars: number;
+  /** Calls of the client's tools among it: each has tokens beside its name and arguments. */
+  outputCalls: number;
+  /** That text itself, where its tokens can be counted and it was asked to be kept; never longer than the request lives. */
+  outputText: AnswerText | null;
   /** The provider reported an error inside a successful answer. */
   failed: boolean;
 }
@@ -153,6 +158,8 @@ export interface AnswerReader {
 export interface ReaderOptions {
   /** Usage was asked for by the gateway, not by the client: the chunk that carries it alone is hidden. */
   hideUsage: boolean;
+  /** Keep what a stream says, so that its tokens can be counted should it be cut. */
+  keepText?: boolean;
   /** Provider kind or price vendor, for the providers that deviate from the protocol they speak (`xai`, `mistral` …). */
   vendor: string;
   /** The provider streams a JSON array instead of events (Gemini without `alt=sse`). */

@@ -14,9 +14,8 @@ import {
 } from './dialect.ts';
 import { geminiImageTokens, imageSize, soundTokens } from './media.ts';
 import { geminiError, geminiRefusal } from './refusal.ts';
-import { emptyFacts, readReportedCost, tokenUsage } from './usage.ts';
+import { emptyFacts, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
-  chars,
   count,
   isRecord,
   largest,
@@ -277,9 +276,8 @@ class GeminiReader implements AnswerReader {
   #candidate(candidate: JsonRecord): void {
     if (text(candidate['finishReason']) !== null) this.finished = true;
     for (const part of records(record(candidate['content'])['parts'])) {
-      this.facts.outputChars += chars(part['text']) + chars(record(part['executableCode'])['code']);
-      if (isRecord(part['functionCall']))
-        this.facts.outputChars += JSON.stringify(part['functionCall']).length;
+      see(this.facts, part['text'], record(part['executableCode'])['code']);
+      if (isRecord(part['functionCall'])) see(this.facts, JSON.stringify(part['functionCall']));
     }
     const grounding = record(candidate['groundingMetadata']);
     const queries: unknown = grounding['webSearchQueries'];

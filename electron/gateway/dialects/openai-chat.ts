@@ -13,9 +13,8 @@ import type {
 } from './dialect.ts';
 import { commonFacts, modelEdit } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
-import { emptyFacts, gatewaySearches, readGatewayCost, readReportedCost, tokenUsage } from './usage.ts';
+import { emptyFacts, gatewaySearches, readGatewayCost, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
-  chars,
   count,
   isRecord,
   largest,
@@ -116,7 +115,7 @@ function defaultBound(body: JsonFields, vendor: string | undefined): string {
 const searchContexts = ['low', 'medium', 'high'] as const;
 
 class ChatReader implements AnswerReader {
-  readonly facts: AnswerFacts = emptyFacts();
+  readonly facts: AnswerFacts;
   finished = false;
   readonly #vendor: string;
   readonly #hideUsage: boolean;
@@ -124,6 +123,7 @@ class ChatReader implements AnswerReader {
   #toolsRun = 0;
 
   constructor(options: ReaderOptions) {
+    this.facts = emptyFacts(options.keepText);
     this.#vendor = options.vendor;
     this.#hideUsage = options.hideUsage;
   }
@@ -200,16 +200,18 @@ class ChatReader implements AnswerReader {
     const delta = record(choice['delta']);
     readGatewayCost(this.facts, delta['provider_metadata']);
     this.#readTools(delta);
+    const { content } = delta;
     // Mistral's thinking models send the content in parts.
-    let seen = chars(choice['text']) + textLength(delta['content']) + chars(delta['refusal']);
+    if (typeof content !== 'string') this.facts.outputChars += textLength(content);
+    see(this.facts, choice['text'], content, delta['refusal']);
     // The same thinking under the names of vLLM and DeepSeek, of Groq and OpenRouter; never both are counted.
-    seen += chars(delta['reasoning_content']) || chars(delta['reasoning']);
-    seen += chars(record(delta['function_call'])['arguments']) + chars(record(delta['audio'])['transcript']);
+    see(this.facts, text(delta['reasoning_content']) ?? delta['reasoning']);
+    see(this.facts, record(delta['function_call'])['arguments'], record(delta['audio'])['transcript']);
     for (const call of records(delta['tool_calls'])) {
       const called = record(call['function']);
-      seen += chars(called['name']) + chars(called['arguments']);
+      if (text(called['name']) !== null) this.facts.outputCalls++;
+      see(this.facts, called['name'], called['arguments']);
     }
-    this.facts.outputChars += seen;
     if (text(choice['finish_reason']) !== null) this.finished = true;
   }
 

@@ -6,6 +6,7 @@ import type {
   Dialect,
   EventVerdict,
   ExtraPass,
+  ReaderOptions,
   RequestChange,
   RequestFacts,
   TokenUsage,
@@ -13,9 +14,8 @@ import type {
 import { countedTools, toolCallNames, toolsIn, usesPreviewSearch, type ToolUses } from './hosted-tools.ts';
 import { commonFacts, modelEdit, storedTokens } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
-import { emptyFacts, gatewaySearches, readReportedCost, tokenUsage } from './usage.ts';
+import { emptyFacts, gatewaySearches, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
-  chars,
   count,
   isRecord,
   largest,
@@ -32,7 +32,7 @@ export const openaiResponses: Dialect = {
   id: 'openai-responses',
   read,
   edits,
-  reader: () => new ResponsesReader(),
+  reader: (options) => new ResponsesReader(options),
   refusal: (refusal, request) => openaiRefusal(refusal, request, true),
 };
 
@@ -80,13 +80,17 @@ const lastEvents: ReadonlySet<string> = new Set([
 ]);
 
 class ResponsesReader implements AnswerReader {
-  readonly facts: AnswerFacts = emptyFacts();
+  readonly facts: AnswerFacts;
   finished = false;
   /** The response as the first events described it: an ending has to name the same one. */
   #response: JsonRecord = {};
   #sequence = -1;
   /** Calls of hosted tools among the items that are done. */
   readonly #calls: JsonRecord[] = [];
+
+  constructor(options: ReaderOptions) {
+    this.facts = emptyFacts(options.keepText);
+  }
 
   event(data: string, type: string | undefined): EventVerdict {
     const event = parseEvent(data);
@@ -95,7 +99,14 @@ class ResponsesReader implements AnswerReader {
     const name = text(event['type']) ?? type ?? '';
     if (name.endsWith('.delta')) {
       // Audio comes as base64, which says nothing of its tokens.
-      if (!name.includes('audio.delta')) this.facts.outputChars += chars(event['delta']);
+      if (!name.includes('audio.delta')) see(this.facts, event['delta']);
+      return 'pass';
+    }
+    if (name === 'response.output_item.added') {
+      const item = record(event['item']);
+      if (item['type'] !== 'function_call' && item['type'] !== 'custom_tool_call') return 'pass';
+      this.facts.outputCalls++;
+      see(this.facts, item['name']);
       return 'pass';
     }
     if (name === 'response.output_item.done') {

@@ -1,9 +1,11 @@
 /** What the dialects share when they read what an answer used: totals and their parts, and the cost reported. */
 import { divideHalfUp, usdToNano, type Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialect.ts';
+import { AnswerText } from './answer-text.ts';
 import { isRecord, record, reported, type JsonRecord } from './values.ts';
 
-export function emptyFacts(): AnswerFacts {
+/** `keepText`: what the answer says is kept, not only its length. */
+export function emptyFacts(keepText = false): AnswerFacts {
   return {
     model: null,
     serviceTier: null,
@@ -15,8 +17,19 @@ export function emptyFacts(): AnswerFacts {
     reportedCostIsBilled: true,
     reportedOwnKeyNano: 0,
     outputChars: 0,
+    outputCalls: 0,
+    outputText: keepText ? new AnswerText() : null,
     failed: false,
   };
+}
+
+/** Takes note of what a piece of an answer says; what is no text says nothing. */
+export function see(facts: AnswerFacts, ...pieces: unknown[]): void {
+  for (const piece of pieces) {
+    if (typeof piece !== 'string' || piece === '') continue;
+    facts.outputChars += piece.length;
+    facts.outputText?.add(piece);
+  }
 }
 
 /**

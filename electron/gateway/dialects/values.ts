@@ -49,11 +49,6 @@ export function text(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-/** The number of characters, where it is text. */
-export function chars(value: unknown): number {
-  return typeof value === 'string' ? value.length : 0;
-}
-
 /** One event's JSON object; null where it is none. */
 export function parseEvent(data: string): JsonRecord | null {
   try {

@@ -69,6 +69,8 @@ describe('a Messages stream', () => {
       reportedCostIsBilled: true,
       reportedOwnKeyNano: 0,
       outputChars: 5,
+      outputCalls: 0,
+      outputText: null,
       failed: false,
     });
   });

@@ -44,6 +44,8 @@ describe('a Gemini stream', () => {
       reportedCostIsBilled: true,
       reportedOwnKeyNano: 0,
       outputChars: 5,
+      outputCalls: 0,
+      outputText: null,
       failed: false,
     });
   });

@@ -50,6 +50,8 @@ describe('a Responses stream', () => {
         reportedCostIsBilled: true,
         reportedOwnKeyNano: 0,
         outputChars: 2,
+        outputCalls: 0,
+        outputText: null,
         failed: type === 'response.failed',
       });
     },
