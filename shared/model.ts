@@ -288,7 +288,11 @@ export const PriceAmounts = z.strictObject({
 });
 export type PriceAmounts = z.infer<typeof PriceAmounts>;
 
-/** A price a person set. */
+/**
+ * A price a person set: that of the standard service tier, for the model asked for, whichever model answers. What it
+ * leaves out by the piece (searches, requests), and the share that a service tier or a region costs of it, is as known
+ * for that model at its provider; a class of tokens it leaves out is billed as the related one, as an open estimate.
+ */
 export const PriceInput = PriceAmounts.extend({
   providerId: z.string(),
   model: z.string().trim().min(1, 'Name the model the price is for.').max(200),

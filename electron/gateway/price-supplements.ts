@@ -430,6 +430,15 @@ export const knownFees: readonly KnownFees[] = [
     usd: { webSearches: 14, mapSearches: 14, fileSearches: 0 },
     uncertain: ['webSearches', 'mapSearches'],
   },
+  {
+    vendor: 'azure',
+    models: /./,
+    source: 'azure.microsoft.com/pricing/details/azure-openai',
+    read: '2026-08-01',
+    usd: { fileSearches: 2.5, codeSessions: 30 },
+    // The catalogue has OpenAI's fees for it.
+    uncertain: ['webSearches', 'fileSearches', 'codeSessions'],
+  },
   { ...xai, models: /./, usd: { webSearches: 5, xSearches: 5, codeSessions: 5, fileSearches: 2.5 } },
   {
     vendor: 'openrouter',

@@ -207,6 +207,26 @@ describe('the price of a model', () => {
     expect(prices.find(other, 'gpt-4o-mini', at)?.source).not.toBe('own');
   });
 
+  test('of the person’s own keeps the known fees, and the share that a service tier costs', async () => {
+    const mine = await provider('openai');
+    const set = (model: string, more: { webSearch?: string } = {}) => {
+      prices.set({ providerId: mine.id, model, input: '1', output: '1', ...more });
+      return prices.find(mine, model, at) ?? freePrice;
+    };
+    const counts = usage({ inputTokens: 1000, webSearches: 1, fileSearches: 1 });
+    expect(cost(set('gpt-5'), counts, 'flex')).toEqual({
+      nano: 500_000 + 10_000_000 + 2_500_000,
+      assumed: false,
+    });
+    expect(cost(set('gpt-5', { webSearch: '4' }), usage({ webSearches: 1 })).nano).toBe(4_000_000);
+    // o4-mini at priority has a price for each class, which is no share of anything.
+    expect(cost(set('o4-mini'), usage({ inputTokens: 1000 }), 'priority')).toEqual({
+      nano: 1_820_000,
+      assumed: true,
+    });
+    expect(cost(set('nobody-knows-it'), counts, 'flex')).toEqual({ nano: 500_000, assumed: true });
+  });
+
   test('that a person set is there after a restart, and the catalogue’s again once it is removed', async () => {
     const mine = await provider('openai');
     prices.set({ providerId: mine.id, model: 'gpt-4o-mini', input: '7', output: '8' });
@@ -243,6 +263,39 @@ describe('the price of a model', () => {
       rates: { input: { base: 150_000_000 } },
     });
     expect(prices.find(endpoint, 'openai/gpt-4o-mini', at)).toMatchObject({ guessed: true });
+  });
+
+  test.each([
+    ['openai/gpt-4o-mini', 150_000_000],
+    ['mistralai/mistral-large-2512', 500_000_000],
+    ['us.anthropic.claude-haiku-4-5-20251001-v1:0', 1_000_000_000],
+    ['anthropic.claude-opus-4-1-20250805-v1:0', 15_000_000_000],
+    ['claude-haiku-4-5@20251001', 1_000_000_000],
+  ])('at an endpoint that names models as clouds do is the maker’s, and a guess: %s', async (name, base) => {
+    expect(prices.find(await provider('openai-compatible'), name, at)).toMatchObject({
+      guessed: true,
+      rates: { input: { base } },
+    });
+  });
+
+  test('of a route of OpenRouter’s is that of the model, and a guess', async () => {
+    const router = await hosted('openrouter');
+    const find = (name: string) => prices.find(router, name, at);
+    expect(find('anthropic/claude-haiku-4.5')).toMatchObject({ guessed: false });
+    for (const variant of [':nitro', ':online', ':floor'])
+      expect(find(`anthropic/claude-haiku-4.5${variant}`)).toMatchObject({
+        guessed: true,
+        rates: find('anthropic/claude-haiku-4.5')?.rates,
+      });
+    expect(find('nobody/knows-it:nitro')).toBeNull();
+  });
+
+  test('is found in microseconds once it was asked for', async () => {
+    const openai = await provider('openai');
+    const before = performance.now();
+    for (let count = 0; count < 10_000; count++) prices.find(openai, 'gpt-5', at);
+    // A tenth of a millisecond would be a search through the catalogue at every request.
+    expect(performance.now() - before).toBeLessThan(500);
   });
 
   test('that changes by date is the one of the day of the request', async () => {
