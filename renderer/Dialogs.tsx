@@ -4,7 +4,8 @@ import { CreateKeyDialog, DeleteKeyDialog, RenameDialog, RotateDialog } from './
 import { LimitDialog } from './keys/LimitDialog.tsx';
 import { ConnectDialog } from './keys/SecretView.tsx';
 import { PriceDialog } from './prices/PriceDialog.tsx';
-import { RemovePriceDialog } from './prices/PricesPage.tsx';
+import { RemovePriceDialog } from './prices/RemovePriceDialog.tsx';
+import { RepriceDialog } from './prices/RepriceDialog.tsx';
 import { ProviderDialog } from './providers/ProviderDialog.tsx';
 import { DeleteProviderDialog } from './providers/ProvidersPage.tsx';
 import { ShortcutsDialog } from './ShortcutsDialog.tsx';
@@ -42,7 +43,16 @@ export function Dialogs() {
       return row ? <DeleteProviderDialog row={row} /> : null;
     }
     case 'price':
-      return <PriceDialog row={dialog.row} providerId={dialog.providerId} model={dialog.model} />;
+      return (
+        <PriceDialog
+          row={dialog.row}
+          providerId={dialog.providerId}
+          model={dialog.model}
+          copied={dialog.copied}
+        />
+      );
+    case 'reprice':
+      return <RepriceDialog providerId={dialog.providerId} model={dialog.model} />;
     case 'remove-price':
       return <RemovePriceDialog row={dialog.row} />;
     case 'correct-cost':

@@ -2,6 +2,7 @@
 import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import type { KeyRow, RequestRow } from '#shared/model.ts';
 import { openBackend, type EventMessage } from './backend.ts';
+import { notifyUnpriced } from './prices/notice.tsx';
 import { frameQueue } from './frames.ts';
 import { applyEvent, applyKeyChanges, keysFrom, ready, app, type AppState, type Dialog } from './store.ts';
 
@@ -40,6 +41,7 @@ export function start(): () => void {
         for (const row of message.data.rows) lastTold.set(row.id, told);
       }
       pushed.push(message);
+      if (message.name === 'model-unpriced') notifyUnpriced(message.data, getState().keys);
       if (message.name === 'providers-changed') {
         void loadProviders();
         if (getState().pricesLoad.state === 'ready') void loadPrices();

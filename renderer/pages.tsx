@@ -4,6 +4,7 @@ import {
   IconChartBar,
   IconKey,
   IconPlugConnected,
+  IconReceipt,
   IconSettings,
   IconTags,
   type Icon,
@@ -23,6 +24,7 @@ const loaders = {
   usage: async () => ({ default: (await import('./usage/UsagePage.tsx')).UsagePage }),
   providers: async () => ({ default: (await import('./providers/ProvidersPage.tsx')).ProvidersPage }),
   prices: async () => ({ default: (await import('./prices/PricesPage.tsx')).PricesPage }),
+  bills: async () => ({ default: (await import('./bills/BillsPage.tsx')).BillsPage }),
   settings: async () => ({ default: (await import('./settings/SettingsPage.tsx')).SettingsPage }),
 };
 
@@ -33,6 +35,7 @@ export const pages: Record<PageName, PageEntry> = {
   usage: { Icon: IconChartBar, Page: lazy(loaders.usage) },
   providers: { Icon: IconPlugConnected, Page: lazy(loaders.providers) },
   prices: { Icon: IconTags, Page: lazy(loaders.prices) },
+  bills: { Icon: IconReceipt, Page: lazy(loaders.bills) },
   settings: { Icon: IconSettings, Page: lazy(loaders.settings) },
 };
 

@@ -4,7 +4,7 @@
  */
 import { useSyncExternalStore } from 'react';
 
-export const pageNames = ['keys', 'activity', 'usage', 'providers', 'prices', 'settings'] as const;
+export const pageNames = ['keys', 'activity', 'usage', 'providers', 'prices', 'bills', 'settings'] as const;
 export type PageName = (typeof pageNames)[number];
 
 export interface Route {

@@ -15,6 +15,7 @@ export const pageKeys: Record<PageName, string> = {
   usage: 'u',
   providers: 'o',
   prices: 'p',
+  bills: 'b',
   settings: 's',
 };
 

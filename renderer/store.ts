@@ -15,6 +15,7 @@ import type {
   SharedLimits,
   Status,
 } from '#shared/model.ts';
+import type { CatalogueModel } from '#shared/pricing.ts';
 import type { RequestFilter } from './activity/filter.ts';
 import type { Connection, EventMessage } from './backend.ts';
 import { strings } from './strings.ts';
@@ -27,7 +28,8 @@ export type Dialog =
   | { kind: 'edit-limit' | 'rename-key' | 'rotate-key' | 'delete-key' | 'connect-key'; id: string }
   | { kind: 'provider'; id: string | null; preset?: ProviderKind }
   | { kind: 'delete-provider'; id: string }
-  | { kind: 'price'; row: PriceRow | null; providerId?: string; model?: string }
+  | { kind: 'price'; row: PriceRow | null; providerId?: string; model?: string; copied?: CatalogueModel }
+  | { kind: 'reprice'; providerId: string; model: string }
   | { kind: 'remove-price'; row: PriceRow }
   | { kind: 'correct-cost'; row: RequestRow }
   | { kind: 'export-requests'; filter: RequestFilter }
@@ -47,6 +49,8 @@ export interface AppState {
   limits: SharedLimits | null;
   prices: readonly PriceRow[];
   pricesLoad: Loading;
+  /** Counts the refusals told for want of a price; the list of such models is asked for again when it moves. */
+  unpricedTold: number;
   /** Counts the events that settled requests; what is computed from them is asked for again when it moves. */
   settledCount: number;
   dialog: Dialog | null;
@@ -71,6 +75,7 @@ export const initialState: AppState = {
   limits: null,
   prices: [],
   pricesLoad: loading,
+  unpricedTold: 0,
   settledCount: 0,
   dialog: null,
   palette: false,
@@ -100,8 +105,9 @@ export function applyEvent(state: AppState, message: EventMessage): Partial<AppS
     case 'limit-threshold':
       // The row shows it; the desktop's notice is its own.
       return {};
-    case 'providers-changed':
     case 'model-unpriced':
+      return { unpricedTold: state.unpricedTold + 1 };
+    case 'providers-changed':
       // Carries no rows: the lists are asked for again by the actions.
       return {};
   }

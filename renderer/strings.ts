@@ -2,6 +2,7 @@
 import type { Billing, Every } from '#shared/model.ts';
 import { activity } from './strings/activity.ts';
 import { frame } from './strings/frame.ts';
+import { bills, prices } from './strings/prices.ts';
 import { usage as usagePage } from './strings/usage.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
@@ -29,6 +30,7 @@ export const strings = {
     usage: 'Usage',
     providers: 'Providers',
     prices: 'Prices',
+    bills: 'Bills',
     settings: 'Settings',
   },
   connection: {
@@ -297,42 +299,6 @@ export const strings = {
   billing,
   every,
   activity,
-  prices: {
-    set: 'Set price',
-    intro: 'Your own prices, in US dollars per million tokens. They come before the built-in catalogue.',
-    emptyTitle: 'No prices of your own',
-    emptyText:
-      'Known models are priced from the built-in catalogue. Set a price for a model it does not know, or to replace its price.',
-    columns: {
-      provider: 'Provider',
-      model: 'Model',
-      input: 'Input',
-      cached: 'Cached input',
-      output: 'Output',
-      other: 'Other',
-    },
-    addTitle: 'Set price',
-    provider: 'Provider',
-    model: 'Model',
-    input: 'Input',
-    output: 'Output',
-    cachedInput: 'Cached input',
-    cacheWrite: 'Cache write',
-    cacheWrite1h: 'Cache write, 1 hour',
-    perRequest: 'Per request',
-    webSearch: 'Per 1,000 web searches',
-    unit: 'USD per million tokens',
-    more: 'Cache and per-use prices',
-    invalid: 'Enter a price in dollars such as 0.15.',
-    needsModel: 'Name the model the price is for.',
-    needsProvider: 'Add a provider first; a price belongs to a provider’s model.',
-    edit: (model: string) => `Edit price of ${model}`,
-    remove: (model: string) => `Remove price of ${model}`,
-    removeTitle: 'Remove price',
-    removeText: (model: string) =>
-      `“${model}” is priced from the built-in catalogue again. Where that does not know it, keys with a limit are refused the model.`,
-    deletedProvider: 'Deleted provider',
-  },
   settings: {
     theme: 'Theme',
     themes: { system: 'System', light: 'Light', dark: 'Dark' },

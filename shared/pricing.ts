@@ -60,6 +60,8 @@ export const Repricing = z.object({
   model: z.string(),
   /** Where the price comes from; null where there is none yet. */
   source: z.string().nullable(),
+  /** Of today; each row is priced as of its own day. */
+  amounts: PriceAmounts.nullable(),
   rows: count,
   totalNano: nano,
   /** Rows that stay unpriced: no tokens were seen of them, or no price fits their date. */

@@ -153,6 +153,7 @@ export function createUnpriced({ store, keys, ledger, prices, providers, now }: 
         provider: provider.slug,
         model,
         source: price === null ? null : price.source,
+        amounts: price && priceAmounts(price),
         rows,
         totalNano,
         left,

@@ -210,7 +210,12 @@ function CostAction({ row }: { row: RequestRow }) {
   const setPrice = () => {
     const providerId = app.getState().providers.find((each) => each.slug === row.provider)?.id;
     openDialog(
-      { kind: 'price', row: null, model: row.model, ...(providerId === undefined ? {} : { providerId }) },
+      {
+        kind: 'price',
+        row: null,
+        model: row.modelAsked,
+        ...(providerId === undefined ? {} : { providerId }),
+      },
       button.current,
     );
   };

@@ -2,10 +2,16 @@ import { Button } from '@mantine/core';
 import { IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useEffect } from 'react';
 import type { PriceRow } from '#shared/model.ts';
-import { changeProviders, closeDialog, loadPrices, openDialog } from '../actions.ts';
+import { loadPrices, openDialog } from '../actions.ts';
+import { setQuery, useRoute } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
-import { ConfirmDialog, Empty, ListState, Page } from '../ui/page.tsx';
+import { ListState, Page } from '../ui/page.tsx';
+import { dollars, otherAmounts } from './amounts.ts';
+import { CatalogueSection } from './CatalogueSection.tsx';
+import { PriceDataSection } from './PriceDataSection.tsx';
+import './prices.css';
+import { UnpricedSection } from './UnpricedSection.tsx';
 
 const words = strings.prices;
 
@@ -17,75 +23,109 @@ export function PricesPage() {
   useEffect(() => {
     if (connection === 'online') void loadPrices();
   }, [connection]);
-  const set = (
-    <Button
-      leftSection={<IconPlus size={15} />}
-      disabled={!hasProvider}
-      onClick={() => openDialog({ kind: 'price', row: null })}
-    >
-      {words.set}
-    </Button>
-  );
+  useAskedPrice();
   return (
-    <Page title={strings.pages.prices} tools={prices.length > 0 && set}>
-      <ListState
-        load={load}
-        onRetry={() => void loadPrices()}
-        empty={
-          prices.length > 0 ? null : (
-            <Empty title={words.emptyTitle} text={words.emptyText}>
-              {set}
-              {!hasProvider && <p className="hint">{words.needsProvider}</p>}
-            </Empty>
-          )
-        }
-      >
-        <p className="intro dim">{words.intro}</p>
-        <div className="table-frame wide-table">
-          <table className="table prices">
-            <thead>
-              <tr>
-                <th scope="col">{words.columns.model}</th>
-                <th scope="col">{words.columns.provider}</th>
-                <th scope="col" className="end">
-                  {words.columns.input}
-                </th>
-                <th scope="col" className="end">
-                  {words.columns.cached}
-                </th>
-                <th scope="col" className="end">
-                  {words.columns.output}
-                </th>
-                <th scope="col">{words.columns.other}</th>
-                <th scope="col" className="end">
-                  {strings.common.actions}
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {prices.map((row) => (
-                <Row key={`${row.providerId} ${row.model}`} row={row} />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      </ListState>
+    <Page
+      title={strings.pages.prices}
+      tools={
+        <Button
+          leftSection={<IconPlus size={15} />}
+          disabled={!hasProvider}
+          title={hasProvider ? undefined : words.needsProvider}
+          onClick={() => openDialog({ kind: 'price', row: null })}
+        >
+          {words.set}
+        </Button>
+      }
+    >
+      <PriceDataSection />
+      <UnpricedSection />
+      <section className="section" aria-labelledby="own-prices">
+        <h2 id="own-prices">{words.own.title}</h2>
+        <ListState
+          load={load}
+          onRetry={() => void loadPrices()}
+          empty={prices.length > 0 ? null : <p className="dim">{words.own.none}</p>}
+        >
+          <p className="intro dim">{words.own.text}</p>
+          <OwnPrices prices={prices} />
+        </ListState>
+      </section>
+      <CatalogueSection />
     </Page>
+  );
+}
+
+/** `#/prices?provider=SLUG&model=NAME` opens the dialog for that model, once. */
+function useAskedPrice(): void {
+  const { query } = useRoute();
+  const { provider, model } = query;
+  const providers = useApp((state) => state.providers);
+  const prices = useApp((state) => state.prices);
+  const ready = useApp(
+    (state) => state.providersLoad.state === 'ready' && state.pricesLoad.state === 'ready',
+  );
+  useEffect(() => {
+    if (!ready || model === undefined) return;
+    const providerId = providers.find((each) => each.slug === provider)?.id;
+    const row = prices.find((each) => each.providerId === providerId && each.model === model) ?? null;
+    setQuery({ provider: null, model: null });
+    openDialog({ kind: 'price', row, model, ...(providerId === undefined ? {} : { providerId }) });
+  }, [ready, model, provider, providers, prices]);
+}
+
+function OwnPrices({ prices }: { prices: readonly PriceRow[] }) {
+  return (
+    <div className="table-frame wide-table">
+      <table className="table prices">
+        <thead>
+          <tr>
+            <th scope="col">{words.columns.model}</th>
+            <th scope="col">{words.columns.provider}</th>
+            <th scope="col" className="end">
+              {words.columns.input}
+            </th>
+            <th scope="col" className="end">
+              {words.columns.cached}
+            </th>
+            <th scope="col" className="end">
+              {words.columns.output}
+            </th>
+            <th scope="col">{words.columns.other}</th>
+            <th scope="col">{words.columns.from}</th>
+            <th scope="col" className="end">
+              {strings.common.actions}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {prices.map((row) => (
+            <Row key={`${row.providerId} ${row.model}`} row={row} />
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
 function Row({ row }: { row: PriceRow }) {
   const provider = useApp((state) => state.providers.find((each) => each.id === row.providerId)?.name);
+  const from = row.copiedFrom ?? words.own.typed;
   return (
     <tr>
       <th scope="row" className="name" title={row.model}>
         <code>{row.model}</code>
       </th>
       <td>{provider ?? <span className="dim">{words.deletedProvider}</span>}</td>
-      <td className="end amount">${row.input}</td>
-      <td className="end amount">{row.cachedInput === undefined ? '' : `$${row.cachedInput}`}</td>
-      <td className="end amount">${row.output}</td>
-      <td className="dim">{otherPrices(row)}</td>
+      <td className="end amount">{dollars(row.input)}</td>
+      <td className="end amount">{dollars(row.cachedInput)}</td>
+      <td className="end amount">{dollars(row.output)}</td>
+      <td className="dim other-prices" title={otherAmounts(row)}>
+        {otherAmounts(row)}
+      </td>
+      <td className="dim from" title={from}>
+        {from}
+      </td>
       <td className="end">
         <button
           type="button"
@@ -105,32 +145,5 @@ function Row({ row }: { row: PriceRow }) {
         </button>
       </td>
     </tr>
-  );
-}
-
-function otherPrices(row: PriceRow): string {
-  const others = ['cacheWrite', 'cacheWrite1h', 'perRequest', 'webSearch'] as const;
-  return others
-    .filter((each) => row[each] !== undefined)
-    .map((each) => `${words[each]} $${row[each]}`)
-    .join(', ');
-}
-
-export function RemovePriceDialog({ row }: { row: PriceRow }) {
-  return (
-    <ConfirmDialog
-      title={words.removeTitle}
-      text={words.removeText(row.model)}
-      submit={strings.common.remove}
-      run={async () => {
-        const answer = await changeProviders('prices.remove', {
-          providerId: row.providerId,
-          model: row.model,
-        });
-        if (!answer.ok) return answer.error.message;
-        closeDialog();
-        return null;
-      }}
-    />
   );
 }

@@ -10,3 +10,8 @@ export function notifyFailure(message: string, title?: string): void {
     closeButtonProps: { 'aria-label': strings.common.close },
   });
 }
+
+/** For what was done where nothing on the page shows it. */
+export function notifyDone(message: string): void {
+  notifications.show({ message, closeButtonProps: { 'aria-label': strings.common.close } });
+}

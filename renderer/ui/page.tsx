@@ -130,11 +130,13 @@ export function Dialog({
 
 export function DialogButtons({
   submit,
+  cancel = strings.common.cancel,
   busy,
   danger = false,
   disabled = false,
 }: {
   submit: string;
+  cancel?: string;
   busy: boolean;
   danger?: boolean;
   disabled?: boolean;
@@ -142,7 +144,7 @@ export function DialogButtons({
   return (
     <div className="dialog-buttons">
       <Button variant="default" onClick={closeDialog} {...(danger ? { 'data-autofocus': true } : {})}>
-        {strings.common.cancel}
+        {cancel}
       </Button>
       <Button type="submit" loading={busy} disabled={disabled} color={danger ? 'red' : 'indigo'}>
         {submit}

@@ -73,7 +73,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
         body: JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }),
       });
       expect(response.status).toBe(200);
-      for (const name of ['Activity', 'Prices', 'Settings', 'Providers']) {
+      for (const name of ['Activity', 'Prices', 'Bills', 'Settings', 'Providers']) {
         await page.getByRole('link', { name }).click();
         await expect(page.getByRole('heading', { name, exact: true, level: 1 })).toBeVisible();
         await expectAccessible(page, name);
