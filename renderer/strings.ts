@@ -299,6 +299,8 @@ export const strings = {
   billing,
   every,
   activity,
+  prices,
+  bills,
   settings: {
     theme: 'Theme',
     themes: { system: 'System', light: 'Light', dark: 'Dark' },
