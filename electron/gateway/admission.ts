@@ -229,7 +229,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
 
 /** Whether a closer bound of the input could make much of a difference for the answer. */
 function isWorthCounting(bound: Bound, roomNano: Nano): boolean {
-  return roomNano < leastNano(bound, COMFORTABLE_OUTPUT) && bound.inputNano * 4 > roomNano;
+  return roomNano < leastNano(bound, COMFORTABLE_OUTPUT) && bound.sentNano * 4 > roomNano;
 }
 
 // The sentences avoid the words that agents take for a passing fault and try again on ("rate limit", "overloaded",

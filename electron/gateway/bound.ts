@@ -8,9 +8,10 @@ import { modelLimits } from './model-limits.ts';
 export interface Bound {
   /** Input at the dearest price that can apply, other models' passes and fees. */
   fixedNano: Nano;
-  /** The part of it that is the body's own input, in tokens and money: an exact count can make it smaller. */
-  inputTokens: number;
-  inputNano: Nano;
+  /** The part of it that is the input as sent: an exact count can make it smaller. */
+  sentNano: Nano;
+  /** The same in tokens, by its bytes alone: it may be more than the window holds. */
+  cheapTokens: number;
   /** Output tokens the request allows, all choices together. */
   outputTokens: number;
   /** Nano-dollars per million output tokens. */
@@ -18,7 +19,7 @@ export interface Bound {
   choices: number;
   /** The least output bound, of one choice, that is worth sending. */
   leastOutputTokens: number;
-  /** Searches, and what one of them costs with the input it brings. */
+  /** Searches, and what one of them costs with the input it brings and the input that is read again behind it. */
   searches: number;
   searchNano: Nano;
   /** The least number of searches that the request can be brought down to; `searches` where it cannot. */
@@ -59,7 +60,8 @@ export function boundOf(request: BoundRequest): Bound {
   const limits = modelLimits(model);
   const cheap = Math.max(1, request.bodyBytes + facts.extraInputTokens);
   const window = request.embeds ? Infinity : limits.contextTokens;
-  const inputTokens = Math.min(cheap, window, request.countedTokens ?? Infinity);
+  const sentTokens = Math.min(cheap, window, request.countedTokens ?? Infinity);
+  const inputTokens = sentTokens + facts.hostedInputTokens;
   const percent = upperPercent(price, facts.serviceTier) * ratio;
   // The steps of a price are those of the whole input, what searches bring included.
   const reached = inputTokens + facts.webSearches * facts.searchInputTokens;
@@ -74,12 +76,13 @@ export function boundOf(request: BoundRequest): Bound {
     limits.outputTokens,
     MOST_OUTPUT_TOKENS,
   );
-  const searchNano = Math.ceil((price.webSearches ?? 0) / 1000) + nano(facts.searchInputTokens, inputRate);
+  const searchNano =
+    Math.ceil((price.webSearches ?? 0) / 1000) + nano(facts.searchInputTokens + sentTokens, inputRate);
   return {
     fixedNano:
       nano(inputTokens, inputRate) + upperFee(price, 'requests') + passes + feesNano(price, facts.uses),
-    inputTokens,
-    inputNano: nano(inputTokens, inputRate),
+    cheapTokens: cheap,
+    sentNano: nano(sentTokens, inputRate),
     outputTokens: request.embeds ? 0 : perChoice * facts.choices,
     outputRate: Math.ceil((outputRateOf(price, reached) * percent) / 100),
     choices: facts.choices,

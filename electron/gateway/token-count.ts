@@ -16,8 +16,10 @@ export interface CountRequest {
   provider: Provider;
   model: string;
   fields: JsonFields;
-  /** The cheap bound in tokens. */
+  /** The cheap bound in tokens, however few of them the window holds. */
   cheapTokens: number;
+  /** A part of the input is not in the body, and can only be counted where it is. */
+  stored: boolean;
   /** As they would travel with the request itself, the provider's credential among them. */
   headers: string[];
   query: string;
@@ -31,8 +33,8 @@ export interface TokenCounter {
 /** What a request waits for a count at the most. */
 const TIME_MS = 5_000;
 
-/** Shorter requests cost so little that counting them is not worth a call. */
-const SMALLEST_BODY = 4_096;
+/** A smaller bound costs so little that counting is not worth a call. */
+const SMALLEST_BOUND = 4_096;
 
 /** A count that is far below what bytes of text are in tokens is none to rely on. */
 const BYTES_PER_TOKEN_AT_MOST = 20;
@@ -40,6 +42,12 @@ const BYTES_PER_TOKEN_AT_MOST = 20;
 export function createTokenCounter(agent: Dispatcher, vocabularies: VocabularyCounter): TokenCounter {
   async function countBy(request: CountRequest, signal: AbortSignal): Promise<number | null> {
     const { dialect, provider, model, fields } = request;
+    // A stored prompt is no field of the counting call.
+    const countable = (fields.get('prompt') ?? null) === null;
+    if (request.stored && countable && dialect === 'openai-responses' && provider.kind === 'openai')
+      return withMargin(
+        await ask(request, '/responses/input_tokens', responsesCount(request), 'input_tokens', signal),
+      );
     if (dialect.startsWith('openai-')) {
       const found = vocabularyOf(model);
       if (found === null) return null;
@@ -80,12 +88,12 @@ export function createTokenCounter(agent: Dispatcher, vocabularies: VocabularyCo
 
   return {
     async count(request, signal) {
-      const { length } = request.fields.bytes;
-      if (length < SMALLEST_BODY) return null;
+      if (request.cheapTokens < SMALLEST_BOUND) return null;
       try {
         const tokens = await countBy(request, AbortSignal.any([signal, AbortSignal.timeout(TIME_MS)]));
         if (tokens === null) return null;
-        const least = Math.ceil(request.cheapTokens / BYTES_PER_TOKEN_AT_MOST);
+        const bytes = Math.min(request.cheapTokens, request.fields.bytes.length);
+        const least = Math.ceil(bytes / BYTES_PER_TOKEN_AT_MOST);
         return Math.min(request.cheapTokens, Math.max(tokens, least));
       } catch {
         // Out of time, out of reach, or not understood: the cheap bound holds as well.
@@ -113,6 +121,24 @@ function messagesCount({ model, fields }: CountRequest): object {
     'context_management',
     'mcp_servers',
     'cache_control',
+  ];
+  const present = names.filter((name) => fields.has(name));
+  return { model, ...Object.fromEntries(present.map((name) => [name, fields.get(name)])) };
+}
+
+/** The fields that the counting call knows (api-reference/responses/input-tokens). */
+function responsesCount({ model, fields }: CountRequest): object {
+  const names = [
+    'input',
+    'instructions',
+    'previous_response_id',
+    'conversation',
+    'tools',
+    'tool_choice',
+    'parallel_tool_calls',
+    'reasoning',
+    'text',
+    'truncation',
   ];
   const present = names.filter((name) => fields.has(name));
   return { model, ...Object.fromEntries(present.map((name) => [name, fields.get(name)])) };

@@ -4,7 +4,9 @@ import { countTokens as cl100k } from 'gpt-tokenizer/encoding/cl100k_base';
 import { countTokens as o200k } from 'gpt-tokenizer/encoding/o200k_base';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DialectId } from '#shared/model.ts';
-import { inputBound } from '../support/bounds.ts';
+import { boundNano, leastNano } from '../../electron/gateway/bound.ts';
+import type { Price } from '../../electron/gateway/cost.ts';
+import { boundOfBody, inputBound } from '../support/bounds.ts';
 import { fixturesDir, loadExchanges, type Exchange } from '../support/fixtures.ts';
 
 const dialectOf: Readonly<Record<string, DialectId>> = {
@@ -66,6 +68,44 @@ describe.skipIf(fixturesDir === null)('the bound of a request', () => {
     const least = spare.get(exchange.provider)?.least ?? Infinity;
     if (bound - billed < least) spare.set(exchange.provider, { least: bound - billed, id: exchange.id });
     expect(bound).toBeGreaterThanOrEqual(billed);
+  });
+});
+
+describe.skipIf(fixturesDir === null)('the money that a request needs at least', () => {
+  /** Five dollars a million of input and twenty-five of output, as the dearest models of everyday use. */
+  const price: Price = {
+    source: 'test',
+    guessed: false,
+    rates: { input: { base: 5_000_000_000, steps: [] }, output: { base: 25_000_000_000, steps: [] } },
+    webSearches: 10_000_000_000,
+    requests: null,
+  };
+  const needs = exchanges.map((exchange) => {
+    const { api, request } = exchange;
+    const id = dialectOf[api] ?? 'openai-chat';
+    const body = Buffer.from(request.body_text ?? JSON.stringify(request.body));
+    const model = /\/models\/([^/:]+):/.exec(request.path)?.[1] ?? null;
+    const bound = boundOfBody(id, body, { model, stream: false }, price);
+    const cents = leastNano(bound, 0) / 10_000_000;
+    // A file, a stored conversation or a hosted tool can be as long as the model takes.
+    const isPlain = bound.searches === 0 && boundNano(bound, 0) < (2 * body.length + 8_000) * 5_000;
+    return { id, cents, isPlain, tokens: exchange.expected.usage?.input_tokens ?? 0 };
+  });
+
+  test('is cents at the most where the request says all that it sends', () => {
+    const table = Object.values(Object.groupBy(needs, ({ id, isPlain }) => `${id} ${isPlain}`)).map(
+      (group = []) => {
+        const sorted = group.map(({ cents }) => cents).toSorted((a, b) => a - b);
+        const middle = sorted[Math.floor(sorted.length / 2)] ?? 0;
+        const kind = group[0]?.isPlain === true ? 'plain' : 'with files or hosted tools';
+        return `\n  ${group[0]?.id}, ${kind}: ${group.length} requests, median ${middle.toFixed(2)}, most ${sorted.at(-1)?.toFixed(2)}`;
+      },
+    );
+    console.info(
+      `Cents left that still serve, at $5 and $25 a million, before an exact count: ${table.join('')}`,
+    );
+    for (const { cents, isPlain, tokens } of needs)
+      if (isPlain) expect(cents).toBeLessThan(6 + (tokens * 500 * 5) / 1_000_000);
   });
 });
 

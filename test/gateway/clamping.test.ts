@@ -1,6 +1,9 @@
 /** Requests made smaller so that a key that still has money is served: what is edited, and what providers would not take. */
+import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
+import OpenAI from 'openai';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { field } from '../support/bounded-requests.ts';
+import { addDimeProviders, field } from '../support/bounded-requests.ts';
 import { send, type Incoming } from '../support/client.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
@@ -39,6 +42,46 @@ test('a key with five dollars left is served 64,000 tokens of the dearest models
     messages,
   });
   expect(answer.status).toBe(200);
+});
+
+describe('a clamped answer', () => {
+  const speak: Readonly<Record<string, (origin: string, apiKey: string) => Promise<unknown>>> = {
+    chat: async (origin, apiKey) => {
+      const client = new OpenAI({ apiKey, baseURL: `${origin}/v1` });
+      const answer = await client.chat.completions.create({
+        model: 'acme',
+        messages: [{ role: 'user', content: 'Hello' }],
+      });
+      return answer.choices[0]?.message.content;
+    },
+    responses: async (origin, apiKey) => {
+      const client = new OpenAI({ apiKey, baseURL: `${origin}/v1` });
+      return (await client.responses.create({ model: 'acme', input: 'Hello' })).output_text;
+    },
+    'messages, streamed and thinking': async (origin, apiKey) => {
+      const client = new Anthropic({ apiKey, baseURL: origin });
+      const stream = client.messages.stream({
+        model: 'acme',
+        max_tokens: 32_000,
+        thinking: { type: 'enabled', budget_tokens: 31_000 },
+        messages: [{ role: 'user', content: 'Hello' }],
+      });
+      return stream.finalText();
+    },
+    gemini: async (origin, apiKey) => {
+      const client = new GoogleGenAI({ apiKey, httpOptions: { baseUrl: origin } });
+      return (await client.models.generateContent({ model: 'acme', contents: 'Hello' })).text;
+    },
+  };
+
+  test.each(Object.entries(speak))('is one that the SDK shows: %s', async (_, call) => {
+    await addDimeProviders(gateway, upstream);
+    const { secret } = await gateway.call('keys.create', { name: 'dev', limitNano: usd('0.15') });
+    upstream.answers({ inputTokens: 5, outputTokens: 7, text: 'Short, but an answer.' });
+    expect(await call(gateway.url, secret)).toBe('Short, but an answer.');
+    const { rows } = await gateway.call('requests.list', {});
+    expect(rows).toMatchObject([{ flags: ['clamped'], outputTokens: 7 }]);
+  });
 });
 
 describe('a thinking budget', () => {

@@ -21,7 +21,7 @@ const prose = 'the quick brown fox jumps over the lazy dog, '.repeat(889);
 
 const newKey = (limit: string) => gateway.call('keys.create', { name: 'dev', limitNano: usd(limit) });
 
-/** Models whose input costs a dollar a thousand tokens: forty dollars by bytes, some nine counted. */
+/** A model whose input costs a dollar a thousand tokens: forty dollars by bytes, some nine counted. */
 async function priced(kind: 'openai' | 'anthropic' | 'gemini', model: string): Promise<void> {
   const { id } = await addProvider(gateway, upstream, kind);
   await gateway.call('prices.set', { providerId: id, model, input: '1000', output: '1000' });
@@ -84,6 +84,38 @@ test('a key far from its limit asks for no count, and neither does a short reque
   expect((await ask(secret, prose)).status).toBe(200);
   expect((await ask(poor, 'Hello')).status).toBe(402);
   expect(upstream.requests.map(({ path }) => path)).toEqual(['/v1/messages']);
+});
+
+test('a text longer than the window is no less than what it counts', async () => {
+  await priced('openai', 'gpt-4o');
+  const { secret } = await newKey('100');
+  // 400,000 bytes, of which the window holds 128,000 tokens and the vocabulary makes some 89,000.
+  const answer = await send(`${gateway.url}/v1/chat/completions`, {
+    headers: { 'x-api-key': secret },
+    body: { model: 'gpt-4o', messages: [{ role: 'user', content: prose.repeat(10) }] },
+  });
+  expect(answer.status).toBe(200);
+  upstream.answers({ inputTokens: 88_911, outputTokens: 5, text: 'x' });
+  const again = await send(`${gateway.url}/v1/chat/completions`, {
+    headers: { 'x-api-key': secret },
+    body: { model: 'gpt-4o', messages: [{ role: 'user', content: prose.repeat(10) }] },
+  });
+  expect(again.status).toBe(200);
+  expect((await gateway.call('requests.list', { limit: 1 })).rows[0]?.flags).not.toContain('overrun');
+});
+
+test('an earlier answer is counted where it is stored', async () => {
+  await addProvider(gateway, upstream, 'openai');
+  const { secret } = await newKey('3');
+  upstream.reply(/input_tokens$/, { body: { object: 'response.input_tokens', input_tokens: 20_000 } });
+  const body = { model: 'gpt-5.5', input: 'And now?', previous_response_id: 'resp_1', store: true };
+  const answer = await send(`${gateway.url}/v1/responses`, { headers: { 'x-api-key': secret }, body });
+  expect(answer.status).toBe(200);
+  const { store: _store, ...counted } = body;
+  expect(upstream.requests.map(({ path, json }) => [path, json])).toEqual([
+    ['/v1/responses/input_tokens', counted],
+    ['/v1/responses', expect.objectContaining(body)],
+  ]);
 });
 
 test('a long text is counted while other requests are answered', async () => {

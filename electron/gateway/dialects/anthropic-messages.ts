@@ -80,7 +80,8 @@ function read(body: JsonFields): RequestFacts {
     // `fast` is dearer than any tier; `standard` says nothing.
     serviceTier: speed !== null && speed !== 'standard' ? speed : text(body.get('service_tier')),
     cacheWrites: !marked ? 'none' : body.contains('"1h"') ? '1h' : '5m',
-    extraInputTokens: HIDDEN_TOKENS + attachments(body, model) + toolTokens(tools, body, model),
+    extraInputTokens: HIDDEN_TOKENS + attachments(body, model) + (tools.length > 0 ? TOOL_PROMPT_TOKENS : 0),
+    hostedInputTokens: toolTokens(tools, body, model),
     webSearches: searches.reduce((sum, tool) => sum + uses(tool), 0),
     searchInputTokens: SEARCH_TOKENS,
     searchesCanBeClamped: searches.length === 1,
@@ -141,8 +142,7 @@ function toolTokens(tools: readonly JsonRecord[], body: JsonFields, model: strin
     else if (toolType(tool, 'code_execution') || toolType(tool, 'advisor'))
       tokens += uses(tool) * OTHER_TOOL_TOKENS;
   }
-  const prompt = tools.length > 0 ? TOOL_PROMPT_TOKENS : 0;
-  return prompt + Math.min(tokens, contextTokens(model, LARGEST_CONTEXT));
+  return Math.min(tokens, contextTokens(model, LARGEST_CONTEXT));
 }
 
 /** Passes that are billed beside the answer's own (`usage.iterations`): compaction, and the advisor tool's model. */

@@ -89,6 +89,10 @@ export interface RequestFacts {
    * zero where the body shows more bytes than tokens (base64).
    */
   extraInputTokens: number;
+  /** Input that hosted tools can add while the answer is made; a count of what was sent does not have it. */
+  hostedInputTokens: number;
+  /** A part of the input is not in the body: files by reference, earlier answers. */
+  storedInput: boolean;
   /** The request carries sound, or points at what may be sound: its input can be billed at that rate. */
   soundInput: boolean;
   /** Billable searches the request allows at the most; 0 where it allows none. */
@@ -227,6 +231,8 @@ export const nothingAsked: RequestFacts = {
   serviceTier: null,
   cacheWrites: 'none',
   extraInputTokens: 0,
+  hostedInputTokens: 0,
+  storedInput: false,
   soundInput: false,
   webSearches: 0,
   searchInputTokens: 0,

@@ -71,7 +71,8 @@ function readGenerate(body: JsonFields, path: { model: string | null; stream: bo
     choices: positive(config['candidateCount'] ?? config['candidate_count']),
     serviceTier: text(body.get('serviceTier') ?? body.get('service_tier')),
     // Storing an explicit cache is another call; the implicit one costs nothing to write.
-    extraInputTokens: HIDDEN_TOKENS + input.tokens + toolTokens(tools, model),
+    extraInputTokens: HIDDEN_TOKENS + input.tokens,
+    hostedInputTokens: toolTokens(tools, model),
     soundInput: input.sound,
     webSearches: searchesAllowed(tools, model),
     uses: { mapSearches: has(tools, /^google_?maps$/i) ? 1 : 0 },

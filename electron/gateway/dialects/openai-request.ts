@@ -43,7 +43,9 @@ export function commonFacts(body: JsonFields): RequestFacts {
     serviceTier: text(body.get('service_tier')),
     // Newer models write the cache unasked and bill it (`cache_write_tokens`); routers pass Anthropic's markers on.
     cacheWrites: body.contains('"cache_control"') && body.contains('"1h"') ? '1h' : '5m',
-    extraInputTokens: input.tokens + hiddenTokens(body, tools) + toolTokens(tools, model),
+    extraInputTokens: input.tokens + hiddenTokens(body, tools),
+    hostedInputTokens: toolTokens(tools, model),
+    storedInput: input.stored,
     soundInput: input.sound,
     webSearches: searching ? Math.min(SEARCHES, bounded ?? SEARCHES) : 0,
     searchInputTokens: SEARCH_TOKENS,
@@ -86,14 +88,21 @@ const SIGNS = [
   '"item_reference"',
 ];
 
+interface Attachments {
+  tokens: number;
+  stored: boolean;
+  sound: boolean;
+}
+
 /**
  * Tokens of images, sound and files, less the bytes that show them. The input is parsed only where one of the signs
  * stands in the body at all. An image anywhere counts; its bytes are taken off only where the protocol has images, for
  * in a tool's arguments they are text.
  */
-function attachments(body: JsonFields, model: string | null): { tokens: number; sound: boolean } {
-  if (!SIGNS.some((sign) => body.contains(sign))) return { tokens: 0, sound: false };
+function attachments(body: JsonFields, model: string | null): Attachments {
+  if (!SIGNS.some((sign) => body.contains(sign))) return { tokens: 0, stored: false, sound: false };
   let tokens = 0;
+  let stored = false;
   let sound = false;
   const content = [body.get('messages'), body.get('input')];
   for (const part of objectsIn(content)) {
@@ -117,11 +126,12 @@ function attachments(body: JsonFields, model: string | null): { tokens: number; 
       case 'input_file':
       case 'item_reference':
         tokens += storedTokens(model);
+        stored = true;
         sound ||= part['type'] === 'item_reference';
         break;
     }
   }
-  return { tokens: tokens - shownBytes(content), sound };
+  return { tokens: tokens - shownBytes(content), stored, sound };
 }
 
 /** Bytes of images and sound in the places where the protocols have them. */

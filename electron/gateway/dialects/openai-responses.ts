@@ -49,6 +49,7 @@ function read(body: JsonFields): RequestFacts {
     maxOutputTokens: largest(body.get('max_output_tokens')),
     leastOutputTokens: LEAST_OUTPUT_TOKENS,
     extraInputTokens: facts.extraInputTokens + (stored ? storedTokens(facts.model) : 0),
+    storedInput: facts.storedInput || stored,
     soundInput: facts.soundInput || stored,
     searchesCanBeClamped: true,
     notMetered:

@@ -323,7 +323,7 @@ describe('a Messages request', () => {
       asked(messages, { model: 'c', tools: [{ name: 'f', input_schema: schema }] }).extraInputTokens,
     ).toBe(3_512);
     const tools = [{ type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 2, max_content_tokens: 5_000 }];
-    expect(asked(messages, { model: 'c', tools }).extraInputTokens).toBe(13_512);
+    expect(asked(messages, { model: 'c', tools }).hostedInputTokens).toBe(10_000);
   });
 
   it('is edited for its model and its bound, and a thinking budget that would not fit in it', () => {

@@ -219,7 +219,7 @@ describe('a Gemini request', () => {
       ask({ contents: [{ parts: [{ inlineData: { mimeType: 'application/pdf', data: 'AA' } }] }] }),
     ).toBe(1_048_832);
     expect(ask({ cachedContent: 'cachedContents/1' })).toBe(1_048_832);
-    expect(ask({ tools: [{ urlContext: {} }] })).toBe(1_048_832);
+    expect(asked(gemini, { tools: [{ urlContext: {} }] }, path).hostedInputTokens).toBe(1_048_576);
     expect(ask({ tools: [{ function_declarations: [] }] })).toBe(256);
   });
 
