@@ -14,6 +14,7 @@ import {
   knownRegionalAddresses,
   knownRegions,
   knownTiers,
+  plainCacheWrites,
   type KnownPrice,
 } from './price-supplements.ts';
 
@@ -36,6 +37,7 @@ export function priceAtVendor(vendor: string, model: string, at: Date, address =
   if (alias?.guessed) price.guessed = true;
   const canonical = entry?.model ?? target;
   addDetails(price, vendor, name, at);
+  addCacheWrites(price, vendor, canonical);
   addTiers(price, vendor, canonical);
   addRegions(price, vendor, target, address);
   addFees(price, vendor, target);
@@ -171,6 +173,12 @@ function addDetails(price: Price, vendor: string, model: string, at: Date): void
     }
     if (disputed !== undefined) price.disputed = disputed;
   }
+}
+
+function addCacheWrites({ rates }: Price, vendor: string, model: string): void {
+  if (!rates.input || rates.cacheWrite || !rates.cachedInput) return;
+  if (plainCacheWrites.some((one) => one.vendor === vendor && one.models.test(model)))
+    rates.cacheWrite = rates.input;
 }
 
 function addTiers(price: Price, vendor: string, model: string): void {

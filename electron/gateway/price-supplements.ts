@@ -360,6 +360,15 @@ export const knownTiers: readonly KnownTier[] = [
   { ...mistral, models: /./, tier: 'batch', percent: 50 },
 ];
 
+/** Writing to the cache costs what the input costs, and nothing on top (guides/prompt-caching): before GPT-5.6. */
+export const plainCacheWrites: readonly Known[] = [
+  {
+    ...openai,
+    models: /^(?!gpt-(5\.[6-9]|[6-9])|chatgpt-5)/,
+    source: 'developers.openai.com/api/docs/guides/prompt-caching',
+  },
+];
+
 /** `inference_geo` of the answer, on Claude Opus 4.6 and what came after (platform.claude.com, data residency). */
 export const knownRegions: readonly (Known & { percent: Readonly<Record<string, number>> })[] = [
   {

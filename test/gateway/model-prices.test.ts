@@ -193,6 +193,13 @@ describe('a region', () => {
   });
 });
 
+test('writing to the cache is part of the input before GPT-5.6, and dearer since', () => {
+  const written = usage({ inputTokens: 2000, cacheWriteTokens: 2000 });
+  expect(cost(priced('openai', 'gpt-5.2'), written)).toEqual({ nano: 3_500_000, assumed: false });
+  expect(cost(priced('openai', 'gpt-5.6-terra'), written)).toEqual({ nano: 5_000_000, assumed: false });
+  expect(cost(priced('google', 'gemini-2.5-flash'), written).assumed).toBe(true);
+});
+
 describe('a fee by the piece', () => {
   test.each([
     ['openai', 'gpt-5', { webSearches: 2 }, {}, '0.02', false],
@@ -269,7 +276,8 @@ test('every model of the catalogue costs what the catalogue says for every class
         continue;
       }
       const millionths = listed.reduce((sum, [, name, , count]) => {
-        const rate = entry.prices[name];
+        // Before GPT-5.6 a write to the cache is input like any other.
+        const rate = entry.prices[name] ?? entry.prices['input_mtok'];
         const dollars = typeof rate === 'object' ? rate.base : (rate ?? 0);
         return sum + (decimalToNano(dollars) ?? 0n) * BigInt(count);
       }, 0n);

@@ -145,6 +145,8 @@ test('past rows are priced again: seen first, once, with the record, and the lim
     expect(row.flags).not.toContain('unpriced');
   }
   const detail = await gateway.call('requests.get', { id: priced[0]?.id ?? 0 });
+  expect(detail.price).toMatchObject({ source: 'own', doubts: [] });
+  expect(detail.lineItems.reduce((sum, { nano }) => sum + nano, 0)).toBe(detail.computedCostNano);
   expect(detail.corrections).toEqual([
     {
       at: '2026-11-18T11:30:00.000Z',
