@@ -123,7 +123,12 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     },
   });
 
-  const tray: TrayIcon | null = createTray({ open: show, quit: () => app.quit() });
+  const tray: TrayIcon | null = createTray({
+    open: show,
+    pause: (paused) => void gateway.dispatch('gateway.pause', { paused }),
+    stopAll: () => void gateway.dispatch('gateway.stopAll', {}),
+    quit: () => app.quit(),
+  });
   const status = await gateway.dispatch('status.get', {});
   if (status.ok) tray?.show(Status.parse(status.value));
   const stopShowing = gateway.subscribe((name, data) => {

@@ -1,10 +1,11 @@
 /** The window's frame: navigation, the line with the gateway's state and spend, banners, the page, the open dialog. */
 import { Button, useMantineColorScheme, VisuallyHidden } from '@mantine/core';
-import { IconAlertTriangle, IconSearch, IconWifiOff } from '@tabler/icons-react';
+import { IconAlertTriangle, IconPlayerPause, IconSearch, IconWifiOff } from '@tabler/icons-react';
 import { lazy, Suspense, useEffect, type ReactNode } from 'react';
 import { formatUsd } from '#shared/money.ts';
 import { setPalette } from './actions.ts';
 import { Dialogs } from './Dialogs.tsx';
+import { PauseButtons, ResumeButton } from './limits/PauseButtons.tsx';
 import { pages, preloadPages } from './pages.tsx';
 import { hrefOf, pageNames, useRoute, type PageName } from './router.ts';
 import { MOD, useShortcuts } from './shortcuts.ts';
@@ -101,6 +102,7 @@ function Header() {
   return (
     <header className="header">
       <RunState />
+      <PauseButtons />
       {gatewayUrl !== undefined && (
         <span className="address">
           <VisuallyHidden>{strings.header.address}: </VisuallyHidden>
@@ -158,8 +160,14 @@ function RunState() {
 function Banners() {
   const connection = useApp((state) => state.connection);
   const problem = useApp((state) => state.status?.problem ?? null);
+  const paused = useApp((state) => state.status?.paused ?? false);
   return (
     <>
+      {paused && connection === 'online' && (
+        <Banner kind="warn" icon={<IconPlayerPause size={17} />} action={<ResumeButton />}>
+          {strings.limits.pause.banner}
+        </Banner>
+      )}
       {connection === 'offline' && (
         <Banner kind="warn" icon={<IconWifiOff size={17} />}>
           {strings.connection.offlineBanner}
@@ -179,11 +187,22 @@ function Banners() {
   );
 }
 
-function Banner({ kind, icon, children }: { kind: 'warn' | 'bad'; icon: ReactNode; children: ReactNode }) {
+function Banner({
+  kind,
+  icon,
+  action,
+  children,
+}: {
+  kind: 'warn' | 'bad';
+  icon: ReactNode;
+  action?: ReactNode;
+  children: ReactNode;
+}) {
   return (
     <div className={`banner banner-${kind}`} role="alert">
       {icon}
       <span>{children}</span>
+      {action}
     </div>
   );
 }

@@ -3,6 +3,7 @@ import { ExportDialog } from './activity/ExportDialog.tsx';
 import { CreateKeyDialog, DeleteKeyDialog, RenameDialog, RotateDialog } from './keys/KeyDialogs.tsx';
 import { LimitDialog } from './keys/LimitDialog.tsx';
 import { ConnectDialog } from './keys/SecretView.tsx';
+import { ScopeLimitDialog } from './limits/ScopeLimitDialog.tsx';
 import { PriceDialog } from './prices/PriceDialog.tsx';
 import { RemovePriceDialog } from './prices/RemovePriceDialog.tsx';
 import { RepriceDialog } from './prices/RepriceDialog.tsx';
@@ -59,6 +60,8 @@ export function Dialogs() {
       return <CorrectDialog row={dialog.row} />;
     case 'export-requests':
       return <ExportDialog filter={dialog.filter} />;
+    case 'scope-limit':
+      return <ScopeLimitDialog scope={dialog.scope} />;
     case 'shortcuts':
       return <ShortcutsDialog />;
   }

@@ -44,6 +44,7 @@ export function start(): () => void {
       if (message.name === 'model-unpriced') notifyUnpriced(message.data, getState().keys);
       if (message.name === 'providers-changed') {
         void loadProviders();
+        void loadLimits();
         if (getState().pricesLoad.state === 'ready') void loadPrices();
       }
     },
@@ -51,7 +52,7 @@ export function start(): () => void {
 }
 
 async function reloadAll(): Promise<void> {
-  const loads = [loadStatus(), loadSettings(), loadKeys(), loadProviders()];
+  const loads = [loadStatus(), loadSettings(), loadKeys(), loadProviders(), loadLimits()];
   if (getState().pricesLoad.state !== 'loading') loads.push(loadPrices());
   await Promise.all(loads);
 }
@@ -64,6 +65,11 @@ async function loadStatus(): Promise<void> {
 async function loadSettings(): Promise<void> {
   const answer = await call('settings.get', {});
   if (answer.ok) setState({ settings: answer.value });
+}
+
+export async function loadLimits(): Promise<void> {
+  const answer = await call('limits.get', {});
+  if (answer.ok) setState({ limits: answer.value });
 }
 
 export async function loadKeys(): Promise<void> {
@@ -110,7 +116,7 @@ function tellSettled(messages: readonly EventMessage[]): void {
 const failed = (message: string) => ({ state: 'failed', message }) as const;
 
 /** Calls that answer with a key's row; the row is shown at once, unless a newer one was pushed in the meantime. */
-export async function changeKey<N extends 'keys.update' | 'keys.setLimit'>(
+export async function changeKey<N extends 'keys.update' | 'keys.setLimit' | 'keys.topUp' | 'keys.resume'>(
   name: N,
   input: Input<N>,
 ): Promise<Answer<Output<N>>> {

@@ -98,16 +98,18 @@ export interface LimitProgress {
 
 /** How far a key is toward the limit it will meet first; null without a limit. For the bar only, never for deciding. */
 export function limitProgress(
-  row: Pick<KeyRow, 'usageNano' | 'heldNano' | 'limitNano' | 'recurring'>,
+  row: Pick<KeyRow, 'usageNano' | 'heldNano' | 'limitNano' | 'recurring'> & Partial<Pick<KeyRow, 'topUp'>>,
 ): LimitProgress | null {
-  const allTime = row.limitNano === null ? null : share(row.usageNano, row.limitNano);
-  const recurring = row.recurring === null ? null : share(row.recurring.usedNano, row.recurring.amountNano);
+  const topUp = row.topUp?.amountNano ?? 0;
+  const allTime = row.limitNano === null ? null : share(row.usageNano, row.limitNano + topUp);
+  const recurring =
+    row.recurring === null ? null : share(row.recurring.usedNano, row.recurring.amountNano + topUp);
   if (allTime === null && recurring === null) return null;
   const of = (allTime ?? -1) >= (recurring ?? -1) ? 'all-time' : 'recurring';
-  const limit = of === 'all-time' ? row.limitNano : row.recurring?.amountNano;
+  const limit = (of === 'all-time' ? row.limitNano : (row.recurring?.amountNano ?? 0)) ?? 0;
   const exact = (of === 'all-time' ? allTime : recurring) ?? 0;
   const used = Math.min(exact, 1);
-  const held = Math.min(limit ? row.heldNano / limit : 0, 1 - used);
+  const held = Math.min(limit + topUp > 0 ? row.heldNano / (limit + topUp) : 0, 1 - used);
   return { share: exact, used, held, percent: formatPercent(exact), of };
 }
 

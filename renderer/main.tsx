@@ -7,6 +7,7 @@ import './ui/tables.css';
 import './ui/dialogs.css';
 import './ui/charts.css';
 import './keys/keys.css';
+import './limits/limits.css';
 import './activity/activity.css';
 import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';

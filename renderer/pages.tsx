@@ -2,6 +2,7 @@
 import {
   IconActivity,
   IconChartBar,
+  IconGauge,
   IconKey,
   IconPlugConnected,
   IconReceipt,
@@ -22,6 +23,7 @@ interface PageEntry {
 const loaders = {
   activity: async () => ({ default: (await import('./activity/ActivityPage.tsx')).ActivityPage }),
   usage: async () => ({ default: (await import('./usage/UsagePage.tsx')).UsagePage }),
+  limits: async () => ({ default: (await import('./limits/LimitsPage.tsx')).LimitsPage }),
   providers: async () => ({ default: (await import('./providers/ProvidersPage.tsx')).ProvidersPage }),
   prices: async () => ({ default: (await import('./prices/PricesPage.tsx')).PricesPage }),
   bills: async () => ({ default: (await import('./bills/BillsPage.tsx')).BillsPage }),
@@ -33,6 +35,7 @@ export const pages: Record<PageName, PageEntry> = {
   keys: { Icon: IconKey, Page: KeysPage },
   activity: { Icon: IconActivity, Page: lazy(loaders.activity) },
   usage: { Icon: IconChartBar, Page: lazy(loaders.usage) },
+  limits: { Icon: IconGauge, Page: lazy(loaders.limits) },
   providers: { Icon: IconPlugConnected, Page: lazy(loaders.providers) },
   prices: { Icon: IconTags, Page: lazy(loaders.prices) },
   bills: { Icon: IconReceipt, Page: lazy(loaders.bills) },

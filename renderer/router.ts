@@ -4,7 +4,16 @@
  */
 import { useSyncExternalStore } from 'react';
 
-export const pageNames = ['keys', 'activity', 'usage', 'providers', 'prices', 'bills', 'settings'] as const;
+export const pageNames = [
+  'keys',
+  'activity',
+  'usage',
+  'limits',
+  'providers',
+  'prices',
+  'bills',
+  'settings',
+] as const;
 export type PageName = (typeof pageNames)[number];
 
 export interface Route {

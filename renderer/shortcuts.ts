@@ -13,6 +13,7 @@ export const pageKeys: Record<PageName, string> = {
   keys: 'k',
   activity: 'a',
   usage: 'u',
+  limits: 'l',
   providers: 'o',
   prices: 'p',
   bills: 'b',

@@ -7,6 +7,7 @@ import { createStore } from 'zustand/vanilla';
 import type { EventData } from '#shared/contract.ts';
 import type {
   KeyRow,
+  LimitScope,
   PriceRow,
   ProviderKind,
   ProviderRow,
@@ -33,6 +34,7 @@ export type Dialog =
   | { kind: 'remove-price'; row: PriceRow }
   | { kind: 'correct-cost'; row: RequestRow }
   | { kind: 'export-requests'; filter: RequestFilter }
+  | { kind: 'scope-limit'; scope: LimitScope }
   | { kind: 'shortcuts' };
 
 export interface AppState {

@@ -4,6 +4,7 @@ import { activity } from './strings/activity.ts';
 import { frame } from './strings/frame.ts';
 import { bills, prices } from './strings/prices.ts';
 import { usage as usagePage } from './strings/usage.ts';
+import { limits } from './strings/limits.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
 /** The period that runs now. */
@@ -28,6 +29,7 @@ export const strings = {
     keys: 'API Keys',
     activity: 'Activity',
     usage: 'Usage',
+    limits: 'Limits',
     providers: 'Providers',
     prices: 'Prices',
     bills: 'Bills',
@@ -162,6 +164,7 @@ export const strings = {
     last: 'Last requests',
     all: 'Show all',
   },
+  limits,
   limit: {
     title: 'Edit usage limit',
     field: 'Usage limit (USD)',

@@ -9,6 +9,7 @@ import {
 } from '@tabler/icons-react';
 import type { KeyRow } from '#shared/model.ts';
 import { openDialog } from '../actions.ts';
+import { resumeKey } from '../limits/actions.ts';
 import { hrefOf, navigate } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
@@ -54,6 +55,15 @@ function actionsFor(row: KeyRow, from: HTMLElement): MenuAction[] {
       icon: <IconPencil size={ICON} />,
       run: () => openDialog({ kind: 'rename-key', id }, from),
     },
+    ...(row.pause === null
+      ? []
+      : [
+          {
+            label: strings.limits.key.resume,
+            icon: <IconPlayerPlay size={ICON} />,
+            run: () => void resumeKey(row),
+          },
+        ]),
     {
       label: enabled ? words.disable : words.enable,
       icon: enabled ? <IconPlayerPause size={ICON} /> : <IconPlayerPlay size={ICON} />,

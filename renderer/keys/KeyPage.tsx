@@ -19,6 +19,7 @@ import { barLabel, useToday } from '../usage/names.ts';
 import { groupsOf, rangesOf, stacksOf, sumOf, type Point } from '../usage/series.ts';
 import { SessionTable } from '../usage/SessionTable.tsx';
 import { KeyMenu } from './KeyMenu.tsx';
+import { KeyState } from './KeyState.tsx';
 import { LimitSummary } from './LimitSummary.tsx';
 
 const SpendChart = lazy(async () => ({ default: (await import('../ui/SpendChart.tsx')).SpendChart }));
@@ -166,7 +167,7 @@ function Summary({ row }: { row: KeyRow }) {
         <dt>{strings.keys.columns.key}</dt>
         <dd className="tile-lines">
           <code>{row.masked}</code>
-          <span className={`state state-${row.status}`}>{strings.keys.status[row.status]}</span>
+          <KeyState row={row} />
           <span className="dim">
             {strings.keys.columns.created} <When iso={row.createdAt} />
           </span>

@@ -18,6 +18,7 @@ import { SortHeader } from '../ui/table.tsx';
 import { Ago, Day } from '../ui/time.tsx';
 import { nextSort, sortColumns, type KeyView } from './key-view.ts';
 import { KeyMenu } from './KeyMenu.tsx';
+import { KeyState } from './KeyState.tsx';
 import { LimitSummary } from './LimitSummary.tsx';
 import { USAGE_CARD, UsageCard } from './UsageCard.tsx';
 
@@ -214,7 +215,7 @@ const Row = memo(function Row({
         <code>{row.masked}</code>
       </td>
       <td>
-        <span className={`state state-${row.status}`}>{words.status[row.status]}</span>
+        <KeyState row={row} />
       </td>
       <td className="col-created dim">
         <Day iso={row.createdAt} />

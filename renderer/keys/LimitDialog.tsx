@@ -9,6 +9,7 @@ import { Dialog, DialogButtons, FormError, submitting } from '../ui/page.tsx';
 import { setKeyLimit } from './changes.ts';
 import { draftOf, errorsFrom, limitWarning, readDraft, type LimitErrors } from './limit-form.ts';
 import { LimitFields } from './LimitFields.tsx';
+import { TopUp } from './TopUp.tsx';
 
 export function LimitDialog({ id }: { id: string }) {
   const row = useApp((state) => state.keys[id]);
@@ -67,6 +68,7 @@ function LimitForm({ row }: { row: KeyRow }) {
           setErrors({});
         }}
       />
+      <TopUp row={row} />
       {canStop && (
         <Checkbox
           label={strings.limit.stopRunning}

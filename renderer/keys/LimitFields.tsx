@@ -18,7 +18,7 @@ export function LimitFields({
   draft: LimitDraft;
   errors: LimitErrors;
   /** The key as it is, where there is one: what it has used decides the warnings. */
-  row: KeyRow | null;
+  row: Pick<KeyRow, 'usageNano' | 'recurring'> | null;
   autoFocus: boolean;
   onChange: (draft: LimitDraft) => void;
 }) {

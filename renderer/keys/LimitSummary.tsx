@@ -1,6 +1,7 @@
 /** A key's limits in two lines: what they are, and how far the nearest one is. One height, whichever there are. */
 import { IconAlertTriangle, IconBan } from '@tabler/icons-react';
 import type { KeyRow } from '#shared/model.ts';
+import { formatLimit } from '#shared/money.ts';
 import { limitProgress } from '../format.ts';
 import { strings } from '../strings.ts';
 import { Ahead } from '../ui/time.tsx';
@@ -8,7 +9,11 @@ import { limitText } from './changes.ts';
 
 const words = strings.keys;
 
-export function LimitSummary({ row }: { row: KeyRow }) {
+/** Of a key, or of what keys share. */
+type Limited = Pick<KeyRow, 'usageNano' | 'heldNano' | 'limitNano' | 'recurring' | 'limitState'> &
+  Partial<Pick<KeyRow, 'topUp'>>;
+
+export function LimitSummary({ row }: { row: Limited }) {
   const progress = limitProgress(row);
   if (!progress) return <span className="limit-text dim">{words.noLimit}</span>;
   const text = limitText(row);
@@ -19,6 +24,12 @@ export function LimitSummary({ row }: { row: KeyRow }) {
       </span>
       <span className="limit-line">
         <LimitState state={row.limitState} belowText={words.near(progress.percent)} />
+        {row.topUp && (
+          <span className="dim">
+            {' · '}
+            {strings.limits.topUp.current(formatLimit(row.topUp.amountNano))}
+          </span>
+        )}
         {row.recurring && progress.of === 'recurring' && (
           <span className="dim">
             {' · '}

@@ -273,8 +273,14 @@ describe('the app', () => {
     expect((await desktop.entry('tray')).imageExists).toBe(true);
     await expect
       .poll(() => desktop.all('tray-menu').at(-1)?.labels)
-      .toEqual(['Open Faregate', '$0.00 today', 'Quit']);
+      .toEqual(['Open Faregate', '$0.00 today', 'Pause new requests', 'Stop all and pause', 'Quit']);
     expect(desktop.all('window')).toEqual([]);
+    desktop.send({ do: 'choose-tray-item', label: 'Stop all and pause' });
+    await expect
+      .poll(() => desktop.all('tray-menu').at(-1)?.labels)
+      .toEqual(['Open Faregate', '$0.00 today, paused', 'Resume', 'Stop all and pause', 'Quit']);
+    desktop.send({ do: 'choose-tray-item', label: 'Resume' });
+    await expect.poll(() => desktop.all('tray-menu').at(-1)?.labels).toContain('Pause new requests');
     desktop.send({ do: 'choose-tray-item', label: 'Open Faregate' });
     await desktop.entry('window');
   });

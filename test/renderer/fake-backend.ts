@@ -186,6 +186,18 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
         return state.settings;
       case 'settings.set':
         return (state.settings = { ...state.settings, ...methods[name].input.parse(input) } as Settings);
+      case 'limits.get': {
+        const none = { limitNano: null, recurring: null, heldNano: 0, limitState: 'none' as const };
+        const usageNano = state.status.totals.usageNano;
+        const of = (row: ProviderRow) => ({
+          providerId: row.id,
+          slug: row.slug,
+          name: row.name,
+          usageNano: 0,
+          ...none,
+        });
+        return { global: { usageNano, ...none }, providers: state.providers.map(of) };
+      }
       case 'keys.list':
         return state.keys;
       case 'keys.create': {
