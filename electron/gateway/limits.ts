@@ -108,11 +108,7 @@ export function limitState(balance: Balance): LimitState {
  * it through daylight-saving changes: a day may have 23 or 25 hours, and an hour that occurs twice is two windows.
  * A week starts on the day that the machine's locale says.
  */
-export function windowAt(
-  now: number,
-  every: Every,
-  firstWeekday: number = localeFirstWeekday(),
-): { start: number; end: number } {
+export function windowAt(now: number, every: Every, firstWeekday?: number): { start: number; end: number } {
   const date = new Date(now);
   const [year, month, day] = [date.getFullYear(), date.getMonth(), date.getDate()];
   switch (every) {
@@ -124,7 +120,7 @@ export function windowAt(
     case 'day':
       return { start: new Date(year, month, day).getTime(), end: new Date(year, month, day + 1).getTime() };
     case 'week': {
-      const first = day - ((date.getDay() - firstWeekday + 7) % 7);
+      const first = day - ((date.getDay() - (firstWeekday ?? localeFirstWeekday()) + 7) % 7);
       return {
         start: new Date(year, month, first).getTime(),
         end: new Date(year, month, first + 7).getTime(),

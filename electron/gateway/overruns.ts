@@ -4,6 +4,7 @@
  */
 import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
+import { ODD_ROWS } from './requests.ts';
 import type { Store } from './store.ts';
 
 export interface Overruns {
@@ -44,8 +45,9 @@ export function createOverruns(store: Store): Overruns {
     [number],
     { provider: string; model: string; costNano: Nano | null; amountNano: Nano; flags: string }
   >(
-    `SELECT provider, model_asked AS model, cost_nano AS costNano, held_nano AS amountNano, flags FROM requests
-     WHERE id > (SELECT COALESCE(MAX(id), 0) FROM requests) - ? AND flags LIKE '%overrun%' ORDER BY id`,
+    `SELECT provider, model_asked AS model, cost_nano AS costNano, held_nano AS amountNano, flags
+     FROM requests INDEXED BY requests_odd
+     WHERE ${ODD_ROWS} AND id > (SELECT COALESCE(MAX(id), 0) FROM requests) - ? AND flags LIKE '%overrun%' ORDER BY id`,
   );
   for (const row of known.all(ROWS)) {
     const flags = row.flags.split(',') as RequestFlag[];

@@ -5,7 +5,7 @@
 import type { RequestDetail, RequestRow } from '#shared/model.ts';
 import type { Parsed } from '#shared/contract.ts';
 import { windowAt } from './limits.ts';
-import { billOf, readRequests, toRequestRow, type StoredRequest } from './requests.ts';
+import { billOf, ODD_ROWS, readRequests, toRequestRow, type StoredRequest } from './requests.ts';
 import { spans } from './rollup.ts';
 import type { Store } from './store.ts';
 
@@ -60,7 +60,7 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
       if (isOdd(filter)) {
         const within = series === null ? [] : ['series IN (SELECT value FROM json_each(@series))'];
         const extra = series === null ? {} : { series: JSON.stringify(series) };
-        ids.push(...all('requests INDEXED BY requests_odd', [ODD, ...within], range, extra, missing));
+        ids.push(...all('requests INDEXED BY requests_odd', [ODD_ROWS, ...within], range, extra, missing));
       } else if (series === null || filter.session !== undefined || filter.agent !== undefined) {
         const within = series === null ? [] : ['series IN (SELECT value FROM json_each(@series))'];
         const extra = series === null ? {} : { series: JSON.stringify(series) };
@@ -171,9 +171,6 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
 }
 
 const MAX_TIME = 8.64e15;
-
-/** As the index has it: few rows, each with a flag or without success. */
-const ODD = "(flags <> '' OR status < 200 OR status > 299)";
 
 function isOdd({ flag, status }: Filter): boolean {
   return (

@@ -130,6 +130,9 @@ export function toRequestRow(row: StoredRequest): RequestRow {
   };
 }
 
+/** As the index `requests_odd` has it: few rows, each with a flag or without success. */
+export const ODD_ROWS = "(flags <> '' OR status < 200 OR status > 299)";
+
 export function readRequests(db: Connection) {
   return db.prepare<[number], StoredRequest>('SELECT * FROM requests WHERE id = ?');
 }

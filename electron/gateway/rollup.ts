@@ -152,7 +152,8 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
   const seriesIds = new Map<string, number>();
   const seriesNames = new Map<number, readonly (readonly [Dimension, number])[]>();
   let waiting = 0;
-  let cleaned = false;
+  /** What an earlier process left behind is seen to once; a process keeps the time zone it was started in. */
+  let opened = false;
 
   function seriesOf(row: SeriesFields): number {
     const name = `${row.key_id}\n${row.provider}\n${row.billing}\n${row.model_asked}\n${row.model}\n${row.client ?? ''}`;
@@ -264,7 +265,6 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
 
   /** A request whose process died before anything of it was written is running no more, and will have no row. */
   function dropDead(): void {
-    if (cleaned) return;
     const alive = new Set(running());
     const dead = sql.dead.all().filter(({ id }) => !alive.has(id));
     if (dead.length > 0) {
@@ -272,7 +272,6 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
         for (const { id } of dead) sql.close.run(id);
       });
     }
-    cleaned = true;
   }
 
   /** One chunk; false where nothing is left to do. */
@@ -300,8 +299,11 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
   function catchUp(): void {
     waiting = 0;
     try {
-      dropDead();
-      followZone();
+      if (!opened) {
+        dropDead();
+        followZone();
+        opened = true;
+      }
       while (step());
     } catch {
       // The sums are late, not wrong: what cannot be written now is rolled up at the next occasion. Names that the

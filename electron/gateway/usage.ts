@@ -64,6 +64,9 @@ const PIECES = `pieces (a, b, period) AS MATERIALIZED (
 /** By the hour rows are read one by one, so it is for the last days, not for the history. */
 const LONGEST_BY_HOUR_MS = 31 * 24 * 3_600_000 + 7_200_000;
 
+/** A day at the end of winter time and a February, and some room. */
+const SHORTEST_MS = { month: 27 * 86_400_000, day: 20 * 3_600_000 } as const;
+
 /** The range cannot be answered; the message says what to ask instead. */
 export class RangeTooLong extends Error {}
 
@@ -91,8 +94,11 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
   /** The sums of each period: of whole months and days from the table, of what is left at the edges from the rows. */
   function read(periods: readonly Period[], by: Dimension, filter: Filter): SumsOf[] {
     const pieces = { month: [] as Piece[], day: [] as Piece[], rows: [] as Piece[] };
+    // No month lies in a shorter period: looking for one in each of a thousand days takes its time.
+    const longest = Math.max(...periods.map(({ from, to }) => to - from));
+    const levels = (['month', 'day'] as const).filter((level) => longest >= SHORTEST_MS[level]);
     for (const [period, { from, to }] of periods.entries()) {
-      cover(from, to, ['month', 'day'], (level, a, b) => pieces[level].push({ from: a, to: b, period }));
+      cover(from, to, levels, (level, a, b) => pieces[level].push({ from: a, to: b, period }));
     }
     const found = new Map<string, SumsOf>();
     const ask = (list: readonly Piece[], group: string, source: string, parameters: object) => {
