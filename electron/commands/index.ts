@@ -3,6 +3,7 @@ import { APP_NAME } from '#shared/defaults.ts';
 import { DataFolderError, SecretKeyError } from '../gateway/gateway.ts';
 import { CommandError, UsageError, type Command, type Context } from './command.ts';
 import { connectCommand, disconnectCommand } from './connect.ts';
+import { exportCommand } from './export.ts';
 import { gatewayCommand } from './gateway.ts';
 import { keysCommand } from './keys.ts';
 import { openCommand } from './open.ts';
@@ -21,6 +22,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['disconnect', disconnectCommand],
   ['keys', keysCommand],
   ['usage', usageCommand],
+  ['export', exportCommand],
   ['prices', pricesCommand],
   ['reconcile', reconcileCommand],
   ['status', statusCommand],

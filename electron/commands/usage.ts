@@ -96,7 +96,8 @@ function readRange(period: string, from: string | undefined, to: string | undefi
   }
 }
 
-function readDay(option: string, text: string, plusDays: number): Date {
+/** The start of a local day, some days on. */
+export function readDay(option: string, text: string, plusDays: number): Date {
   const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text) ?? [];
   const at = new Date(Number(year), Number(month) - 1, Number(day));
   // The 31st of a short month would quietly become a day of the next.

@@ -5,7 +5,8 @@ import { formatCount } from '../format.ts';
 import { strings } from '../strings.ts';
 import { openFile } from '../ui/file.ts';
 import { Dialog, FormError, submitting } from '../ui/page.tsx';
-import { exportRequests, type ExportFormat } from './export.ts';
+import type { ExportFormat } from '#shared/export.ts';
+import { exportRequests } from './export.ts';
 import type { RequestFilter } from './filter.ts';
 
 const words = strings.activity.exporting;

@@ -8,7 +8,7 @@ import { hrefOf, navigate, setQuery, useRoute } from '../router.ts';
 import { app } from '../store.ts';
 import { strings } from '../strings.ts';
 import { useAnswer, useLatest } from '../ui/answer.ts';
-import { csvLine } from '../ui/csv.ts';
+import { csvLine } from '#shared/csv.ts';
 import { openFile } from '../ui/file.ts';
 import { Empty, ListState, Page } from '../ui/page.tsx';
 import { Tile, Tiles } from '../ui/tiles.tsx';

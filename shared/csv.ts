@@ -6,6 +6,6 @@ export const csvLine = (values: readonly CsvValue[]) => `${values.map(csvCell).j
 /** A text that a spreadsheet would run as a formula is kept a text. */
 export function csvCell(value: CsvValue): string {
   if (typeof value !== 'string') return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) && !/^-?\d/.test(value) ? `'${value}` : value;
+  const text = /^[=+\-@\t\r]/.test(value) && !/^-?\d+(\.\d+)?$/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
