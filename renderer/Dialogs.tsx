@@ -1,5 +1,6 @@
 import { CorrectDialog } from './activity/CorrectDialog.tsx';
 import { ExportDialog } from './activity/ExportDialog.tsx';
+import { ConnectToolDialog, DisconnectToolDialog } from './connect/ToolDialogs.tsx';
 import { CreateKeyDialog, DeleteKeyDialog, RenameDialog, RotateDialog } from './keys/KeyDialogs.tsx';
 import { LimitDialog } from './keys/LimitDialog.tsx';
 import { ConnectDialog } from './keys/SecretView.tsx';
@@ -43,6 +44,10 @@ export function Dialogs() {
       const row = providers.find((each) => each.id === dialog.id);
       return row ? <DeleteProviderDialog row={row} /> : null;
     }
+    case 'connect-tool':
+      return <ConnectToolDialog row={dialog.row} />;
+    case 'disconnect-tool':
+      return <DisconnectToolDialog row={dialog.row} />;
     case 'price':
       return (
         <PriceDialog

@@ -120,19 +120,39 @@ function bridgeTransport(bridge: Bridge): Transport {
 
 const TOKEN_ITEM = 'faregate-token';
 
-/** The token arrives in the fragment, which is never sent to a server, and leaves the address (and history) at once. */
-function takeToken(): string {
+/**
+ * The token, or the code of a one-time link that is given for it, arrives in the fragment, which is never sent to a
+ * server, and leaves the address (and history) at once.
+ */
+async function takeToken(): Promise<string> {
   // The address of a gateway that was started again, opened in this very tab, changes the fragment and loads nothing.
   window.addEventListener('hashchange', () => {
-    if (new URLSearchParams(location.hash.slice(1)).has('token')) location.reload();
+    const arrived = new URLSearchParams(location.hash.slice(1));
+    if (arrived.has('token') || arrived.has('once')) location.reload();
   });
   const fragment = new URLSearchParams(location.hash.slice(1));
-  const token = fragment.get('token');
-  if (token) {
-    sessionStorage.setItem(TOKEN_ITEM, token);
-    history.replaceState(null, '', location.pathname + location.search);
-  }
+  const code = fragment.get('once');
+  if (code || fragment.has('token')) history.replaceState(null, '', location.pathname + location.search);
+  const token = code ? await redeem(code) : fragment.get('token');
+  if (token) sessionStorage.setItem(TOKEN_ITEM, token);
   return token ?? sessionStorage.getItem(TOKEN_ITEM) ?? '';
+}
+
+/** null where the link was used before or is too old. */
+async function redeem(code: string): Promise<string | null> {
+  try {
+    const response = await fetch('./api/session', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ code }),
+    });
+    const answer: unknown = await response.json();
+    const value = typeof answer === 'object' && answer !== null && 'value' in answer ? answer.value : null;
+    const token = typeof value === 'object' && value !== null && 'token' in value ? value.token : null;
+    return typeof token === 'string' ? token : null;
+  } catch {
+    return null;
+  }
 }
 
 class TokenRefused extends Error {}
@@ -140,10 +160,11 @@ class TokenRefused extends Error {}
 const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 5_000;
 
-function httpTransport(token: string): Transport {
-  const headers = { authorization: `Bearer ${token}` };
+function httpTransport(token: Promise<string>): Transport {
   const reach = async (path: string, init: RequestInit) => {
-    const response = await fetch(path, { cache: 'no-store', ...init });
+    const headers = new Headers(init.headers);
+    headers.set('authorization', `Bearer ${await token}`);
+    const response = await fetch(path, { cache: 'no-store', ...init, headers });
     if (response.status === 401 || response.status === 403) throw new TokenRefused();
     return response;
   };
@@ -153,7 +174,7 @@ function httpTransport(token: string): Transport {
     async send(name, input) {
       const response = await reach('./api/call', {
         method: 'POST',
-        headers: { ...headers, 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ name, input }),
       });
       return response.json();
@@ -165,7 +186,7 @@ function httpTransport(token: string): Transport {
         while (!ended.signal.aborted) {
           try {
             const response = await reach('./api/events', {
-              headers: { ...headers, accept: 'text/event-stream' },
+              headers: { accept: 'text/event-stream' },
               signal: ended.signal,
             });
             if (!response.ok || !response.body) throw new Error(`events answered ${response.status}`);

@@ -9,6 +9,7 @@ export const pageNames = [
   'activity',
   'usage',
   'limits',
+  'connect',
   'providers',
   'prices',
   'bills',

@@ -14,6 +14,7 @@ export const pageKeys: Record<PageName, string> = {
   activity: 'a',
   usage: 'u',
   limits: 'l',
+  connect: 'c',
   providers: 'o',
   prices: 'p',
   bills: 'b',

@@ -4,6 +4,7 @@
  */
 import { useStore } from 'zustand';
 import { createStore } from 'zustand/vanilla';
+import type { ToolRow } from '#shared/connect.ts';
 import type { EventData } from '#shared/contract.ts';
 import type {
   KeyRow,
@@ -29,6 +30,7 @@ export type Dialog =
   | { kind: 'edit-limit' | 'rename-key' | 'rotate-key' | 'delete-key' | 'connect-key'; id: string }
   | { kind: 'provider'; id: string | null; preset?: ProviderKind }
   | { kind: 'delete-provider'; id: string }
+  | { kind: 'connect-tool' | 'disconnect-tool'; row: ToolRow }
   | { kind: 'price'; row: PriceRow | null; providerId?: string; model?: string; copied?: CatalogueModel }
   | { kind: 'reprice'; providerId: string; model: string }
   | { kind: 'remove-price'; row: PriceRow }

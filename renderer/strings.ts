@@ -1,6 +1,7 @@
 /** Every sentence and label of the window, so that a translation is one file. Plain words; `limit`, `usage`, `held` as in the design. */
 import type { Billing, Every } from '#shared/model.ts';
 import { activity } from './strings/activity.ts';
+import { connect } from './strings/connect.ts';
 import { frame } from './strings/frame.ts';
 import { bills, prices } from './strings/prices.ts';
 import { usage as usagePage } from './strings/usage.ts';
@@ -30,6 +31,7 @@ export const strings = {
     activity: 'Activity',
     usage: 'Usage',
     limits: 'Limits',
+    connect: 'Connect',
     providers: 'Providers',
     prices: 'Prices',
     bills: 'Bills',
@@ -79,6 +81,7 @@ export const strings = {
   },
   ...frame,
   usage: usagePage,
+  ...connect,
   keys: {
     create: 'Create API key',
     filter: 'Filter keys',

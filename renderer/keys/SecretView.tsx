@@ -61,7 +61,7 @@ export function ConnectDialog({ id }: { id: string }) {
   );
 }
 
-function ToolTabs({ secret }: { secret: string }) {
+export function ToolTabs({ secret }: { secret: string }) {
   const gatewayUrl = useApp((state) => state.status?.gatewayUrl ?? '');
   const providers = useApp((state) => state.providers);
   const tools = useMemo(() => {
