@@ -1,4 +1,5 @@
 /** The change to files, line by line: signs and elements say what colours alone would not. */
+import { createElement } from 'react';
 import type { ConnectPlan, DiffLine } from '#shared/connect.ts';
 import { strings } from '../strings.ts';
 
@@ -13,17 +14,13 @@ export function Diff({ files }: { files: ConnectPlan['files'] }) {
         <code>{path}</code>
         {whole !== null && <span className="dim">{words[whole]}</span>}
       </figcaption>
-      <pre>
-        {diff.map((line, index) => (
-          // A diff is made once and never reordered: the place is the identity of a line.
-          <Line key={`${index} ${line.kind}`} line={line} />
-        ))}
-      </pre>
+      {createElement('pre', null, ...diff.map(showLine))}
     </figure>
   ));
 }
 
-function Line({ line: { kind, text } }: { line: DiffLine }) {
+/** Lines are shown once and never move, so they go without keys. */
+function showLine({ kind, text }: DiffLine) {
   switch (kind) {
     case 'add':
       return <ins className="diff-line">{`+ ${text}\n`}</ins>;

@@ -1,7 +1,7 @@
 /** Connecting and disconnecting one tool: the change as it would be written, then what came of it. */
 import { Button, TextInput } from '@mantine/core';
 import { IconAlertTriangle, IconCircleCheck, IconInfoCircle } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import type { ConnectPlan, ToolRow } from '#shared/connect.ts';
 import type { Answer, ContractError, Output } from '#shared/contract.ts';
 import { parseAmount } from '#shared/money.ts';
@@ -21,24 +21,20 @@ type Planned = { plan: ConnectPlan } | { error: ContractError } | null;
 /** The plan for these inputs; null while it is asked for. `again` asks anew. */
 function usePlan(row: ToolRow, model: string, undo: boolean): [Planned, again: () => void] {
   const [planned, setPlanned] = useState<Planned>(null);
-  const [turn, setTurn] = useState(0);
-  useEffect(() => {
-    let current = true;
+  const latest = useRef(0);
+  const ask = useCallback(async () => {
+    latest.current += 1;
+    const mine = latest.current;
     const input = { tool: row.id, undo, ...(model === '' ? {} : { model }) };
+    const answer = await call('connect.plan', input);
+    if (mine === latest.current) setPlanned(answer.ok ? { plan: answer.value } : { error: answer.error });
+  }, [row.id, model, undo]);
+  useEffect(() => {
     // Not for each letter of a model's name.
-    const timer = setTimeout(
-      () =>
-        void call('connect.plan', input).then((answer) => {
-          if (current) setPlanned(answer.ok ? { plan: answer.value } : { error: answer.error });
-        }),
-      model === '' ? 0 : TYPING_MS,
-    );
-    return () => {
-      current = false;
-      clearTimeout(timer);
-    };
-  }, [row.id, model, undo, turn]);
-  return [planned, () => setTurn((last) => last + 1)];
+    const timer = setTimeout(() => void ask(), model === '' ? 0 : TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [ask, model]);
+  return [planned, () => void ask()];
 }
 
 export function ConnectToolDialog({ row }: { row: ToolRow }) {
