@@ -45,7 +45,7 @@ describe.skipIf(exchanges.length === 0)('a recorded exchange through the gateway
   let secret: string;
   let keyId: string;
   const providers = new Map<ProviderKind, ProviderRow>();
-  const passed = new Map<string, [right: number, all: number]>();
+  const table = new Map<string, Tally>();
 
   beforeAll(async () => {
     upstream = await startUpstream();
@@ -59,15 +59,14 @@ describe.skipIf(exchanges.length === 0)('a recorded exchange through the gateway
   afterAll(async () => {
     await core.dispose();
     await upstream.close();
-    const rows = [...passed]
-      .toSorted(([a], [b]) => a.localeCompare(b))
-      .map(([name, [right, all]]) => `${name.padEnd(44)}${right} of ${all}`);
-    console.log(['Replayed through the gateway, by provider and call:', ...rows].join('\n'));
+    console.log(['Replayed through the gateway:', ...tableOf(table)].join('\n'));
   });
 
   it.each(exchanges.map((exchange) => [exchange.id, exchange] as const))('%s', async (_id, exchange) => {
-    const tally = passed.get(`${exchange.provider} ${exchange.api}`) ?? [0, 0];
-    passed.set(`${exchange.provider} ${exchange.api}`, [tally[0], tally[1] + 1]);
+    const name = `${exchange.provider} ${exchange.api}`;
+    const tally = table.get(name) ?? { exchanges: 0, bytes: [0, 0], tokens: [0, 0], cost: [0, 0] };
+    table.set(name, tally);
+    tally.exchanges++;
     const slug = providers.get(kindOf(exchange))?.slug ?? '';
     const given = exchange.request.body;
     const body = typeof given === 'object' && given !== null ? given : {};
@@ -98,9 +97,9 @@ describe.skipIf(exchanges.length === 0)('a recorded exchange through the gateway
         expect.stringContaining('background'),
         0,
       ]);
-      passed.set(`${exchange.provider} ${exchange.api}`, [tally[0] + 1, tally[1] + 1]);
       return;
     }
+    tally.bytes[1]++;
     expect(response.status).toBe(exchange.response.status);
     const hides = usageWasAskedFor(sent, forwarded);
     const shown = hides ? withoutUsageChunk(exchange.response.body) : exchange.response.body;
@@ -109,11 +108,14 @@ describe.skipIf(exchanges.length === 0)('a recorded exchange through the gateway
       expect(text.slice(0, shown.length)).toBe(shown);
       expect(text.slice(shown.length)).toContain('before it was complete');
     } else expect(text).toBe(shown);
+    tally.bytes[0]++;
     expect(row).toBeDefined();
     const { expected } = exchange;
     const { usage } = expected;
     if (exchange.response.status >= 300) expect(row?.costNano).toBe(0);
     else if (usage && expected.doubts.length === 0) {
+      tally.tokens[1]++;
+      if (expected.cost_reported !== null) tally.cost[1]++;
       expect({
         input: row?.inputTokens,
         cached: row?.cachedInputTokens,
@@ -129,12 +131,39 @@ describe.skipIf(exchanges.length === 0)('a recorded exchange through the gateway
         reasoning: usage.reasoning_tokens ?? 0,
         searches: expected.server_tools.web_searches ?? 0,
       });
-      if (expected.cost_reported !== null)
+      tally.tokens[0]++;
+      if (expected.cost_reported !== null) {
         expect(row?.reportedCostNano).toBe(usdToNano(expected.cost_reported));
+        tally.cost[0]++;
+      }
     } else if (usage === null) expect(row?.flags).toContain('estimated');
-    passed.set(`${exchange.provider} ${exchange.api}`, [tally[0] + 1, tally[1] + 1]);
   });
 });
+
+/** How many were right, of how many that could be; what the recording leaves open or doubts is not among them. */
+interface Tally {
+  exchanges: number;
+  bytes: [right: number, all: number];
+  tokens: [right: number, all: number];
+  cost: [right: number, all: number];
+}
+
+function tableOf(table: ReadonlyMap<string, Tally>): string[] {
+  const line = (cells: readonly unknown[]) =>
+    cells.map((cell, at) => (at === 0 ? String(cell).padEnd(40) : String(cell).padStart(16))).join('');
+  const fraction = ([right, all]: readonly [number, number]) => (all === 0 ? '-' : `${right} of ${all}`);
+  const rows = [...table].toSorted(([a], [b]) => a.localeCompare(b));
+  const sum = (pick: (tally: Tally) => number) => rows.reduce((all, [, tally]) => all + pick(tally), 0);
+  const total = (of: 'bytes' | 'tokens' | 'cost') =>
+    fraction([sum((one) => one[of][0]), sum((one) => one[of][1])]);
+  return [
+    line(['provider and call', 'exchanges', 'bytes identical', 'tokens equal', 'cost equal']),
+    ...rows.map(([name, { exchanges: all, bytes, tokens, cost }]) =>
+      line([name, all, fraction(bytes), fraction(tokens), fraction(cost)]),
+    ),
+    line(['all', sum(({ exchanges: all }) => all), total('bytes'), total('tokens'), total('cost')]),
+  ];
+}
 
 function modelOf({ request, expected }: Exchange): string {
   const inPath = /models\/([^:/?]+)[:/]/.exec(request.path)?.[1];
