@@ -153,11 +153,11 @@ const TOLERANCE_NANO = 1_000;
 
 /** Notes how far the provider's own figure is from the computed one, where that is more than rounding. */
 export function compareReported({ nano, bill }: Billed, answer: AnswerFacts): void {
-  const { reportedCostNano } = answer;
+  const { reportedCostNano, reportedOwnKeyNano } = answer;
   if (nano === null || reportedCostNano === null) return;
-  const difference = reportedCostNano - nano;
-  if (Math.abs(difference) > Math.max(TOLERANCE_NANO, reportedCostNano / 100))
-    bill.reportedDiffersNano = difference;
+  const reported = reportedCostNano + reportedOwnKeyNano;
+  const difference = reported - nano;
+  if (Math.abs(difference) > Math.max(TOLERANCE_NANO, reported / 100)) bill.reportedDiffersNano = difference;
 }
 
 /** null for a row of another version: it is still a row. */

@@ -46,7 +46,9 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   if (outcome.estimated) flags.add('estimated');
   compareReported(outcome, answer);
   const computed = outcome.nano;
-  const charged = answer.reportedCostIsBilled ? answer.reportedCostNano : null;
+  const { reportedCostNano, reportedCostIsBilled, reportedOwnKeyNano } = answer;
+  const charged =
+    reportedCostNano === null || !reportedCostIsBilled ? null : reportedCostNano + reportedOwnKeyNano;
   const costNano = charged ?? computed;
   // What the provider itself says it charged needs no estimate, whatever is unknown about tokens or price.
   if (charged !== null) flags.delete('estimated');
@@ -60,8 +62,8 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     status: ending.status,
     usage,
     costNano,
-    ownKeyNano: answer.reportedOwnKeyNano,
-    reportedCostNano: answer.reportedCostNano,
+    ownKeyNano: reportedOwnKeyNano,
+    reportedCostNano,
     computedCostNano: computed,
     savedNano: price && savedByCache(price, usage),
     priceSource: charged === null ? (price?.source ?? null) : 'reported by the provider',

@@ -282,10 +282,13 @@ class MessagesReader implements AnswerReader {
 
   #merge(told: unknown): void {
     if (!isRecord(told)) return;
-    // A count that is null, missing, or 0 in a later event means no news: counts only grow.
+    // A count that is null, missing, or 0 in a later event means no news: counts only grow. Where the passes are told
+    // apart, the counts are those of the message alone, and what the start said of a compaction is no part of it.
+    const isWhole = Array.isArray(told['iterations']);
     const news = Object.entries(told).filter(
-      ([name, value]) => value !== null && !(Number(value) <= 0 && this.#usage[name]),
+      ([name, value]) => value !== null && (isWhole || !(Number(value) <= 0 && this.#usage[name])),
     );
+    if (isWhole && told['cache_creation_input_tokens'] === 0) delete this.#usage['cache_creation'];
     this.#usage = { ...this.#usage, ...Object.fromEntries(news) };
     const usage = this.#usage;
     const { facts } = this;

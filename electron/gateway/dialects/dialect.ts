@@ -122,7 +122,7 @@ export interface AnswerFacts {
   reportedCostNano: Nano | null;
   /** `reportedCostNano` is what is billed; false where it is a field that nobody has filled in. */
   reportedCostIsBilled: boolean;
-  /** Part of `reportedCostNano` that a gateway account's provider bills to the person's own key (OpenRouter BYOK). */
+  /** Billed to the person's own key by the provider behind a gateway, beside what the gateway charged (OpenRouter BYOK). */
   reportedOwnKeyNano: Nano;
   /** Characters of text, thinking and tool arguments seen, for an estimate where usage is missing. */
   outputChars: number;

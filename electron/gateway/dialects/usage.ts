@@ -67,9 +67,9 @@ export function readReportedCost(facts: AnswerFacts, usage: JsonRecord): void {
   const ownKey =
     usage['is_byok'] === true ? usdToNano(record(usage['cost_details'])['upstream_inference_cost']) : null;
   facts.reportedOwnKeyNano = ownKey ?? 0;
-  facts.reportedCostNano = charged + facts.reportedOwnKeyNano;
+  facts.reportedCostNano = charged;
   // Whoever resells xAI's models leaves the ticks at 0 (Azure does), which says nothing of what it bills.
-  facts.reportedCostIsBilled = facts.reportedCostNano > 0 || usage['cost_in_usd_ticks'] === undefined;
+  facts.reportedCostIsBilled = charged > 0 || usage['cost_in_usd_ticks'] === undefined;
 }
 
 /**

@@ -220,7 +220,7 @@ describe('the cost a provider reports', () => {
     const facts = reported(
       '{"cost":0.00005,"is_byok":true,"cost_details":{"upstream_inference_cost":0.001}}',
     );
-    expect([facts.reportedCostNano, facts.reportedOwnKeyNano]).toEqual([1_050_000, 1_000_000]);
+    expect([facts.reportedCostNano, facts.reportedOwnKeyNano]).toEqual([50_000, 1_000_000]);
   });
 
   it('is not what Azure says of Grok: ticks that nobody filled in', () => {
@@ -307,6 +307,20 @@ describe('a stream of more than one message', () => {
   it('loses nothing to one that has counted nothing', () => {
     const { facts } = stream('anthropic-messages', [start(3369, 5), delta(725), stop, start(0, 0), stop]);
     expect(facts.usage).toEqual(usage({ inputTokens: 3369, outputTokens: 725 }));
+  });
+
+  it('counts what a compaction read once, as its own pass', () => {
+    const pass =
+      '{"type":"compaction","input_tokens":100,"cache_read_input_tokens":55096,"output_tokens":83}';
+    const { facts } = stream('anthropic-messages', [
+      '{"type":"message_start","message":{"model":"m","usage":{"input_tokens":100,"cache_read_input_tokens":55096,"output_tokens":1}}}',
+      `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":181,"cache_read_input_tokens":0,"cache_creation_input_tokens":0,"output_tokens":8,"iterations":[${pass},{"type":"message","input_tokens":181,"output_tokens":8}]}}`,
+      stop,
+    ]);
+    expect(facts.usage).toEqual(usage({ inputTokens: 181, outputTokens: 8 }));
+    expect(
+      facts.extraPasses.map(({ usage: of }) => [of.inputTokens, of.cachedInputTokens, of.outputTokens]),
+    ).toEqual([[55_196, 55_096, 83]]);
   });
 
   it('has its input in the last event where the first has none (Anthropic-compatible servers)', () => {

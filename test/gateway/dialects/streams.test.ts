@@ -165,10 +165,11 @@ describe.each(samples.map((sample) => [sample.dialect, sample] as const))('%s', 
     fc.assert(
       fc.property(wire, ({ end, bom, blankLast, withEnd, named, noises, cuts }) => {
         const events = sample.events.slice(0, withEnd || !sample.endIsOptional ? undefined : -1);
-        const blocks = events.flatMap(({ type, data }, at) => [
-          ...noises.filter(([before]) => before === at).map(([, text]) => text),
-          `${named && type !== undefined ? `event: ${type}\n` : ''}data: ${data}`,
-        ]);
+        const blocks: string[] = [];
+        for (const [at, { type, data }] of events.entries()) {
+          for (const [before, text] of noises) if (before === at) blocks.push(text);
+          blocks.push(`${named && type !== undefined ? `event: ${type}\n` : ''}data: ${data}`);
+        }
         let text = blocks.map((block) => `${block}\n\n`).join('');
         if (!blankLast) text = text.slice(0, -1);
         const body = Buffer.from((bom ? '\ufeff' : '') + text.replaceAll('\n', end));
