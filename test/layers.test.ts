@@ -67,7 +67,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'settings.ts',
     'announcer.ts',
   ],
-  ['store.ts', 'catalogue.ts', 'price-supplements.ts'],
+  ['store.ts', 'catalogue.ts', 'price-supplements.ts', 'price-terms.ts'],
   ['migrations/'],
 ];
 

@@ -5,18 +5,14 @@
 import { decimalToNano, type Nano } from '#shared/money.ts';
 import { catalogue, type CatalogueEntry, type ModelPrice } from './catalogue.ts';
 import { tokenClasses, type Price, type Rate, type Tier, type TokenClass } from './cost.ts';
+import { COMPARED, knownAliases, knownDetails, knownPrices, type KnownPrice } from './price-supplements.ts';
 import {
-  COMPARED,
-  knownAliases,
-  knownDetails,
   knownFees,
-  knownPrices,
   knownRegionalAddresses,
   knownRegions,
   knownTiers,
   plainCacheWrites,
-  type KnownPrice,
-} from './price-supplements.ts';
+} from './price-terms.ts';
 
 /** null where neither the catalogue nor the tables beside it have the model. `address` is the provider's. */
 export function priceAtVendor(vendor: string, model: string, at: Date, address = ''): Price | null {
