@@ -25,6 +25,9 @@ export interface Billable {
   extraPasses: readonly ExtraPass[];
 }
 
+/** Stands for the name of a pass whose model is that of the request. */
+export const SAME_MODEL = 'the same model';
+
 const Counts = z.record(z.string(), z.int().min(0));
 
 export const FrozenBill = z.object({
@@ -96,7 +99,7 @@ export function billFor(
     const passPrice = own ?? price;
     const part = costInDetail(passPrice, pass.usage, serviceTier, terms);
     nano += part.nano;
-    const model = pass.model ?? 'the same model';
+    const model = pass.model ?? SAME_MODEL;
     items.push(...part.items.map((item) => Object.assign(item, { model })));
     passes.push({ model, source: passPrice.source, ...dateOf(passPrice) });
     doubts.push(...part.doubts);

@@ -73,7 +73,7 @@ export async function createPriceData(options: Options): Promise<PriceData> {
     if (stored.url === url) checkedAt = triedAt = stored.fetchedAt;
     const date = dayOf(stored.fetchedAt);
     if (date <= shipped.info.date) return;
-    const read = readPriceFile(stored.vendors);
+    const read = readPriceFile(stored.vendors, shipped.vendors);
     const reason = 'vendors' in read ? suspicion(read.vendors, shipped.vendors) : read.problem;
     if (!('vendors' in read) || reason !== null) {
       problem = `The price data fetched on ${date} is not used: ${reason} What ships with Faregate is in force.`;
@@ -125,7 +125,7 @@ export async function createPriceData(options: Options): Promise<PriceData> {
       log?.warn({ reason }, 'price data refused');
       return answer('refused', problem);
     };
-    const read = readPriceFile(parseJson(got.text));
+    const read = readPriceFile(parseJson(got.text), shipped.vendors);
     if (!('vendors' in read)) return refuse(read.problem);
     const reason = suspicion(read.vendors, await catalogue.vendors());
     if (reason !== null) return refuse(reason);

@@ -3,7 +3,7 @@
  * ones. Pure. A wrong file would make every limit wrong, so in doubt it is refused and the person told why.
  */
 import * as z from 'zod';
-import type { CatalogueVendor } from './catalogue.ts';
+import type { CatalogueVendor, ModelPrice } from './catalogue.ts';
 
 /** More than any text of a match or an address has; a longer one is not looked at. */
 const pattern = z
@@ -81,11 +81,20 @@ const Vendor = z.object({
 
 const PriceFile = z.array(Vendor).min(1);
 
-/** The vendors of a file, or a sentence about what is wrong with it. */
-export function readPriceFile(value: unknown): { vendors: CatalogueVendor[] } | { problem: string } {
+/**
+ * The vendors of a file, or a sentence about what is wrong with it. Units that the shipped data does not use are left
+ * out: the library of this version cannot price them, and complains about each at every look.
+ */
+export function readPriceFile(
+  value: unknown,
+  shipped: readonly CatalogueVendor[],
+): { vendors: CatalogueVendor[] } | { problem: string } {
   if (value === undefined) return { problem: 'it is not JSON.' };
   const parsed = PriceFile.safeParse(value);
-  if (parsed.success) return { vendors: parsed.data };
+  if (parsed.success) {
+    dropUnknownUnits(parsed.data, unitsOf(shipped));
+    return { vendors: parsed.data };
+  }
   const [issue] = parsed.error.issues;
   const where = issue?.path.join('.') || 'the file';
   return { problem: `it does not have the form of price data (${where}: ${issue?.message ?? 'not valid'}).` };
@@ -151,4 +160,21 @@ function jumpBetween(before: ReadonlyMap<string, number>, after: ReadonlyMap<str
     if (change >= MOST_CHANGE) return { what, from, to };
   }
   return null;
+}
+
+function pricesOf({ prices }: ModelInfo): ModelPrice[] {
+  return Array.isArray(prices) ? prices.map((each) => each.prices) : [prices];
+}
+
+function unitsOf(vendors: readonly CatalogueVendor[]): ReadonlySet<string> {
+  const models = vendors.flatMap((vendor) => vendor.models);
+  return new Set(models.flatMap((model) => pricesOf(model).flatMap((prices) => Object.keys(prices))));
+}
+
+function dropUnknownUnits(vendors: readonly CatalogueVendor[], known: ReadonlySet<string>): void {
+  for (const { models } of vendors) {
+    for (const prices of models.flatMap(pricesOf)) {
+      for (const unit of Object.keys(prices)) if (!known.has(unit)) delete prices[unit];
+    }
+  }
 }

@@ -11,7 +11,7 @@ import {
   type ClassComparison,
   type Reconciliation,
 } from '#shared/reconciliation.ts';
-import { readBill } from './bill.ts';
+import { readBill, SAME_MODEL } from './bill.ts';
 import { exportFacts, type BilledGroup, type ProviderExport } from './exports.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
 import { usageOf, type StoredRequest } from './requests.ts';
@@ -126,15 +126,20 @@ export async function reconcile(
     let itemised = 0;
     const usage = usageOf(row);
     if (row.cost_nano !== null) {
-      for (const { item, nano } of readBill(row.price)?.items ?? []) {
+      for (const { item, nano, model: other } of readBill(row.price)?.items ?? []) {
         itemised += nano;
         const name = classOfItem(item);
-        if (name === 'webSearch' && searchesApart) {
-          const apart = sideOf(sides, day, null);
-          apart.nano += nano;
-          addClass(apart, name, nano, usage.webSearches);
-          side.nano -= nano;
-        } else addClass(side, name, nano, 0);
+        const search = name === 'webSearch' && searchesApart;
+        // A pass of another model inside the request is billed, and exported, as that model's.
+        const owner = search
+          ? sideOf(sides, day, null)
+          : byModel && other !== undefined && other !== SAME_MODEL
+            ? sideOf(sides, day, other)
+            : side;
+        addClass(owner, name, nano, search ? usage.webSearches : 0);
+        if (owner === side) continue;
+        owner.nano += nano;
+        side.nano -= nano;
       }
     }
     side.nano += cost;

@@ -50,10 +50,12 @@ test('a good file is in force at once, with its day, and after a restart; the sa
     problem: null,
   });
   const events = await gateway.events();
+  // A unit of a later day, which this version cannot price, is left out and nothing else.
+  const vendors = withPrice(0.2);
+  for (const { prices } of vendors.flatMap(({ models }) => models))
+    Object.assign(prices, { holograms_kcount: 3 });
   upstream.reply('/data.json', ({ headers }) =>
-    headers['if-none-match'] === '"v2"'
-      ? { status: 304 }
-      : { body: withPrice(0.2), headers: { etag: '"v2"' } },
+    headers['if-none-match'] === '"v2"' ? { status: 304 } : { body: vendors, headers: { etag: '"v2"' } },
   );
   expect(await gateway.call('prices.refresh', {})).toMatchObject({
     outcome: 'updated',
@@ -61,6 +63,7 @@ test('a good file is in force at once, with its day, and after a restart; the sa
   });
   await events.first('providers-changed');
   expect(await inputPrice()).toBe('0.20');
+  expect(JSON.stringify(await catalogue.vendors())).not.toContain('holograms');
   expect(await gateway.call('prices.refresh', {})).toMatchObject({ outcome: 'unchanged' });
 
   gateway = await gateway.restart();
