@@ -70,6 +70,8 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
   /** Requests waiting for money, by key, first come first served. */
   const queues = new Map<string, Waiter[]>();
   const waking = new Set<string>();
+  /** Requests whose input is being counted: they hold nothing and wait for nobody, and can be stopped all the same. */
+  const counting = new Set<{ keyId: string; stopped: string | null }>();
   let looking: NodeJS.Timeout | undefined;
   let closed = false;
 
@@ -196,9 +198,11 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
       .filter(([id]) => keyId === null || id === keyId)
       .flatMap(([, queue]) => queue.splice(0));
     for (const waiter of stopped) waiter.refuse(new Refusal('stopped', message));
+    const counted = [...counting].filter((entry) => keyId === null || entry.keyId === keyId);
+    for (const entry of counted) entry.stopped = message;
     // Forgets the queues that are empty now.
     wake(keyId);
-    return stopped.length;
+    return stopped.length + counted.length;
   }
 
   return {
@@ -208,7 +212,13 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
       if (!queues.has(key.id)) {
         const whole = holdAll(key, draft, bound);
         if ('hold' in whole) return whole;
-        if (exact && isWorthCounting(bound, whole.short.roomNano)) bound = (await exact(signal)) ?? bound;
+        if (exact && isWorthCounting(bound, whole.short.roomNano)) {
+          const entry: { keyId: string; stopped: string | null } = { keyId: key.id, stopped: null };
+          counting.add(entry);
+          bound = (await exact(signal)) ?? bound;
+          counting.delete(entry);
+          if (entry.stopped !== null) throw new Refusal('stopped', entry.stopped);
+        }
       }
       if (closed) throw new Refusal('stopped', CLOSED);
       if (!queues.has(key.id)) {

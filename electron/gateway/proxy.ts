@@ -8,11 +8,10 @@ import { Refusal } from '#shared/errors.ts';
 import { formatUsd } from '#shared/money.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Admission, Admitted } from './admission.ts';
-import { boundOf, dearestBound, type Bound } from './bound.ts';
 import { senderOf } from './clients.ts';
 import { costHeaders, meterHeaders } from './answer-headers.ts';
 import { dialects } from './dialects/index.ts';
-import { freePrice, type Price } from './cost.ts';
+import type { Price } from './cost.ts';
 import { nothingAsked, type AnswerFacts, type Dialect, type RequestFacts } from './dialects/dialect.ts';
 import { emptyFacts } from './dialects/usage.ts';
 import { countedEstimate, roughEstimate } from './estimate.ts';
@@ -24,6 +23,7 @@ import type { LoopBrake, Step } from './loop-brake.ts';
 import type { Overruns } from './overruns.ts';
 import { priceText, type Prices } from './prices.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
+import { requestBounds, type Priced } from './request-bound.ts';
 import { createRelay, Stopped, type Relay } from './relay.ts';
 import type { UpstreamRoute } from './routes.ts';
 import { chooseProvider, type Target } from './routing.ts';
@@ -189,10 +189,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   function admit(
     call: Call,
     { facts, fields }: ReadRequest,
-    { provider, model }: Target,
-    [asked, ...others]: readonly [Priced, ...Priced[]],
+    target: Target,
+    models: readonly [Priced, ...Priced[]],
   ): Promise<Admitted> {
-    const { price } = asked;
+    const { provider, model } = target;
+    const [{ price }] = models;
     const draft: HoldDraft = {
       keyId: call.key.id,
       provider: provider.slug,
@@ -204,45 +205,17 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       price: price && priceText(price),
       ...senderOf(call.request.headers, fields),
     };
-    const embeds = call.route.dialect === 'openai-embeddings' || call.route.dialect === 'gemini-embeddings';
-    const boundOfOne = (one: Priced, countedTokens = Infinity): Bound =>
-      boundOf({
-        facts,
-        model: one.model,
-        price: one.price ?? freePrice,
-        priceOf: (name) => prices.find(provider, name, now()),
-        bodyBytes: call.body.length,
-        embeds,
-        clampsSearches: clampsSearches.has(provider.kind),
-        ratio: overruns.ratio(provider.slug, one.model),
-        countedTokens,
-      });
-    const boundOfAll = (countedTokens?: number): Bound =>
-      dearestBound([
-        boundOfOne(asked, countedTokens),
-        ...others.map((other) => boundOfOne(other, countedTokens)),
-      ]);
-    const bound = boundOfAll();
-    // A count holds for one model: another's tokenizer may make more of the same text.
-    if (fields === null || embeds || others.length > 0)
-      return admission.admit(call.key, draft, { bound }, call.signal);
-    const exact = async (signal: AbortSignal) => {
-      const counted = await dependencies.tokens.count(
-        {
-          dialect: call.route.dialect,
-          provider,
-          model,
-          fields,
-          cheapTokens: bound.cheapTokens,
-          stored: facts.storedInput,
-          headers: requestHeaders(call.request.rawHeaders, call.request.headers, provider),
-          query: call.query,
-        },
-        signal,
-      );
-      return counted === null ? null : boundOfAll(counted);
-    };
-    return admission.admit(call.key, draft, { bound, exact }, call.signal);
+    const bounds = requestBounds(dependencies, {
+      dialect: call.route.dialect,
+      target,
+      models,
+      facts,
+      fields,
+      bodyBytes: call.body.length,
+      query: call.query,
+      headers: () => requestHeaders(call.request.rawHeaders, call.request.headers, provider),
+    });
+    return admission.admit(call.key, draft, bounds, call.signal);
   }
 
   function relay(call: Call, way: Way): Promise<void> {
@@ -374,12 +347,6 @@ interface Way extends ReadRequest {
   money?: Money;
 }
 
-/** A model that may answer, and its price; null where it has none. */
-interface Priced {
-  model: string;
-  price: Price | null;
-}
-
 interface Money {
   admitted: Admitted;
   asked: Asked;
@@ -459,16 +426,6 @@ function requireCredential(provider: Provider): void {
   );
 }
 
-/** Kinds of providers whose documentation has `max_tool_calls` or `max_uses`. */
-const clampsSearches: ReadonlySet<Provider['kind']> = new Set([
-  'openai',
-  'openrouter',
-  'openai-compatible',
-  'anthropic',
-  'anthropic-compatible',
-]);
-
-/** What was clamped: output tokens of each choice, and searches. */
 /** Far more than text has on the average, so that no answer within its bound is cut. */
 const CHARS_PER_TOKEN_AT_MOST = 12;
 

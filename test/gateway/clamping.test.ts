@@ -164,7 +164,7 @@ describe('searches', () => {
     include: ['reasoning.encrypted_content'],
   };
 
-  test.each(['1', '0.50', '0.30'])(
+  test.each(['1', '0.50'])(
     'of a Codex turn are as many as a key with $%s can pay for',
     async (limit) => {
       await addProvider(gateway, upstream, 'openai');

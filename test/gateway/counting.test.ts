@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { send } from '../support/client.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { gate, startUpstream, type Upstream } from '../support/upstream.ts';
 
 let upstream: Upstream;
 let gateway: CoreGateway;
@@ -84,6 +84,22 @@ test('a key far from its limit asks for no count, and neither does a short reque
   expect((await ask(secret, prose)).status).toBe(200);
   expect((await ask(poor, 'Hello')).status).toBe(402);
   expect(upstream.requests.map(({ path }) => path)).toEqual(['/v1/messages']);
+});
+
+test('a key that is disabled while its request is counted is not served', async () => {
+  await priced('anthropic', 'claude-sonnet-4-5');
+  const { key, secret } = await newKey('15');
+  const before = gate();
+  upstream.reply(/count_tokens$/, { before, body: { input_tokens: 9_000 } });
+  const asked = send(`${gateway.url}/v1/messages`, {
+    headers: { 'x-api-key': secret },
+    body: { model: 'claude-sonnet-4-5', max_tokens: 100, messages: [{ role: 'user', content: prose }] },
+  });
+  await upstream.nthRequest(1);
+  await gateway.call('keys.update', { id: key.id, enabled: false });
+  before.open();
+  expect((await asked).status).toBe(402);
+  expect(upstream.requests).toHaveLength(1);
 });
 
 test('a text longer than the window is no less than what it counts', async () => {
