@@ -164,19 +164,16 @@ describe('searches', () => {
     include: ['reasoning.encrypted_content'],
   };
 
-  test.each(['1', '0.50'])(
-    'of a Codex turn are as many as a key with $%s can pay for',
-    async (limit) => {
-      await addProvider(gateway, upstream, 'openai');
-      const ask = await keyWith(limit);
-      const answer = await ask('/v1/responses', codex);
-      expect(answer.status).toBe(200);
-      const searches = Number(field(sent(), 'max_tool_calls') ?? 10);
-      expect(searches).toBeGreaterThanOrEqual(1);
-      expect(Number(field(sent(), 'max_output_tokens'))).toBeGreaterThan(1_000);
-      expect(answer.headers['x-faregate-clamped-searches'] ?? '10').toBe(String(searches));
-    },
-  );
+  test.each(['1', '0.50'])('of a Codex turn are as many as a key with $%s can pay for', async (limit) => {
+    await addProvider(gateway, upstream, 'openai');
+    const ask = await keyWith(limit);
+    const answer = await ask('/v1/responses', codex);
+    expect(answer.status).toBe(200);
+    const searches = Number(field(sent(), 'max_tool_calls') ?? 10);
+    expect(searches).toBeGreaterThanOrEqual(1);
+    expect(Number(field(sent(), 'max_output_tokens'))).toBeGreaterThan(1_000);
+    expect(answer.headers['x-faregate-clamped-searches'] ?? '10').toBe(String(searches));
+  });
 
   test('of a Codex turn go as they are where the key has the money', async () => {
     await addProvider(gateway, upstream, 'openai');
