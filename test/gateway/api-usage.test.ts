@@ -158,3 +158,54 @@ describe('usage.summary', () => {
     expect(await summary('key', '2026-11-19T10:30:00.001Z')).toEqual([]);
   });
 });
+
+describe('who asked', () => {
+  test('is in the row, the filters, the sums and the sessions, and the row explains its cost', async () => {
+    await pricedProvider();
+    const { key, secret } = await gateway.call('keys.create', { name: 'k' });
+    await send(`${gateway.url}/v1/messages`, {
+      headers: {
+        'x-api-key': secret,
+        'user-agent': 'claude-cli/2.1.330 (external, cli)',
+        'x-claude-code-session-id': 'one',
+        'x-claude-code-agent-id': 'helper',
+      },
+      body: { model: 'acme', messages: [], max_tokens: 5 },
+    });
+    await spend(secret);
+    const { rows } = await gateway.call('requests.list', { client: 'claude-code', session: 'one' });
+    expect(rows).toMatchObject([
+      { client: 'claude-code', session: 'one', agent: 'helper', costNano: 62_000 },
+    ]);
+    const detail = await gateway.call('requests.get', { id: rows[0]?.id ?? 0 });
+    expect(detail.lineItems.map(({ item, count, nano }) => [item, count, nano])).toEqual([
+      ['input', 12, 12_000],
+      ['output', 5, 50_000],
+    ]);
+    expect(detail).toMatchObject({ price: { source: 'own' }, corrections: [], billing: 'own-key' });
+    await gateway.call('requests.correct', { id: detail.id, costNano: 70_000, reason: 'invoice' });
+    expect((await gateway.call('requests.get', { id: detail.id })).corrections).toMatchObject([
+      { beforeNano: 62_000, afterNano: 70_000, reason: 'invoice' },
+    ]);
+    const range = { from: '2026-11-18T00:00:00Z', to: '2026-11-20T00:00:00Z' };
+    expect(await gateway.call('usage.series', { ...range, every: 'day', by: 'client' })).toMatchObject([
+      { requests: 1, costNano: 62_000 },
+      { group: 'claude-code', requests: 1, costNano: 70_000 },
+    ]);
+    expect(await gateway.call('usage.sessions', {})).toMatchObject({
+      sessions: [{ session: 'one', keyId: key.id, costNano: 70_000, agents: [{ agent: 'helper' }] }],
+      next: null,
+    });
+    expect(await gateway.call('usage.sparklines', { days: 2 })).toEqual([
+      { keyId: key.id, costNano: [0, 132_000] },
+    ]);
+    expect(await refusal('requests.get', { id: 999 })).toMatchObject({ code: 'not_found' });
+    expect(
+      await refusal('usage.series', {
+        from: '2026-01-01T00:00:00Z',
+        to: '2026-01-01T00:00:00',
+        every: 'day',
+      }),
+    ).toMatchObject({ code: 'invalid_input', field: 'to' });
+  });
+});

@@ -296,3 +296,18 @@ test('a session has its agents apart, and pages go on where the last one ended',
   expect(usage.sessions({ limit: 9, client: 'codex' }).sessions).toEqual([]);
   expect(usage.sessions({ limit: 9, session: 'two' }).sessions).toHaveLength(1);
 });
+
+test('a request whose process died still belongs to its session', () => {
+  const key = books.newKey();
+  const sender = { client: 'codex', session: 's', agent: 't', parentAgent: null };
+  books.hold(key, 40, sender);
+  // A later one is in the sums before the process dies.
+  books.spend(key, 2, sender);
+  books.ledger.rollUp();
+  books.reopen();
+  expect(usageNow().sessions({ limit: 9 }).sessions).toMatchObject([
+    { session: 's', client: 'codex', requests: 2, costNano: 42, agents: [{ agent: 't', requests: 2 }] },
+  ]);
+  const stored = { client: 'codex', session: 's', agent: 't', parent_agent: null };
+  expect(books.rows('requests')).toMatchObject([stored, stored]);
+});
