@@ -53,13 +53,12 @@ export const catalogue = {
     return revision;
   },
 
-  /** By vendor id or by the provider's address; with neither, by the maker that claims the name. null = not known. */
-  find(model: string, where: { vendor?: string; address?: string }, at: Date): CatalogueEntry | null {
+  /** A vendor's price of a model on a day and hour; null = not known. */
+  find(model: string, where: { vendor: string }, at: Date): CatalogueEntry | null {
     try {
       // Asked with no tokens: only the matched entry and its price for this date and hour are wanted.
       const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, {
-        ...(where.vendor === undefined ? {} : { providerId: where.vendor }),
-        ...(where.address === undefined ? {} : { providerApiUrl: where.address }),
+        providerId: where.vendor,
         timestamp: at,
       });
       if (!found) return null;
