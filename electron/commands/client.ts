@@ -21,7 +21,13 @@ export interface Client {
 }
 
 /** Why there is nobody at the socket; anything else is a fault worth its own message. */
-const nobodyThere: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'EPIPE']);
+const nobodyThere: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTSOCK',
+  'EPIPE',
+]);
 
 const Envelope = z.discriminatedUnion('ok', [
   z.object({ ok: z.literal(true), value: z.unknown() }),
@@ -42,15 +48,30 @@ export async function findRunning(dataDir: string): Promise<Client | null> {
   try {
     await post('/api/call', { name: 'status.get' });
   } catch (error) {
-    if (error instanceof Error && 'code' in error && nobodyThere.has(String(error.code))) return null;
+    if (isNobody(error)) return null;
     throw error;
   }
   return {
     dataDir,
     own: null,
-    call: async (name, input) => readValue(name, await post('/api/call', { name, input })),
+    async call(name, input) {
+      const answer = await post('/api/call', { name, input }).catch((cause: unknown) => {
+        if (!isNobody(cause)) throw cause;
+        throw new CommandError(
+          'The gateway was stopped meanwhile. Start it again, then look with `faregate status`.',
+          {
+            cause,
+          },
+        );
+      });
+      return readValue(name, answer);
+    },
     close: async () => {},
   };
+}
+
+function isNobody(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && nobodyThere.has(String(error.code));
 }
 
 /** Asks the running gateway for its dashboard; null where none runs. */

@@ -22,7 +22,9 @@ const help = `Usage: faregate keys ACTION [arguments] [options]
   list                        every key with its usage and its limits
   create NAME                 make a key; it is printed once
   set-limit KEY AMOUNT        set the all-time limit, in dollars; 'none' removes it, 0 blocks the key
+  top-up KEY AMOUNT           more money until the recurring limit starts again; 0 takes it away
   enable KEY, disable KEY     a disabled key is refused, and its running requests are stopped
+  resume KEY                  end the pause of a key that sent the same request over and over
   rotate KEY                  a new secret for the key; the old one stops working at once
   delete KEY                  what it has spent stays in the totals
 
@@ -75,6 +77,21 @@ const actions: Readonly<
       });
       return { key };
     },
+  },
+  'top-up': {
+    words: 2,
+    async run(client, [which = '', amount = '']) {
+      const amountNano = readLimit('AMOUNT', amount);
+      if (amountNano === null) throw new UsageError('AMOUNT: enter an amount in dollars such as 5.00.');
+      const { id } = await findKey(client, which);
+      return { key: await client.call('keys.topUp', { id, amountNano }) };
+    },
+  },
+  resume: {
+    words: 1,
+    run: async (client, [which = '']) => ({
+      key: await client.call('keys.resume', { id: (await findKey(client, which)).id }),
+    }),
   },
   enable: { words: 1, run: (client, [which = '']) => setEnabled(client, which, true) },
   disable: { words: 1, run: (client, [which = '']) => setEnabled(client, which, false) },
@@ -135,9 +152,14 @@ function keyTable(rows: readonly KeyRow[]): string {
     rows.map((row) => [
       row.name,
       row.masked,
-      row.limitState === 'reached' ? `${row.status}, limit reached` : row.status,
+      [
+        row.status,
+        ...(row.pause ? ['paused'] : []),
+        ...(row.limitState === 'reached' ? ['limit reached'] : []),
+      ].join(', '),
       money(row.usageNano),
-      row.limitNano === null ? 'none' : formatLimit(row.limitNano),
+      (row.limitNano === null ? 'none' : formatLimit(row.limitNano)) +
+        (row.topUp === null ? '' : ` + ${formatLimit(row.topUp.amountNano)}`),
       row.recurring === null
         ? 'none'
         : `${money(row.recurring.usedNano)} of ${formatLimit(row.recurring.amountNano)} a ${row.recurring.every}`,

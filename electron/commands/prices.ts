@@ -1,10 +1,13 @@
-/** `faregate prices`: the prices a person has set. */
+/** `faregate prices`: the prices a person has set, the catalogue's, and what still has none. */
 import type { PriceRow } from '#shared/model.ts';
 import { openClient, type Client } from './client.ts';
 import {
   CommandError,
   commonHelp,
   commonOptions,
+  count,
+  moment,
+  money,
   readArguments,
   table,
   UsageError,
@@ -17,11 +20,15 @@ const help = `Usage: faregate prices [ACTION] [options]
   set PROVIDER MODEL --input USD --output USD
                                   set the price of a model; it comes before the built-in catalogue
   remove PROVIDER MODEL           use the built-in catalogue again
+  search TEXT                     models of the built-in catalogue and their prices
+  unpriced                        models that were asked for and have no price
+  reprice PROVIDER MODEL          what their past requests cost at the price they have now; --apply writes it
 
 PROVIDER is a provider's slug.
 
   --cached-input USD, --cache-write USD, --cache-write-1h USD, --per-request USD, --web-search USD
                                   with set: the other rates; per 1,000 searches for --web-search
+  --apply                         with reprice: count it
 ${commonHelp}
 `;
 
@@ -45,17 +52,77 @@ const options = {
   'cache-write-1h': { type: 'string' },
   'per-request': { type: 'string' },
   'web-search': { type: 'string' },
+  apply: { type: 'boolean' },
 } as const;
 
+type Values = ReturnType<typeof readArguments<typeof options>>['values'];
+
+/** The actions that only ask; they take the words after them. */
+const questions: Readonly<
+  Record<
+    string,
+    (client: Client, words: readonly string[], values: Values) => Promise<{ value: unknown; text: string }>
+  >
+> = {
+  async search(client, [query]) {
+    if (query === undefined) throw new UsageError("'search' takes a TEXT.");
+    const value = await client.call('prices.search', { query });
+    const rows = value.map(({ vendor, model, amounts, source }) => [
+      vendor,
+      model,
+      amounts.input ?? '',
+      amounts.cachedInput ?? '',
+      amounts.output ?? '',
+      source,
+    ]);
+    const text =
+      rows.length === 0
+        ? 'The catalogue knows no such model.'
+        : table(['vendor', 'model', '>input', '>cached', '>output', 'source'], rows);
+    return { value, text };
+  },
+  async unpriced(client) {
+    const value = await client.call('prices.unpriced', {});
+    const rows = value.map((row) => [
+      row.provider,
+      row.model,
+      count(row.requests),
+      count(row.refused),
+      moment(row.lastAt),
+      row.priced ? 'has a price now: reprice it' : 'set a price',
+    ]);
+    const text =
+      rows.length === 0
+        ? 'Every model that was asked for has a price.'
+        : table(['provider', 'model', '>unpriced', '>refused', 'last', 'to do'], rows);
+    return { value, text };
+  },
+  async reprice(client, [provider, model], { apply = false }) {
+    if (provider === undefined || model === undefined)
+      throw new UsageError("'reprice' takes PROVIDER MODEL.");
+    const value = await client.call('prices.reprice', { provider, model, apply });
+    const left = value.left === 0 ? '' : ` ${count(value.left)} stay without a price.`;
+    const text = `${count(value.rows)} requests, ${money(value.totalNano)} in all${apply ? ', are counted now.' : '; --apply counts them.'}${left}`;
+    return { value, text };
+  },
+};
+
 export const pricesCommand: Command = {
-  summary: 'list, set and remove your own prices',
+  summary: 'find prices, set your own, price past requests',
   help,
   async run(args, context) {
     const { values, positionals } = readArguments(args, options, { max: 3 });
     const [action = 'list', slug, model] = positionals;
-    if (!['list', 'set', 'remove'].includes(action)) throw new UsageError(`Unknown action '${action}'.`);
+    const question = questions[action];
+    if (!question && !['list', 'set', 'remove'].includes(action))
+      throw new UsageError(`Unknown action '${action}'.`);
     const client = await openClient(context, values['data-dir']);
     try {
+      if (question) {
+        const { value, text } = await question(client, positionals.slice(1), values);
+        context.print(values.json ? JSON.stringify(value, null, 2) : text);
+        return 0;
+      }
       const providers = new Map((await client.call('providers.list', {})).map((row) => [row.id, row.slug]));
       if (action === 'list') {
         const rows = await client.call('prices.list', {});

@@ -97,6 +97,7 @@ describe('without a running gateway', () => {
     const made = await keys('create', 'ci', '--limit', '$2.50', '--recurring', '0.5', '--every', 'day');
     expect(made.stdout).toMatch(/^sk-fg-[0-9A-Za-z]{43}\n$/);
     await keys('set-limit', 'ci', '10');
+    expect((await keys('top-up', 'ci', '5')).stdout).toContain('$10.00 + $5.00');
     await keys('disable', 'ci');
     const [row] = rowsOf(await keys('list', '--json'));
     expect(row).toMatchObject({
@@ -168,6 +169,9 @@ describe('with a gateway that runs', () => {
     );
     expect((await prices('remove', 'openai', 'my-model')).code).toBe(0);
     expect((await prices()).stdout).toContain('You have set no prices');
+    expect((await prices('search', 'gpt-4o-mini')).stdout).toMatch(/openai +gpt-4o-mini +0\.15 .* 0\.60 /);
+    expect((await prices('unpriced')).stdout).toContain('Every model that was asked for has a price.');
+    expect((await prices('reprice', 'openai', 'gpt-4o')).stdout).toContain('0 requests');
   });
 
   test('the dashboard opens by a link that works once', async () => {
