@@ -192,8 +192,12 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     loops,
     paused: () => settings.paused(),
     pauseKey({ id }, count) {
-      keys.setPause(id, { at: now(), count });
-      loops.forget(id);
+      try {
+        keys.setPause(id, { at: now(), count });
+      } catch (error) {
+        // The request is refused all the same, and the next one comes back here.
+        return onInternalError(error);
+      }
       log?.warn({ id, count }, 'a key was paused: it sent the same request over and over');
       announcer.keyChanged(id);
       const row = keyRow(id);
