@@ -22,6 +22,7 @@ const help = `Usage: faregate prices [ACTION] [options]
   remove PROVIDER MODEL           use the built-in catalogue again
   search TEXT                     models of the built-in catalogue and their prices
   unpriced                        models that were asked for and have no price
+  refresh                         fetch newer price data now
   reprice PROVIDER MODEL          what their past requests cost at the price they have now; --apply writes it
 
 PROVIDER is a provider's slug.
@@ -64,8 +65,9 @@ const questions: Readonly<
     (client: Client, words: readonly string[], values: Values) => Promise<{ value: unknown; text: string }>
   >
 > = {
-  async search(client, [query]) {
-    if (query === undefined) throw new UsageError("'search' takes a TEXT.");
+  async search(client, words) {
+    const query = words.join(' ');
+    if (query === '') throw new UsageError("'search' takes a TEXT.");
     const value = await client.call('prices.search', { query });
     const rows = value.map(({ vendor, model, amounts, source }) => [
       vendor,
@@ -80,6 +82,10 @@ const questions: Readonly<
         ? 'The catalogue knows no such model.'
         : table(['vendor', 'model', '>input', '>cached', '>output', 'source'], rows);
     return { value, text };
+  },
+  async refresh(client) {
+    const value = await client.call('prices.refresh', {});
+    return { value, text: value.message };
   },
   async unpriced(client) {
     const value = await client.call('prices.unpriced', {});

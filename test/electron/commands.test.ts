@@ -434,3 +434,14 @@ test('reconcile compares an export with a data folder; the exit code says whethe
   writeFileSync(file, 'a,b\n1,2\n');
   expect((await reconcile()).stderr).toContain('no export that Faregate knows');
 });
+
+test('prices refresh says what came of it, here of a server that has no data', async () => {
+  const upstream = await startUpstream();
+  upstream.reply('/data.json', { status: 503 });
+  mkdirSync(dataDir);
+  const { ended } = start(['prices', 'refresh', '--data-dir', dataDir], {
+    env: { FAREGATE_PRICE_DATA_URL: `${upstream.url}/data.json` },
+  });
+  expect((await ended).stdout).toContain('could not be fetched: the server answered with status 503');
+  await upstream.close();
+});
