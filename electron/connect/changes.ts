@@ -121,8 +121,8 @@ function masked(line: string, secret: string | null): string {
   const known = secret === null ? line : line.replaceAll(secret, MASKED_NEW);
   return known
     .replaceAll(/\b(sk-|AIza|gsk_|xai-|ghp_|github_pat_)[\w-]{8,}/g, '$1…')
-    .replace(
-      /((?:key|token|secret|password|authorization)\w*["']?\s*[:=]\s*["']?)(?!sk-)([^\s"',}]{8,})/i,
+    .replaceAll(
+      /((?:key|token|secret|password|authorization)\w*["']?\s*[:=]\s*["']?)(?!sk-)([^\s"',}]{8,})/gi,
       '$1…',
     );
 }

@@ -2,7 +2,16 @@
  * YAML, block style. The library's own writer lays the whole document out anew, so what is set is spliced into the text
  * at the places that the library's parser found.
  */
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type YAMLSeq } from 'yaml';
+import {
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  stringify,
+  type Document,
+  type YAMLSeq,
+} from 'yaml';
 import { ConfigConflictError, ConfigSyntaxError, isTable, type Format } from './format.ts';
 
 export const yamlFormat: Format = {
@@ -64,15 +73,15 @@ function setKey(text: string, document: Document, name: string, value: unknown, 
   }
   const node = document.get(name, true);
   if (isScalar(node) && node.range && node.value !== null) {
-    return text.slice(0, node.range[0]) + JSON.stringify(value) + text.slice(node.range[1]);
+    return text.slice(0, node.range[0]) + scalar(value) + text.slice(node.range[1]);
   }
   if (node != null) {
     const place = pairPlace(text, document, name);
     if (!place || (isScalar(node) ? node.value !== null : true))
       throw new ConfigConflictError(`has something else where "${name}" would go`);
-    return `${text.slice(0, place.start)}${name}: ${JSON.stringify(value)}${eol}${text.slice(place.end)}`;
+    return `${text.slice(0, place.start)}${name}: ${scalar(value)}${eol}${text.slice(place.end)}`;
   }
-  return `${withLineEnd(text, eol)}${name}: ${JSON.stringify(value)}${eol}`;
+  return `${withLineEnd(text, eol)}${name}: ${scalar(value)}${eol}`;
 }
 
 /** The lines of `name: value` at the root. */
@@ -103,9 +112,12 @@ function indentOf(text: string, list: YAMLSeq): string {
 
 function itemLines(value: Record<string, unknown>, indent: string): string[] {
   return Object.entries(value).map(
-    ([name, inner], index) => `${indent}${index === 0 ? '- ' : '  '}${name}: ${JSON.stringify(inner)}`,
+    ([name, inner], index) => `${indent}${index === 0 ? '- ' : '  '}${name}: ${scalar(inner)}`,
   );
 }
+
+/** On one line, plain where that is safe. */
+const scalar = (value: unknown) => stringify(value, { lineWidth: 0 }).trimEnd();
 
 const lineStart = (text: string, at: number) => text.lastIndexOf('\n', at - 1) + 1;
 

@@ -57,14 +57,14 @@ const cases: [what: string, format: FormatName, before: string, entries: Entry[]
     'yaml',
     'name: Mine   # c\nmodels:\n- name: A\n  provider: openai   # keep\nrules:\n    - "x"\n',
     models,
-    'name: Mine   # c\nmodels:\n- name: A\n  provider: openai   # keep\n- name: "Faregate"\n  provider: "openai"\n  apiKey: "k"\nrules:\n    - "x"\n',
+    'name: Mine   # c\nmodels:\n- name: A\n  provider: openai   # keep\n- name: Faregate\n  provider: openai\n  apiKey: k\nrules:\n    - "x"\n',
   ],
   [
     'no list yet, and no line end',
     'yaml',
     'name: Mine',
     models,
-    'name: Mine\nmodels:\n  - name: "Faregate"\n    provider: "openai"\n    apiKey: "k"\n',
+    'name: Mine\nmodels:\n  - name: Faregate\n    provider: openai\n    apiKey: k\n',
   ],
   [
     'plain settings, one of them replaced and one with no value',
@@ -75,7 +75,7 @@ const cases: [what: string, format: FormatName, before: string, entries: Entry[]
       { path: ['openai-api-key'], value: 'k' },
       { path: ['openai-api-base'], value: 'http://x' },
     ],
-    '# mine\nmodel: "openai/x"   # which\nopenai-api-key: "k"\ndark: [1,2,  3]\nopenai-api-base: "http://x"\n',
+    '# mine\nmodel: openai/x   # which\nopenai-api-key: k\ndark: [1,2,  3]\nopenai-api-base: http://x\n',
   ],
   [
     'variables, one of them set twice',

@@ -17,6 +17,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ToolId } from '#shared/connect.ts';
 import type { Input } from '#shared/contract.ts';
 import { connectMethods } from '../../electron/connect/connect.ts';
+import { applyEntries, readEntries, type FormatName } from '../../electron/connect/edit.ts';
+import type { Entry } from '../../electron/connect/format.ts';
 import { addProvider, startCore, temporaryFolder, usd, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -118,8 +120,8 @@ const everyTool: [tool: ToolId, file: string, text: string, written: RegExp[]][]
     '.continue/config.yaml',
     'name: Mine   # c\nversion: 1.0.0\nschema: v1\nmodels:\n  - name: Local\n    provider: ollama\n    model: x\n',
     [
-      / {2}- name: "Faregate"\n {4}provider: "openai"\n {4}model: "gpt-4o"\n/,
-      /apiKey: "sk-fg-\w{43}"/,
+      / {2}- name: Faregate\n {4}provider: openai\n {4}model: gpt-4o\n/,
+      /apiKey: sk-fg-\w{43}/,
       /^name: Mine {3}# c$/m,
     ],
   ],
@@ -127,7 +129,7 @@ const everyTool: [tool: ToolId, file: string, text: string, written: RegExp[]][]
     'aider',
     '.aider.conf.yml',
     'dark-mode: true # mine\nmodel: sonnet\n',
-    [/^openai-api-key: "sk-fg-\w{43}"$/m, /^model: "openai\/gpt-4o"$/m, /^dark-mode: true # mine$/m],
+    [/^openai-api-key: sk-fg-\w{43}$/m, /^model: openai\/gpt-4o$/m, /^dark-mode: true # mine$/m],
   ],
   [
     'zed',
@@ -377,4 +379,77 @@ test('connect then disconnect gives back the same bytes, or nothing was touched 
     }),
     { numRuns: 60 },
   );
+});
+
+/** What a person adds meanwhile, to any of the formats. */
+const files = [
+  [
+    'claude-code',
+    '.claude/settings.json',
+    'json',
+    '{\n  // c\n  "env": { "ANTHROPIC_API_KEY": "x", "A": "1" }\n}\n',
+  ],
+  ['claude-code', '.claude/settings.json', 'json', '{}'],
+  [
+    'codex',
+    '.codex/config.toml',
+    'toml',
+    'model_provider = "mine" # c\n\n[model_providers.mine]\nname = "M"\n# end\n',
+  ],
+  ['codex', '.codex/config.toml', 'toml', '# only\n'],
+  ['gemini-cli', '.gemini/.env', 'dotenv', '# c\nGEMINI_API_KEY=x\n'],
+  ['aider', '.aider.conf.yml', 'yaml', 'model: a # c\nlist:\n- x\n'],
+  [
+    'continue',
+    '.continue/config.yaml',
+    'yaml',
+    'name: N\nversion: 1.0.0\nschema: v1\nmodels:\n  - name: A\n    model: b\n',
+  ],
+] as const satisfies readonly (readonly [ToolId, string, FormatName, string])[];
+
+test.each(files)(
+  '%s: what a person adds to %s meanwhile is all that is left of the two changes',
+  async (tool, below, format, text) => {
+    const added: Entry[] = [{ path: ['ADDED'], value: 'theirs' }];
+    const file = put(below, text);
+    await connect(tool);
+    writeFileSync(file, applyEntries(format, readFileSync(file, 'utf8'), added));
+    expect(await disconnect(tool)).toMatchObject({ how: 'take-out' });
+    const left = readFileSync(file, 'utf8');
+    // Byte for byte what the person would have without us, but for where a line that was taken out and put back stands.
+    const lines = (whole: string) =>
+      whole
+        .split('\n')
+        .filter((line) => line.trim() !== '')
+        .toSorted();
+    if (text !== '{}' && !text.includes('"env"'))
+      expect(lines(left)).toEqual(lines(applyEntries(format, text, added)));
+    const names = [
+      'ADDED',
+      'env',
+      'apiKeyHelper',
+      'model',
+      'models',
+      'model_provider',
+      'model_providers',
+      'GEMINI_API_KEY',
+      'openai-api-key',
+    ];
+    const read = (whole: string) =>
+      readEntries(
+        format,
+        whole,
+        names.map((name) => [name]),
+      );
+    expect(read(left)).toEqual(read(applyEntries(format, text, added)));
+  },
+);
+
+test('no secret that stands beside ours is shown, on whatever line', async () => {
+  put(
+    '.cline/data/settings/providers.json',
+    '{"providers":{"a":{"settings":{"apiKey":"abcdefgh12345678","token": "zyxwvuts87654321"}}}}',
+  );
+  const plan = await core.call('connect.plan', { tool: 'cline', model: 'gpt-4o' });
+  expect(JSON.stringify(plan)).not.toMatch(/abcdefgh|zyxwvuts/);
 });
