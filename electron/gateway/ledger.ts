@@ -39,9 +39,8 @@ import {
   type Outcome,
 } from './holds.ts';
 import { createPeriodTotals } from './period-totals.ts';
-
 import { createRollup } from './rollup.ts';
-import { newestVersion, type Store } from './store.ts';
+import type { Store } from './store.ts';
 import { toRequestRow, type StoredRequest } from './requests.ts';
 
 export type { Account, RunningBalance } from './balances.ts';
@@ -116,7 +115,6 @@ export class LedgerUnavailable extends Error {
 }
 
 export function createLedger(store: Store, now: () => number, listener: LedgerListener): Ledger {
-  const { db } = store;
   const sql = statements(store);
   const balances = createBalances(sql, now);
   const openHolds = new Map<number, Hold>();
@@ -244,8 +242,7 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
         unwritten.shift();
         written.push(next.hold);
       }
-      // A write that works is the proof, and an empty transaction is none: this one rewrites the file's first page.
-      if (fault !== null) store.write(() => db.pragma(`user_version = ${newestVersion()}`));
+      if (fault !== null) store.proveWritable();
       setFault(null);
     } catch (cause) {
       rollup.forget();

@@ -19,6 +19,12 @@ export interface Store {
   readonly db: Connection;
   /** Runs `work` in one IMMEDIATE transaction; what it wrote is asked to be on disk soon after. */
   write<T>(work: () => T): T;
+  /**
+   * Writes as much as the largest request does, and takes it out again. A smaller write can find room in pages that are
+   * there already, where the disk is full.
+   * @throws what SQLite says, where it cannot be written.
+   */
+  proveWritable(): void;
   /** Waits until everything written so far is on disk. */
   synced(): Promise<void>;
   close(): void;
@@ -28,6 +34,9 @@ export const DATABASE_FILE = 'faregate.db';
 
 /** Only a stranger's tool can lock the file, and every stream stands still while a write waits for it. */
 const BUSY_MS = 250;
+
+/** What a request writes is a few kilobytes, and a few hundred where its price has many tiers; doubled as hex. */
+const PROOF_BYTES = 192 * 1024;
 
 /** @throws DataFolderError with what to do, where the folder cannot be used. */
 export function openStore(dataDir: string): Store {
@@ -146,8 +155,17 @@ function withDurability(db: Connection, walPath: string, lock: Connection): Stor
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
 
-  return {
+  const insertProof = db.prepare(
+    "INSERT INTO settings (name, value) VALUES ('ledger.proof', hex(randomblob(?))) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+  );
+  const removeProof = db.prepare("DELETE FROM settings WHERE name = 'ledger.proof'");
+
+  const store: Store = {
     db,
+    proveWritable() {
+      store.write(() => insertProof.run(PROOF_BYTES));
+      store.write(() => removeProof.run());
+    },
     write(work) {
       begin.run();
       try {
@@ -178,6 +196,7 @@ function withDurability(db: Connection, walPath: string, lock: Connection): Stor
       lock.close();
     },
   };
+  return store;
 }
 
 function codeOf(error: unknown): string {
