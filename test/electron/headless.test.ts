@@ -121,7 +121,7 @@ describe('the headless gateway', () => {
 
   test('tells a person the same, and the contract without a dashboard', async () => {
     const program = cli('--port', '0', '--data-dir', dataDir(), '--no-dashboard');
-    await expect.poll(program.stdout).toContain('Ctrl+C');
+    await expect.poll(program.stdout, { timeout: 15_000 }).toContain('Ctrl+C');
     expect(program.stdout()).toMatch(/Gateway +http:\/\/127\.0\.0\.1:\d+/);
     expect(program.stdout()).toMatch(/Contract +http:\/\/127\.0\.0\.1:\d+\/api +token [\w-]{43}/);
   });
