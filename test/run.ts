@@ -4,6 +4,7 @@
  *   node test/run.ts                        all of it
  *   node test/run.ts check                  one part; the parts are named in `parts` below
  *   node test/run.ts vitest test/gateway    one part, for these files
+ *   node test/run.ts screenshots            pictures of every page, for looking at, under test-results/screenshots
  *   node test/run.ts --update-screenshots   also takes the README's pictures again
  *
  * The last line is `N passed, N failed`, with `, N skipped` where any were; the exit code is 1 where any failed.
@@ -34,7 +35,7 @@ const failures: string[] = [];
 type Browser = { path: string } | { missing: string };
 let browser: Browser | undefined;
 
-const parts = { check, build, vitest, playwright } satisfies Record<
+const parts = { check, build, vitest, playwright, screenshots } satisfies Record<
   string,
   (paths: string[]) => Promise<Count>
 >;
@@ -165,6 +166,15 @@ async function playwright(paths: string[]): Promise<Count> {
   };
   visit(readReport(report));
   return orFailedAsAWhole(count, ended.code, 'playwright');
+}
+
+/** Takes pictures and tests nothing, so it runs only where it is named. */
+async function screenshots(paths: string[]): Promise<Count> {
+  prepareChromium();
+  const config = join('test', 'e2e', 'screenshots.config.ts');
+  const args = ['test', '--config', config, '--reporter=list', ...paths];
+  const ended = await run(bin('@playwright/test', 'playwright'), args);
+  return orFailedAsAWhole({ passed: 0, failed: 0, skipped: 0 }, ended.code, 'screenshots');
 }
 
 /** Sought, and where need be installed, once a run. */

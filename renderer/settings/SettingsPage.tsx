@@ -6,6 +6,7 @@ import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
 import { ListState, Page, submitting } from '../ui/page.tsx';
+import { Section } from './Section.tsx';
 
 const words = strings.settings;
 const themeOptions = Settings.shape.theme.options.map((theme) => ({
@@ -15,51 +16,68 @@ const themeOptions = Settings.shape.theme.options.map((theme) => ({
 
 export function SettingsPage() {
   const settings = useApp((state) => state.settings);
-  const version = useApp((state) => state.status?.version);
   return (
-    <Page title={strings.pages.settings}>
+    <Page title={strings.pages.settings} className="settings">
       <ListState
         load={settings ? { state: 'ready' } : { state: 'loading' }}
         empty={null}
         onRetry={() => undefined}
       >
         {settings && (
-          <div className="settings">
-            <ThemeSetting settings={settings} />
-            <TextSetting
-              label={words.port}
-              hint={words.portHint}
-              saved={words.restart}
-              invalid={words.portInvalid}
-              field="port"
-              text={String(settings.port)}
-              read={readPort}
-            />
-            <TextSetting
-              label={words.thresholds}
-              hint={words.thresholdsHint}
-              saved={words.saved}
-              invalid={words.thresholdsInvalid}
-              field="thresholds"
-              text={settings.thresholds.join(', ')}
-              read={readThresholds}
-            />
-            {isDesktop && (
-              <Switch
-                label={words.launchAtLogin}
-                checked={settings.launchAtLogin}
-                onChange={(event) => void applyNow({ launchAtLogin: event.currentTarget.checked })}
+          <>
+            <Section title={words.appearance}>
+              <ThemeSetting settings={settings} />
+            </Section>
+            <Section title={words.notices} text={words.noticesText}>
+              <TextSetting
+                label={words.thresholds}
+                hint={words.thresholdsHint}
+                saved={words.saved}
+                invalid={words.thresholdsInvalid}
+                field="thresholds"
+                text={settings.thresholds.join(', ')}
+                read={readThresholds}
               />
-            )}
-            {version !== undefined && (
-              <p className="dim">
-                {strings.app.name} · {strings.app.version(version)}
-              </p>
-            )}
-          </div>
+            </Section>
+            <Section title={words.gateway} text={words.gatewayText}>
+              <TextSetting
+                label={words.port}
+                hint={words.portHint}
+                saved={words.restart}
+                invalid={words.portInvalid}
+                field="port"
+                text={String(settings.port)}
+                read={readPort}
+              />
+              {isDesktop && (
+                <Switch
+                  label={words.launchAtLogin}
+                  checked={settings.launchAtLogin}
+                  onChange={(event) => void applyNow({ launchAtLogin: event.currentTarget.checked })}
+                />
+              )}
+            </Section>
+            <About />
+          </>
         )}
       </ListState>
     </Page>
+  );
+}
+
+function About() {
+  const version = useApp((state) => state.status?.version);
+  return (
+    <Section title={words.about}>
+      <dl className="facts about">
+        <dt>{strings.app.name}</dt>
+        <dd>{version === undefined ? '' : strings.app.version(version)}</dd>
+        <dt>{words.licence}</dt>
+        <dd>{words.licenceText}</dd>
+        <dt>{words.privacy}</dt>
+        <dd>{words.privacyText}</dd>
+      </dl>
+    </Section>
   );
 }
 

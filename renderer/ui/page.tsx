@@ -11,16 +11,18 @@ export function Page({
   title,
   tools,
   fill = false,
+  className = '',
   children,
 }: {
   title: ReactNode;
   tools?: ReactNode;
   /** Takes the window's height; what is inside scrolls, not the page. */
   fill?: boolean;
+  className?: string;
   children: ReactNode;
 }) {
   return (
-    <section className={fill ? 'page page-fill' : 'page'} aria-labelledby="page-title">
+    <section className={`page ${fill ? 'page-fill' : ''} ${className}`} aria-labelledby="page-title">
       <div className="page-head">
         <h1 id="page-title">{title}</h1>
         <div className="page-tools">{tools}</div>

@@ -26,6 +26,8 @@ export interface FakeBackend {
   token: string;
   /** Answers of the next calls of a method, instead of what the state says. */
   failNext(method: string, message: string, field?: string): void;
+  /** Answers of a method from now on; null lets it answer again. */
+  failAlways(method: string, message: string | null): void;
   /** Method and address of every request, in order. */
   requests: string[];
   /** Violations of the policy that the browser reported. */
@@ -154,6 +156,7 @@ class Failure extends Error {
 export async function startFakeBackend(rendererDir: string, state: FakeState): Promise<FakeBackend> {
   const streams = new Set<ServerResponse>();
   const failures = new Map<string, Failure>();
+  const faults = new Map<string, Failure>();
   const violations: unknown[] = [];
   const requests: string[] = [];
   let isCut = false;
@@ -174,6 +177,8 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
   };
 
   function handle(name: string, input: unknown): unknown {
+    const fault = faults.get(name);
+    if (fault) throw fault;
     const failure = failures.get(name);
     if (failure) {
       failures.delete(name);
@@ -257,6 +262,11 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
         return { ok: true, message: 'OK', models: ['a', 'b', 'c'] };
       case 'prices.list':
         return state.prices;
+      case 'usage.series':
+      case 'usage.sparklines':
+        return [];
+      case 'usage.sessions':
+        return { sessions: [], next: null };
       case 'requests.list': {
         const { before, limit, keyId } = methods[name].input.parse(input);
         const older = state.requests.filter(
@@ -341,6 +351,10 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
     violations,
     send,
     failNext: (method, message, field) => void failures.set(method, new Failure(message, field)),
+    failAlways(method, message) {
+      if (message === null) faults.delete(method);
+      else faults.set(method, new Failure(message));
+    },
     cut() {
       isCut = true;
       for (const stream of streams) stream.destroy();
