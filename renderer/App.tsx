@@ -120,6 +120,7 @@ function Header() {
         onClick={() => setPalette(true)}
       >
         <span className="palette-hint">{strings.palette.search}</span>
+        <VisuallyHidden>{strings.palette.hidden}</VisuallyHidden>
         <kbd>{MOD}K</kbd>
       </Button>
       {totals && (

@@ -62,9 +62,13 @@ async function loadStatus(): Promise<void> {
   if (answer.ok) setState({ status: answer.value });
 }
 
-async function loadSettings(): Promise<void> {
+export async function loadSettings(): Promise<void> {
   const answer = await call('settings.get', {});
-  if (answer.ok) setState({ settings: answer.value });
+  setState(
+    answer.ok
+      ? { settings: answer.value, settingsLoad: ready }
+      : { settingsLoad: failed(answer.error.message) },
+  );
 }
 
 export async function loadLimits(): Promise<void> {

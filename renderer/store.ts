@@ -43,6 +43,7 @@ export interface AppState {
   connection: Connection;
   status: Status | null;
   settings: Settings | null;
+  settingsLoad: Loading;
   keys: Readonly<Record<string, KeyRow>>;
   /** Ids, newest key first. Depends on when keys were created, never on their numbers, so rows stay where they are. */
   keyOrder: readonly string[];
@@ -71,6 +72,7 @@ export const initialState: AppState = {
   connection: 'connecting',
   status: null,
   settings: null,
+  settingsLoad: loading,
   keys: {},
   keyOrder: [],
   keysLoad: loading,

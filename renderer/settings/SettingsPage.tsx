@@ -1,7 +1,7 @@
 import { Button, SegmentedControl, Switch, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { Settings } from '#shared/model.ts';
-import { isDesktop, saveSettings } from '../actions.ts';
+import { isDesktop, loadSettings, saveSettings } from '../actions.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
@@ -16,13 +16,10 @@ const themeOptions = Settings.shape.theme.options.map((theme) => ({
 
 export function SettingsPage() {
   const settings = useApp((state) => state.settings);
+  const load = useApp((state) => state.settingsLoad);
   return (
     <Page title={strings.pages.settings} className="settings">
-      <ListState
-        load={settings ? { state: 'ready' } : { state: 'loading' }}
-        empty={null}
-        onRetry={() => undefined}
-      >
+      <ListState load={load} empty={null} onRetry={() => void loadSettings()}>
         {settings && (
           <>
             <Section title={words.appearance}>

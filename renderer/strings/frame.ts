@@ -3,6 +3,8 @@ export const frame = {
   palette: {
     open: 'Search and commands',
     search: 'Search',
+    /** Read out after what is seen of the button. */
+    hidden: 'and commands',
     placeholder: 'Go to a page or key, or run a command',
     nothing: 'Nothing matches.',
     pages: 'Go to',

@@ -78,6 +78,18 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await expect(page.getByRole('heading', { name, exact: true, level: 1 })).toBeVisible();
         await expectAccessible(page, name);
       }
+      await page.goto(`${page.url().replace(/#.*/, '')}#/activity`);
+      await page.getByRole('button', { name: /^Request of/ }).click();
+      await expect(page.getByText('Held before it was sent')).toBeVisible();
+      await expectAccessible(page, 'one request');
+      await page.getByRole('complementary').getByRole('link', { name: 'busy' }).click();
+      await expect(page.getByRole('heading', { name: 'Last requests' })).toBeVisible();
+      await expectAccessible(page, 'one key');
+      await page.keyboard.press('Control+k');
+      await expect(page.getByPlaceholder('Go to a page or key')).toBeFocused();
+      await expectAccessible(page, 'command palette');
+      await page.keyboard.press('Escape');
+      await page.getByRole('link', { name: 'Providers' }).click();
       await page.getByRole('button', { name: 'Add provider' }).click();
       await expect(page.getByRole('dialog', { name: 'Add provider' })).toBeVisible();
       await expectAccessible(page, 'add provider');

@@ -11,7 +11,17 @@ import { projectRoot, startGateway, temporaryFolder, type GatewayProcess } from 
 import { makeHistory } from './history.ts';
 
 const folder = resolve(projectRoot, 'test-results', 'screenshots');
-const pages = ['keys', 'activity', 'usage', 'providers', 'prices', 'settings'] as const;
+const pages = [
+  'keys',
+  'limits',
+  'activity',
+  'usage',
+  'providers',
+  'prices',
+  'bills',
+  'connect',
+  'settings',
+] as const;
 
 interface Stage {
   history: string;
@@ -114,6 +124,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await open(page, `${fake.url}/#token=${fake.token}`);
         const lists = {
           keys: 'keys.list',
+          limits: 'limits.get',
+          bills: 'bills',
+          connect: 'connect.list',
           activity: 'requests.list',
           usage: 'usage.series',
           providers: 'providers.list',

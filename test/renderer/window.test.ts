@@ -104,6 +104,26 @@ describe.skipIf(executablePath === null)('the window', () => {
     expect(calls()).toBe(asked);
   });
 
+  test('a hundred numbers pushed at once are drawn a frame at a time', async () => {
+    await expect(row(page, 'claude-code')).toContainText('$4.00');
+    await page.evaluate(() => {
+      const drawn = { count: 0 };
+      Object.assign(window, { drawn });
+      const amount = document.querySelector('.keys .usage-line .amount');
+      if (amount)
+        new MutationObserver(() => (drawn.count += 1)).observe(amount, {
+          subtree: true,
+          characterData: true,
+          childList: true,
+        });
+    });
+    for (let cents = 1; cents <= 120; cents += 1) push({ usageNano: usd(4 + cents / 100) });
+    await expect(row(page, 'claude-code')).toContainText('$5.20');
+    const count = await page.evaluate(() => (Reflect.get(window, 'drawn') as { count: number }).count);
+    expect(count).toBeGreaterThan(0);
+    expect(count).toBeLessThan(60);
+  });
+
   test('says aloud that a key has reached its limit', async () => {
     await expect(row(page, 'claude-code')).toBeVisible();
     push({ usageNano: usd(10) });
