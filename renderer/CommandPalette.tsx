@@ -40,6 +40,8 @@ export function CommandPalette() {
     <Spotlight
       store={store}
       shortcut={null}
+      // The page scrolls inside <main>; a lock would add a style element that the page's policy forbids.
+      lockScroll={false}
       actions={groups.filter(({ actions }) => actions.length > 0)}
       query={query}
       onQueryChange={setQuery}

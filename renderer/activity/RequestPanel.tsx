@@ -200,7 +200,6 @@ function CostAction({ row }: { row: RequestRow }) {
       <Button
         ref={button}
         variant="default"
-        aria-label={strings.activity.correct(row.id)}
         onClick={() => openDialog({ kind: 'correct-cost', row }, button.current)}
       >
         {strings.activity.correctTitle}

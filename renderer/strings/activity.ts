@@ -88,7 +88,6 @@ export const activity = {
     webSearches: 'Web searches',
   },
   open: (time: string) => `Request of ${time}`,
-  correct: (id: number) => `Correct the cost of request ${id}`,
   setPrice: 'Set a price',
   correctTitle: 'Correct cost',
   correctText: 'The corrected cost counts toward the key’s usage; the cost before is kept beside it.',
