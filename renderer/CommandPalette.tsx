@@ -1,5 +1,6 @@
 /** Ctrl/Cmd+K: every page, every key and every command by its name. */
 import '@mantine/spotlight/styles.css';
+import { Modal, VisuallyHidden } from '@mantine/core';
 import { createSpotlight, Spotlight, type SpotlightActionGroupData } from '@mantine/spotlight';
 import {
   IconAdjustments,
@@ -54,7 +55,15 @@ export function CommandPalette() {
       transitionProps={{ duration: 80 }}
       overlayProps={{ backgroundOpacity: 0.35 }}
       searchProps={{
-        leftSection: <IconSearch size={ICON} />,
+        // Spotlight has no place for its dialog's name; the title names it from anywhere inside.
+        leftSection: (
+          <>
+            <IconSearch size={ICON} />
+            <VisuallyHidden>
+              <Modal.Title>{words.open}</Modal.Title>
+            </VisuallyHidden>
+          </>
+        ),
         placeholder: words.placeholder,
         'aria-label': words.placeholder,
       }}
