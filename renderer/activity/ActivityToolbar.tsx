@@ -18,7 +18,7 @@ const textFields = ['model', 'provider', 'client', 'session', 'agent'] as const;
 
 export function ActivityToolbar({ filter, view }: { filter: RequestFilter; view: LogView }) {
   return (
-    <div className="toolbar" role="group" aria-label={words.filters}>
+    <div className="toolbar">
       <TextInput
         size="xs"
         type="search"

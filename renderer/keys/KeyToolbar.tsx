@@ -26,7 +26,7 @@ export function KeyToolbar({
   onClear: () => void;
 }) {
   return (
-    <div className="toolbar" role="group" aria-label={words.filter}>
+    <div className="toolbar">
       <TextInput
         size="xs"
         type="search"
