@@ -205,13 +205,25 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
     return stopped.length + counted.length;
   }
 
+  /** A hold counts from the moment it is taken, and holds from the moment it is written. */
+  async function written(admitted: Admitted): Promise<Admitted> {
+    try {
+      await ledger.written(admitted.hold);
+      return admitted;
+    } catch (cause) {
+      if (cause instanceof LedgerUnavailable)
+        throw new Refusal('ledger_unavailable', cause.message, { cause });
+      throw cause;
+    }
+  }
+
   return {
     async admit(key, draft, { bound: cheap, exact }, signal) {
       let bound = cheap;
       let busy: Busy | null = null;
       if (!queues.has(key.id)) {
         const whole = holdAll(key, draft, bound);
-        if ('hold' in whole) return whole;
+        if ('hold' in whole) return written(whole);
         if (exact && isWorthCounting(bound, whole.short.roomNano)) {
           const entry: { keyId: string; stopped: string | null } = { keyId: key.id, stopped: null };
           counting.add(entry);
@@ -223,10 +235,10 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
       if (closed) throw new Refusal('stopped', CLOSED);
       if (!queues.has(key.id)) {
         const result = tryHold(key, draft, bound);
-        if ('hold' in result) return result;
+        if ('hold' in result) return written(result);
         busy = result;
       }
-      return wait(key, draft, bound, signal, busy);
+      return written(await wait(key, draft, bound, signal, busy));
     },
     wake,
     stop,

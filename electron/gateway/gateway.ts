@@ -136,17 +136,32 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   let admission: Admission | undefined;
   // Orphan holds are settled while the ledger is being made, before anything can wait for their money or be told.
   let warnings: Warnings | undefined;
-  const ledger: Ledger = createLedger(store, now, {
-    changed(scope) {
-      if (scope.kind === 'key') announcer.keyChanged(scope.id);
-      else announcer.limitsChanged();
-      const balance = warnings && (scope.kind === 'key' ? ledger.account(scope.id) : ledger.balance(scope));
-      if (balance) warnings?.check(balance);
+  const ledger: Ledger = createLedger(
+    store,
+    now,
+    {
+      changed(scope) {
+        if (scope.kind === 'key') announcer.keyChanged(scope.id);
+        else announcer.limitsChanged();
+        const balance = warnings && (scope.kind === 'key' ? ledger.account(scope.id) : ledger.balance(scope));
+        if (balance) warnings?.check(balance);
+      },
+      freed: (keyId) => admission?.wake(keyId),
+      settled: (row) => announcer.settled(row),
+      problemChanged: () => announcer.statusChanged(),
     },
-    freed: (keyId) => admission?.wake(keyId),
-    settled: (row) => announcer.settled(row),
-    problemChanged: () => announcer.statusChanged(),
-  });
+    {
+      // Once all that the sockets have brought this turn is read: at load, dozens of requests share a transaction.
+      soon: (flush) =>
+        void setImmediate(() => {
+          try {
+            flush();
+          } catch (error) {
+            onInternalError(error);
+          }
+        }),
+    },
+  );
   admission = createAdmission(ledger, { waitMs: options.waitMs ?? WAIT_MS });
   warnings = createWarnings(store, {
     thresholds: () => settings.get().thresholds,

@@ -2,6 +2,7 @@
 import type { Billing, DialectId, RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { HoldRecord } from './ledger-statements.ts';
+import type { StoredRequest } from './requests.ts';
 
 /** What is known of a request before it is sent: enough to settle it should this process die. */
 export interface HoldDraft {
@@ -96,6 +97,51 @@ export function recordOf(hold: Hold): HoldRecord {
   };
 }
 
+/** The usage row that replaces a hold; its series is found where it is written. */
+export function rowOf(
+  held: Hold,
+  outcome: Outcome,
+  { settledAt, cost, own }: { settledAt: number; cost: Nano | null; own: Nano },
+): StoredRequest {
+  return {
+    id: held.id,
+    key_id: held.keyId,
+    at: held.at,
+    settled_at: settledAt,
+    provider: held.provider,
+    provider_id: held.providerId,
+    billing: held.billing,
+    dialect: held.dialect,
+    model_asked: held.model,
+    model: outcome.model,
+    status: outcome.status,
+    stream: held.stream ? 1 : 0,
+    input_tokens: outcome.usage.inputTokens,
+    cached_input_tokens: outcome.usage.cachedInputTokens,
+    cache_write_tokens: outcome.usage.cacheWriteTokens,
+    cache_write_1h_tokens: outcome.usage.cacheWrite1hTokens,
+    output_tokens: outcome.usage.outputTokens,
+    reasoning_tokens: outcome.usage.reasoningTokens,
+    web_searches: outcome.usage.webSearches,
+    cost_nano: cost,
+    cost_own_key_nano: own,
+    reported_cost_nano: outcome.reportedCostNano,
+    computed_cost_nano: outcome.computedCostNano,
+    held_nano: held.amountNano,
+    price: outcome.price,
+    price_source: outcome.priceSource,
+    flags: outcome.flags.join(','),
+    first_byte_ms: outcome.firstByteMs,
+    duration_ms: outcome.durationMs,
+    client: held.client,
+    session: held.session,
+    agent: held.agent,
+    parent_agent: held.parentAgent,
+    saved_nano: outcome.savedNano,
+    series: 0,
+  };
+}
+
 /**
  * After a crash nobody knows what the provider generated, so an orphan hold is settled in full and flagged: at most
  * what the request was allowed to cost, and open to correction.
@@ -111,7 +157,6 @@ export function orphanOutcome(orphan: Hold): Outcome {
     reportedCostNano: null,
     computedCostNano: null,
     savedNano: null,
-
     priceSource: null,
     price: orphan.price,
     flags: unpriced ? ['unpriced', 'interrupted'] : ['estimated', 'interrupted'],

@@ -79,7 +79,7 @@ export function statements({ db }: Store) {
     ),
     addToKey: db.prepare(
       `UPDATE keys SET usage_credits_nano = usage_credits_nano + @credits, usage_own_key_nano = usage_own_key_nano + @own,
-         requests = requests + 1, unpriced_requests = unpriced_requests + @unpriced, input_tokens = input_tokens + @input,
+         requests = requests + @requests, unpriced_requests = unpriced_requests + @unpriced, input_tokens = input_tokens + @input,
          output_tokens = output_tokens + @output, last_used_at = max(coalesce(last_used_at, 0), @at),
          window_start = @windowStart, window_used_nano = @windowUsed WHERE id = @id`,
     ),

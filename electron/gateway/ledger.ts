@@ -34,6 +34,7 @@ import {
   orphanOutcome,
   ownPart,
   recordOf,
+  rowOf,
   type Hold,
   type HoldDraft,
   type Outcome,
@@ -75,6 +76,14 @@ export interface Ledger extends Corrections {
    * @throws RangeError where the cost is beyond what sums can hold; the hold then stays.
    */
   settle(hold: Hold, outcome: Outcome): void;
+  /**
+   * Resolves when what has been held and settled so far is written, so that no death of the process undoes it. Nothing
+   * of a request may be sent before its hold is written, nor the end of an answer before its settlement.
+   * @throws LedgerUnavailable where the hold that is asked about could not be written, and is therefore none.
+   */
+  written(hold?: Hold): Promise<void>;
+  /** Writes it now. */
+  flush(): void;
   setLimits(scope: Scope, limits: Limits): void;
   /** null removes it. Until when is the key's window's end, where it has one. */
   setTopUp(keyId: string, amountNano: Nano | null): void;
@@ -114,12 +123,32 @@ export class LedgerUnavailable extends Error {
   }
 }
 
-export function createLedger(store: Store, now: () => number, listener: LedgerListener): Ledger {
+export interface LedgerOptions {
+  /**
+   * Called when there is something to write, with what writes it: everything that comes until then shares a transaction.
+   * Unless told, it is written at once.
+   */
+  soon(flush: () => void): void;
+}
+
+export function createLedger(
+  store: Store,
+  now: () => number,
+  listener: LedgerListener,
+  options: LedgerOptions = { soon: (flush) => flush() },
+): Ledger {
   const sql = statements(store);
   const balances = createBalances(sql, now);
+  /** Every id that was given out and whose row is not written yet. */
   const openHolds = new Map<number, Hold>();
+  /** Those whose settlement is on its way: in the group, or among the unwritten. */
+  const ending = new Set<number>();
+  /** Waits for its transaction. The balances in memory have its holds already, and its settlements once they are written. */
+  let group = emptyGroup();
   /** Settlements that could not be written yet, oldest first: the hold stays until they are. */
-  const unwritten: { hold: Hold; outcome: Outcome; settledAt: number }[] = [];
+  const unwritten: Settlement[] = [];
+  /** Holds that could not be written, until whoever asked for them is told. */
+  const failed = new Map<number, LedgerUnavailable>();
   let fault: string | null = null;
 
   let nextId = Number(sql.lastId.pluck().get()) + 1;
@@ -143,16 +172,18 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     return found;
   }
 
-  function told({ keyId, providerId }: Counted): void {
-    listener.changed({ kind: 'key', id: keyId });
-    listener.changed({ kind: 'provider', id: providerId });
+  /** Once for each balance, however many requests have changed it. */
+  function tell(counts: readonly Counted[]): void {
+    if (counts.length === 0) return;
+    for (const id of new Set(counts.map(({ keyId }) => keyId))) listener.changed({ kind: 'key', id });
+    for (const id of new Set(counts.map(({ providerId }) => providerId)))
+      listener.changed({ kind: 'provider', id });
     listener.changed({ kind: 'global' });
   }
 
-  /** Money under a limit that keys share may be any key's. */
-  function freed({ keyId, providerId }: Counted): void {
-    const shared = hasLimit(balances.global()) || hasLimit(balances.provider(providerId));
-    listener.freed(shared ? null : keyId);
+  /** Whose money a request gives back: under a limit that keys share it may be any key's (null). */
+  function freedBy({ keyId, providerId }: Counted): string | null {
+    return hasLimit(balances.global()) || hasLimit(balances.provider(providerId)) ? null : keyId;
   }
 
   function mustHave(keyId: string): Account {
@@ -194,14 +225,6 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     }
     for (const { heldNano } of counted) assertNano(heldNano + amountNano);
     const taken: Hold = { ...draft, id: nextId, at: now(), amountNano };
-    try {
-      store.write(() => sql.insertHold.run(recordOf(taken)));
-    } catch (cause) {
-      const message = describeWriteFailure(cause);
-      setFault(message);
-      if (tightest !== null) throw new LedgerUnavailable(message, cause);
-      // Without a limit there is no promise to break: served, and written when the ledger can be written again.
-    }
     nextId += 1;
     openHolds.set(taken.id, taken);
     for (const balance of counted) {
@@ -209,38 +232,83 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       balance.running += 1;
     }
     account.lastUsedAt = taken.at;
-    told(draft);
+    group.holds.push({ hold: taken, limited: tightest !== null });
+    groupGrew();
+    throwIfFailed(taken);
     return { held: taken };
   }
 
   function settle(held: Hold, outcome: Outcome): void {
-    if (!openHolds.has(held.id) || unwritten.some(({ hold: { id } }) => id === held.id)) return;
-    const settledAt = now();
-    if (unwritten.length > 0) {
-      unwritten.push({ hold: held, outcome, settledAt });
+    if (!openHolds.has(held.id) || ending.has(held.id)) return;
+    const spent = assertNano(costOf(held, outcome) ?? 0);
+    // Before anything is written: a sum that leaves the whole numbers must not be found out half way.
+    const before = group.spent.get(held.keyId) ?? 0;
+    assertNano((balances.key(held.keyId)?.usageNano ?? 0) + before + spent);
+    group.spent.set(held.keyId, before + spent);
+    ending.add(held.id);
+    group.settlements.push({ hold: held, outcome, settledAt: now() });
+    groupGrew();
+  }
+
+  function groupGrew(): void {
+    group.size += 1;
+    if (group.size === 1) options.soon(flush);
+  }
+
+  /** Writes what has been held and settled since the last time, in one transaction. */
+  function flush(): void {
+    if (group.size === 0) return;
+    const { holds, settlements, told } = group;
+    group = emptyGroup();
+    if (unwritten.length > 0 && settlements.length > 0) {
+      // What ended first is written first.
+      unwritten.push(...settlements.splice(0));
       retry();
-      return;
     }
+    let freed: readonly End[] = [];
     try {
-      commitSettlement(held, outcome, settledAt);
+      freed = commit(holds, settlements);
     } catch (cause) {
       rollup.forget();
-      // A disk may come right by itself; a number that no sum can hold never will.
-      if (cause instanceof RangeError) throw cause;
-      unwritten.push({ hold: held, outcome, settledAt });
-      setFault(describeWriteFailure(cause));
-      return;
+      const message = describeWriteFailure(cause);
+      for (const { hold: taken, limited } of holds) if (limited) takeBack(taken, message, cause);
+      unwritten.push(...settlements);
+      setFault(message);
     }
-    freed(held);
+    told?.resolve();
+    free(freed);
+  }
+
+  /** Without a limit there is no promise to break: such a hold stays, and is written when it is settled. */
+  function takeBack(taken: Hold, message: string, cause: unknown): void {
+    failed.set(taken.id, new LedgerUnavailable(message, cause));
+    openHolds.delete(taken.id);
+    ending.delete(taken.id);
+    for (const balance of balances.against(taken)) {
+      balance.heldNano -= taken.amountNano;
+      balance.running -= 1;
+    }
+  }
+
+  function throwIfFailed({ id }: Hold): void {
+    const failure = failed.get(id);
+    if (failure === undefined) return;
+    failed.delete(id);
+    throw failure;
+  }
+
+  async function written(held?: Hold): Promise<void> {
+    if (group.size > 0) await (group.told ??= Promise.withResolvers<void>()).promise;
+    if (held) throwIfFailed(held);
   }
 
   function retry(): void {
-    const written: Hold[] = [];
+    flush();
+    const freed: End[] = [];
     try {
       for (let next = unwritten[0]; next !== undefined; next = unwritten[0]) {
-        commitSettlement(next.hold, next.outcome, next.settledAt);
+        freed.push(...commit([], [next]));
         unwritten.shift();
-        written.push(next.hold);
       }
       if (fault !== null) store.proveWritable();
       setFault(null);
@@ -248,80 +316,64 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       rollup.forget();
       setFault(describeWriteFailure(cause));
     }
-    // Last: whoever waits asks for money at once, and must find nothing half done.
-    for (const held of written) freed(held);
+    free(freed);
   }
 
-  function commitSettlement(held: Hold, outcome: Outcome, settledAt: number): void {
-    const account = balances.key(held.keyId);
-    const counted = balances.against(held);
-    const shared = counted.filter((balance) => balance !== account);
-    const cost = held.billing === 'free' ? 0 : outcome.costNano;
-    const own = ownPart(held.billing, cost ?? 0, outcome.ownKeyNano);
-    const row: StoredRequest = {
-      id: held.id,
-      key_id: held.keyId,
-      at: held.at,
-      // Never before the windows it counts in, wherever a wrong clock stands: that is how they are told apart later.
-      settled_at: Math.max(settledAt, ...counted.map(({ window }) => window?.start ?? 0)),
-      provider: held.provider,
-      provider_id: held.providerId,
-      billing: held.billing,
-      dialect: held.dialect,
-      model_asked: held.model,
-      model: outcome.model,
-      status: outcome.status,
-      stream: held.stream ? 1 : 0,
-      input_tokens: outcome.usage.inputTokens,
-      cached_input_tokens: outcome.usage.cachedInputTokens,
-      cache_write_tokens: outcome.usage.cacheWriteTokens,
-      cache_write_1h_tokens: outcome.usage.cacheWrite1hTokens,
-      output_tokens: outcome.usage.outputTokens,
-      reasoning_tokens: outcome.usage.reasoningTokens,
-      web_searches: outcome.usage.webSearches,
-      cost_nano: cost === null ? null : assertNano(cost),
-      cost_own_key_nano: assertNano(own),
-      reported_cost_nano: outcome.reportedCostNano,
-      computed_cost_nano: outcome.computedCostNano,
-      held_nano: held.amountNano,
-      price: outcome.price,
-      price_source: outcome.priceSource,
-      flags: outcome.flags.join(','),
-      first_byte_ms: outcome.firstByteMs,
-      duration_ms: outcome.durationMs,
-      client: held.client,
-      session: held.session,
-      agent: held.agent,
-      parent_agent: held.parentAgent,
-      saved_nano: outcome.savedNano,
-      series: 0,
-    };
-    const spent = cost ?? 0;
-    const credits = spent - own;
-    // Before anything is written: a sum that leaves the whole numbers must not be found out half way.
-    const kept = account && {
-      usageNano: assertNano(account.usageNano + spent),
-      usageCreditsNano: account.usageCreditsNano + credits,
-      usageOwnKeyNano: account.usageOwnKeyNano + own,
-    };
-    store.write(() => {
-      sql.deleteHold.run(held.id);
-      row.series = rollup.seriesOf(row);
-      sql.insertRequest.run(row);
-      sql.addToKey.run({
-        id: held.keyId,
-        at: held.at,
-        credits,
-        own,
-        unpriced: cost === null ? 1 : 0,
-        input: row.input_tokens,
-        output: row.output_tokens,
-        windowStart: account?.window?.start ?? null,
-        windowUsed: (account?.window?.usedNano ?? 0) + spent,
+  /** Last: whoever waits asks for money at once, and must find nothing half done. */
+  function free(ends: readonly End[]): void {
+    const keyIds = new Set(ends.map(({ hold: counts }) => freedBy(counts)));
+    for (const keyId of keyIds.has(null) ? [null] : keyIds) listener.freed(keyId);
+  }
+
+  /** All of it or nothing: the transaction first, the balances in memory after it. */
+  function commit(holds: readonly { hold: Hold }[], settlements: readonly Settlement[]): readonly End[] {
+    const ends = settlements.filter(({ hold: { id } }) => openHolds.has(id)).map(endOf);
+    const byKey = new Map<string, KeySums>();
+    const byScope = new Map<RunningBalance, Nano>();
+    for (const end of ends) {
+      byKey.set(end.hold.keyId, plus(byKey.get(end.hold.keyId), end));
+      for (const balance of end.counted)
+        if (balance !== end.account) byScope.set(balance, sumOf(byScope.get(balance) ?? 0, end.spent));
+    }
+    if (holds.length + ends.length > 0)
+      store.write(() => {
+        for (const { hold: taken } of holds) sql.insertHold.run(recordOf(taken));
+        for (const { row } of ends) {
+          sql.deleteHold.run(row.id);
+          row.series = rollup.seriesOf(row);
+          sql.insertRequest.run(row);
+        }
+        for (const [id, sums] of byKey) {
+          const window = balances.key(id)?.window;
+          const windowUsed = (window?.usedNano ?? 0) + sums.credits + sums.own;
+          sql.addToKey.run({ ...sums, id, windowStart: window?.start ?? null, windowUsed });
+        }
+        for (const [balance, spent] of byScope) writeUsage(balance, spent);
       });
-      for (const balance of shared) writeUsage(balance, spent);
-    });
+    for (const end of ends) mirror(end);
+    tell([...holds, ...ends].map(({ hold: counts }) => counts));
+    for (const { row } of ends) {
+      listener.settled(() => toRequestRow(row));
+      rollup.rowWritten();
+    }
+    return ends;
+  }
+
+  /** What a settlement writes and changes. */
+  function endOf({ hold: held, outcome, settledAt }: Settlement): End {
+    const counted = balances.against(held);
+    const cost = costOf(held, outcome);
+    const own = assertNano(ownPart(held.billing, cost ?? 0, outcome.ownKeyNano));
+    // Never before the windows it counts in, wherever a wrong clock stands: that is how they are told apart later.
+    const at = Math.max(settledAt, ...counted.map(({ window }) => window?.start ?? 0));
+    const row = rowOf(held, outcome, { settledAt: at, cost, own });
+    const account = balances.key(held.keyId);
+    return { hold: held, counted, account, spent: cost ?? 0, own, row };
+  }
+
+  function mirror({ hold: held, counted, account, spent, own, row }: End): void {
     openHolds.delete(held.id);
+    ending.delete(held.id);
     for (const balance of counted) {
       balance.heldNano -= held.amountNano;
       balance.running -= 1;
@@ -330,16 +382,14 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       if (balance.window) balance.window.usedNano = sumOf(balance.window.usedNano, spent);
     }
     if (account) {
-      Object.assign(account, kept);
-      if (cost === null) account.unpricedRequests += 1;
+      account.usageCreditsNano += spent - own;
+      account.usageOwnKeyNano += own;
+      if (row.cost_nano === null) account.unpricedRequests += 1;
       account.inputTokens += row.input_tokens;
       account.outputTokens += row.output_tokens;
       account.lastUsedAt = Math.max(account.lastUsedAt ?? 0, held.at);
     }
     period.add(row.at, spent);
-    told(held);
-    listener.settled(() => toRequestRow(row));
-    rollup.rowWritten();
   }
 
   /** `added` to what is spent under a limit that keys share. The usage of all keys is in the keys' own totals. */
@@ -400,6 +450,8 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     closeAccount: (keyId) => balances.closeKey(keyId),
     hold,
     settle,
+    written,
+    flush,
     setLimits,
     setTopUp,
     endPeriods() {
@@ -409,7 +461,16 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
       if (shared) listener.freed(null);
       else for (const scope of ended) if (scope.kind === 'key') listener.freed(scope.id);
     },
-    ...createCorrections({ store, sql, balances, period, now, told, freed, settled: listener.settled }),
+    ...createCorrections({
+      store,
+      sql,
+      balances,
+      period,
+      now,
+      told: (counts) => tell([counts]),
+      freed: (counts) => listener.freed(freedBy(counts)),
+      settled: listener.settled,
+    }),
     totals() {
       const { usageNano, heldNano, requests, running } = balances.global();
       return { usageNano, heldNano, requests, running, ...period.read() };
@@ -418,6 +479,62 @@ export function createLedger(store: Store, now: () => number, listener: LedgerLi
     retry,
     rollUp: () => rollup.catchUp(),
   };
+}
+
+interface Settlement {
+  hold: Hold;
+  outcome: Outcome;
+  settledAt: number;
+}
+
+interface Group {
+  size: number;
+  holds: { hold: Hold; limited: boolean }[];
+  settlements: Settlement[];
+  /** What the settlements add to each key. */
+  spent: Map<string, Nano>;
+  told: PromiseWithResolvers<void> | null;
+}
+
+const emptyGroup = (): Group => ({ size: 0, holds: [], settlements: [], spent: new Map(), told: null });
+
+/** A settlement worked out: its row, and the balances it counts in. */
+interface End {
+  hold: Hold;
+  counted: RunningBalance[];
+  /** Undefined where the key is gone. */
+  account: Account | undefined;
+  spent: Nano;
+  own: Nano;
+  row: StoredRequest;
+}
+
+/** What requests add to their key's totals, in the names of the statement's parameters. */
+interface KeySums {
+  credits: Nano;
+  own: Nano;
+  requests: number;
+  unpriced: number;
+  input: number;
+  output: number;
+  at: number;
+}
+
+function plus(sums: KeySums | undefined, { hold: { at }, spent, own, row }: End): KeySums {
+  return {
+    credits: (sums?.credits ?? 0) + spent - own,
+    own: (sums?.own ?? 0) + own,
+    requests: (sums?.requests ?? 0) + 1,
+    unpriced: (sums?.unpriced ?? 0) + (row.cost_nano === null ? 1 : 0),
+    input: (sums?.input ?? 0) + row.input_tokens,
+    output: (sums?.output ?? 0) + row.output_tokens,
+    at: Math.max(sums?.at ?? 0, at),
+  };
+}
+
+/** null = no price. */
+function costOf(held: Hold, outcome: Outcome): Nano | null {
+  return held.billing === 'free' ? 0 : outcome.costNano;
 }
 
 /** Of several limits that are used up the one that resets last decides; an all-time limit never does. */

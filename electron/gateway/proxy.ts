@@ -107,11 +107,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       const admitted = await admit(call, read, target, [{ model: target.model, price }, ...others]);
       const money: Money = { admitted, asked: askedOf(call, read.facts, target, price, admitted), step };
       // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
-      if (call.signal.aborted) return giveBack(money, 0);
+      if (call.signal.aborted) return await giveBack(money, 0);
       try {
         return await relay(call, { ...read, target, dialect, money });
       } catch (error) {
-        giveBack(money, 0);
+        await giveBack(money, 0);
         throw error;
       }
     } finally {
@@ -157,7 +157,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   /** Ends a hold whose request never got to the provider; does nothing where it is settled already. */
-  function giveBack({ admitted: { hold }, asked }: Money, status: number): void {
+  function giveBack({ admitted: { hold }, asked }: Money, status: number): Promise<void> {
     const ending = {
       status,
       how: 'upstream-gone',
@@ -166,6 +166,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       durationMs: now() - hold.at,
     } as const;
     ledger.settle(hold, outcomeOf(asked, nothingSeen, ending));
+    return ledger.written();
   }
 
   /** Law 5: a model without a price is a decision of the person's, never a silent zero. */
@@ -247,11 +248,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
           // Before the client can know that the answer is over, and send the next request.
           money.step.ended(ending.how === 'complete' && ending.status >= 200 && ending.status < 300);
           if (vocabulary === null || facts.outputText === null || !needsEstimate(facts, ending))
-            return costHeaders(settle(money, facts, ending));
+            return recorded(settle(money, facts, ending), ending);
           const seen = { model: target.model, body: call.body, answer: facts };
           return countedEstimate(vocabulary, seen, dependencies.vocabularies).then((counted) => {
             const asked = { ...money.asked, estimate: () => counted };
-            return costHeaders(settle({ ...money, asked }, facts, ending));
+            return recorded(settle({ ...money, asked }, facts, ending), ending);
           });
         },
         fail: (error) =>
@@ -298,6 +299,14 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       });
       send(change.edits, guarded);
     });
+  }
+
+  /** The cost as headers, once it is on record. Where a request is ended from outside nothing may wait. */
+  function recorded(costNano: Nano | null, { how }: Ending): string[] | Promise<string[]> {
+    const headers = costHeaders(costNano);
+    if (how !== 'stopped') return ledger.written().then(() => headers);
+    ledger.flush();
+    return headers;
   }
 
   /** Whatever goes wrong between the answer and the ledger, the hold is not left behind: then it is taken as the cost. */

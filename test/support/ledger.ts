@@ -7,6 +7,8 @@ import {
   type Hold,
   type HoldDraft,
   type Ledger,
+  type LedgerListener,
+  type LedgerOptions,
   type Outcome,
 } from '../../electron/gateway/ledger.ts';
 import type { Limits } from '../../electron/gateway/limits.ts';
@@ -34,8 +36,8 @@ export interface Books {
   expectToBalance(keyId: string): void;
 }
 
-/** Opens the books before each test of the file and throws them away after it. */
-export function booksForEachTest(): Books {
+/** Opens the books before each test of the file and throws them away after it. Unless told, everything is written at once. */
+export function booksForEachTest(options?: LedgerOptions): Books {
   const clock = fakeClock('2026-11-18T10:00:00Z');
   const now = () => clock.now();
   let folder: string;
@@ -46,7 +48,7 @@ export function booksForEachTest(): Books {
   const open = (prepare: (store: Store) => void = () => {}) => {
     store = openStore(folder);
     prepare(store);
-    ledger = createLedger(store, now, {
+    const listener: LedgerListener = {
       changed: () => {},
       freed(keyId) {
         seen.freed.push(keyId);
@@ -54,7 +56,8 @@ export function booksForEachTest(): Books {
       },
       settled: () => {},
       problemChanged: () => (seen.problems += 1),
-    });
+    };
+    ledger = createLedger(store, now, listener, options);
   };
 
   beforeEach(() => {
