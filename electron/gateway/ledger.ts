@@ -128,14 +128,14 @@ export interface LedgerOptions {
    * Called when there is something to write, with what writes it: everything that comes until then shares a transaction.
    * Unless told, it is written at once.
    */
-  soon(flush: () => void): void;
+  soon(write: () => void): void;
 }
 
 export function createLedger(
   store: Store,
   now: () => number,
   listener: LedgerListener,
-  options: LedgerOptions = { soon: (flush) => flush() },
+  options: LedgerOptions = { soon: (write) => write() },
 ): Ledger {
   const sql = statements(store);
   const balances = createBalances(sql, now);
