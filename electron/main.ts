@@ -23,6 +23,7 @@ import {
   DataFolderError,
   ListenError,
   loadAssets,
+  proxySettings,
   SecretKeyError,
   type Gateway,
 } from './gateway/gateway.ts';
@@ -206,6 +207,7 @@ async function startGateway(log: AppLog, state: DesktopStateFile): Promise<Gatew
         version: app.getVersion(),
         log,
         ...priceDataUrl(process.env),
+        proxies: proxySettings(process.env),
         machine: connectMethods({ dataDir, home: homedir(), env: process.env }),
       });
       const listening = await listen(gateway).catch(async (error: unknown) => {

@@ -134,7 +134,10 @@ export const methods = {
     }),
     ProviderRow,
   ),
-  /** An empty or missing `credential` keeps the stored one; null removes it. */
+  /**
+   * An empty or missing `credential` keeps the stored one, but not where `baseUrl` moves to another origin: then it is a
+   * conflict on `credential`. null removes it.
+   */
   'providers.update': method(
     z.strictObject({
       id,

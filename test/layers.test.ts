@@ -38,6 +38,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'estimate.ts',
     'dialects/',
     'upstream.ts',
+    'upstream-agent.ts',
     'repricing.ts',
     'reconcile.ts',
     'exports.ts',

@@ -6,7 +6,13 @@ import { existsSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import * as z from 'zod';
 import { ContractError, methods, type Input, type MethodName, type Output } from '#shared/contract.ts';
-import { createGateway, keyFileSecrets, readControlAddress, type Gateway } from '../gateway/gateway.ts';
+import {
+  createGateway,
+  keyFileSecrets,
+  proxySettings,
+  readControlAddress,
+  type Gateway,
+} from '../gateway/gateway.ts';
 import { parseDataDir, priceDataUrl } from '../options.ts';
 import { connectMethods } from '../connect/connect.ts';
 import { CommandError, type Context } from './command.ts';
@@ -94,6 +100,7 @@ async function startOwn(context: Context, dataDir: string): Promise<Client> {
     secrets: keyFileSecrets({ dataDir, env: context.env }),
     version: context.version,
     ...priceDataUrl(context.env),
+    proxies: proxySettings(context.env),
     machine: connectMethods({ dataDir, home: context.home, env: context.env }),
   });
   return {

@@ -10,6 +10,8 @@ import {
   keyFileSecrets,
   ListenError,
   loadAssets,
+  ProxySettingError,
+  proxySettings,
   SecretKeyError,
   type Control,
   type Gateway,
@@ -70,6 +72,7 @@ async function start(options: Options, context: Context): Promise<Running> {
     version: context.version,
     log,
     ...priceDataUrl(context.env),
+    proxies: proxySettings(context.env),
     machine: connectMethods({ dataDir, home: context.home, env: context.env }),
   });
   try {
@@ -168,7 +171,11 @@ function explain(error: unknown): CommandError {
       { cause: error },
     );
   }
-  if (error instanceof DataFolderError || error instanceof SecretKeyError)
+  if (
+    error instanceof DataFolderError ||
+    error instanceof SecretKeyError ||
+    error instanceof ProxySettingError
+  )
     return new CommandError(error.message, { cause: error });
   return new CommandError(`The gateway could not start: ${describe(error)}`, { cause: error });
 }

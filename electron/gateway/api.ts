@@ -21,7 +21,13 @@ import { priceHandlers, reconcileHandler } from './api-prices.ts';
 import type { PriceData } from './price-data.ts';
 import { PriceFieldError, type Prices } from './prices.ts';
 import type { Unpriced } from './repricing.ts';
-import { ProviderFieldError, providerKindFacts, toProviderRow, type Provider } from './providers.ts';
+import {
+  ProviderFieldError,
+  providerKindFacts,
+  sameOrigin,
+  toProviderRow,
+  type Provider,
+} from './providers.ts';
 import type { Store } from './store.ts';
 import type { RequestLog } from './request-log.ts';
 import { RangeTooLong, type Usage } from './usage.ts';
@@ -257,7 +263,7 @@ function draftOf(
       'baseUrl',
     );
   // A stored credential leaves for the stored address only: another address has to be given its own.
-  const sameHost = stored !== undefined && new URL(baseUrl).origin === new URL(stored.baseUrl).origin;
+  const sameHost = stored !== undefined && sameOrigin(baseUrl, stored.baseUrl);
   return {
     id: stored?.id ?? 'draft',
     kind,

@@ -26,7 +26,7 @@ import { createGatewayServer, type ServerDependencies } from './server.ts';
 import { createSettings } from './settings.ts';
 import { openStore, type Store } from './store.ts';
 import { createTokenCounter } from './token-count.ts';
-import { createUpstreamAgent } from './upstream.ts';
+import { createUpstreamAgent, type ProxySettings } from './upstream-agent.ts';
 import { createUsage } from './usage.ts';
 import { createVocabularyCounter } from './vocabulary-counter.ts';
 import { createWarnings, type Warnings } from './warnings.ts';
@@ -56,6 +56,8 @@ export interface GatewayOptions {
   machine?: (call: Call) => MachineHandlers;
   /** Where newer price data is fetched from, instead of where its makers publish it. */
   priceDataUrl?: string;
+  /** The way to providers that are not on this machine; direct unless told. */
+  proxies?: ProxySettings;
   /** How long a request waits for money that others hold, in milliseconds; 30 s unless told. */
   waitMs?: number;
 }
@@ -177,7 +179,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     onInternalError,
   });
   const loops = createLoopBrake({ settings: () => settings.get().loopBrake, now });
-  const agent = createUpstreamAgent();
+  const agent = createUpstreamAgent(options.proxies ?? { http: '', https: '', except: '' });
   const models = createModelLists(providers, agent, now);
   const vocabularies = createVocabularyCounter();
   const tokens = createTokenCounter(agent, vocabularies);
@@ -373,6 +375,7 @@ function describeError(error: unknown): object {
 }
 
 export { DataFolderError } from './store.ts';
+export { proxySettings, ProxySettingError } from './upstream-agent.ts';
 export type { Secrets } from './providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './assets.ts';
 export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './keyfile.ts';

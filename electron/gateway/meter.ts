@@ -97,8 +97,11 @@ class UndecidedMeter implements Meter {
 
 /** Where the first byte stands that is neither white space nor part of a byte order mark. */
 function firstInk(bytes: Buffer): number {
-  const at = bytes.findIndex((byte) => byte > 0x20 && byte !== 0xef && byte !== 0xbb && byte !== 0xbf);
-  return at === -1 ? bytes.length : at;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte > 0x20 && byte !== 0xef && byte !== 0xbb && byte !== 0xbf) return at;
+  }
+  return bytes.length;
 }
 
 class OpaqueMeter implements Meter {

@@ -124,8 +124,8 @@ export interface Providers {
 
 /** A field of a provider is not acceptable; the message is for the person. */
 export class ProviderFieldError extends Error {
-  readonly field: 'slug' | 'baseUrl';
-  constructor(field: 'slug' | 'baseUrl', message: string) {
+  readonly field: 'slug' | 'baseUrl' | 'credential';
+  constructor(field: 'slug' | 'baseUrl' | 'credential', message: string) {
     super(message);
     this.name = 'ProviderFieldError';
     this.field = field;
@@ -270,6 +270,18 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
       if (!before) return undefined;
       const fields = checked(given, before.kind, id);
       const credential = fields.credential === '' ? undefined : fields.credential;
+      // Whoever can change an address but not read the credential must not have it sent to them.
+      if (
+        credential === undefined &&
+        before.credentialState !== 'none' &&
+        fields.baseUrl !== undefined &&
+        !sameOrigin(fields.baseUrl, before.baseUrl)
+      ) {
+        throw new ProviderFieldError(
+          'credential',
+          `The stored credential is for ${new URL(before.baseUrl).origin} only. Enter the one for ${new URL(fields.baseUrl).origin}, or remove it.`,
+        );
+      }
       const sealed = credential ? await secrets.seal(credential) : null;
       const provider = providers.get(id);
       if (!provider) return undefined;
@@ -317,6 +329,11 @@ const reservedSlugs = new Set([
   'models',
   'key',
 ]);
+
+/** Whether a credential for one address may be sent to the other: same scheme, host and port. */
+export function sameOrigin(one: string, other: string): boolean {
+  return new URL(one).origin === new URL(other).origin;
+}
 
 /** Without a trailing slash, query or fragment; credentials in an address are refused, they would end up in logs. */
 function normalBaseUrl(text: string): string {

@@ -116,6 +116,7 @@ export function createRelay(options: RelayOptions): Relay {
     clearTimeout(headTimer);
     response.off('close', onClientClose);
     response.off('drain', onDrain);
+    decoder?.destroy();
     if (settling === undefined) options.done();
     else void settling.then(() => options.done());
   };
@@ -123,7 +124,11 @@ export function createRelay(options: RelayOptions): Relay {
   const send = (bytes: Buffer) => {
     if (clientGone || bytes.length === 0) return;
     if (head !== undefined) behindHead.push(bytes);
-    else if (!response.write(bytes)) controller?.pause();
+    else if (!response.write(bytes)) {
+      controller?.pause();
+      // What is unpacked can be a thousand times as long as what has arrived.
+      decoder?.pause();
+    }
   };
 
   const sendHead = () => {
@@ -143,14 +148,17 @@ export function createRelay(options: RelayOptions): Relay {
     if (trailing) response.addTrailers(pairsOf(late));
     response.end(bytes);
   };
-  const onDrain = () => controller?.resume();
+  const onDrain = () => {
+    decoder?.resume();
+    controller?.resume();
+  };
 
   // The response's close, not the request's: that one fires as soon as the body is read.
   const onClientClose = () => {
     if (finished || response.writableFinished) return;
     clientGone = true;
     // Nobody takes the bytes any more, so nothing may hold the provider back.
-    controller?.resume();
+    onDrain();
     if (reader !== null && !settled && !options.stream) return;
     grace = setTimeout(
       () => {
@@ -278,7 +286,9 @@ export function createRelay(options: RelayOptions): Relay {
           fail(error);
           controller?.abort(new Ended('the answer cannot be decoded'));
         });
-        decoder.on('drain', onDrain);
+        decoder.on('drain', () => {
+          if (clientGone || !response.writableNeedDrain) controller?.resume();
+        });
       }
       if (clientGone) return;
       const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];

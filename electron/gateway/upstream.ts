@@ -1,8 +1,9 @@
 /** The connection to a provider: where a request goes, which headers travel, and what a failure to reach it means. */
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Refusal } from '#shared/errors.ts';
 import { providerKindFacts, type Provider } from './providers.ts';
+import { isProxyRefusal } from './upstream-agent.ts';
 
 /**
  * Of a connection, not of a message: never passed on (RFC 9110, section 7.6.1, and the older proxy-* family).
@@ -36,22 +37,6 @@ const REQUEST_OWN = new Set([
 
 /** True of the provider's own address only, or an invitation to web pages. */
 const RESPONSE_OWN = new Set(['set-cookie', 'strict-transport-security', 'alt-svc']);
-
-/** Thirty minutes without a byte: a model may think for long, a dead connection is found by TCP keep-alive. */
-const IDLE_MS = 30 * 60_000;
-const CONNECT_MS = 15_000;
-
-export function createUpstreamAgent(): Agent {
-  return new Agent({
-    // No cap on connections: undici queues silently what is beyond one, and a queued stream has no first byte.
-    pipelining: 1,
-    headersTimeout: IDLE_MS,
-    bodyTimeout: IDLE_MS,
-    connect: { timeout: CONNECT_MS, keepAlive: true },
-    // One stream per connection keeps a slow reader from holding up its neighbours.
-    allowH2: false,
-  });
-}
 
 /** `path` starts with a slash and follows the version segment, such as `/chat/completions`; the query travels but for `key`. */
 export function upstreamAddress(
@@ -174,7 +159,7 @@ export class NotSent extends Error {
 
 /** Whether the request cannot have reached the provider, so that it cannot be billed. */
 export function neverArrived(error: unknown): boolean {
-  if (error instanceof NotSent) return true;
+  if (error instanceof NotSent || isProxyRefusal(error)) return true;
   const code = errorCode(error);
   return (
     [
@@ -193,6 +178,13 @@ export function unreachable(provider: Provider, error: unknown): Refusal {
   const { host } = new URL(provider.baseUrl);
   const code = errorCode(error);
   const where = `${provider.name} (${host})`;
+  if (isProxyRefusal(error)) {
+    return new Refusal(
+      'upstream_unreachable',
+      `${where} cannot be reached: the proxy of HTTP_PROXY or HTTPS_PROXY refused the connection. Check the proxy, or list the provider in NO_PROXY.`,
+      { cause: error },
+    );
+  }
   if (
     code === 'UND_ERR_HEADERS_TIMEOUT' ||
     code === 'UND_ERR_BODY_TIMEOUT' ||

@@ -255,6 +255,32 @@ describe('providers.test', () => {
     await other.close();
   });
 
+  test('does not let the stored credential follow the provider to another address', async () => {
+    const { id } = await addProvider(gateway, upstream, 'openai');
+    const elsewhere = 'https://collector.example/v1';
+    for (const more of [{}, { credential: '' }]) {
+      expect(await refusal('providers.update', { id, baseUrl: elsewhere, ...more })).toMatchObject({
+        code: 'conflict',
+        field: 'credential',
+        message: `The stored credential is for ${upstream.url} only. Enter the one for https://collector.example, or remove it.`,
+      });
+    }
+    const secure = upstream.url.replace('http:', 'https:');
+    expect(await refusal('providers.update', { id, baseUrl: secure })).toMatchObject({ field: 'credential' });
+    expect(await gateway.call('providers.list', {})).toMatchObject([{ baseUrl: `${upstream.url}/v1` }]);
+
+    // The same place, another path: nothing to ask for.
+    expect(await gateway.call('providers.update', { id, baseUrl: `${upstream.url}/api/v1` })).toMatchObject({
+      hasCredential: true,
+    });
+    expect(
+      await gateway.call('providers.update', { id, baseUrl: elsewhere, credential: 'sk-other' }),
+    ).toMatchObject({ baseUrl: elsewhere, hasCredential: true });
+    expect(
+      await gateway.call('providers.update', { id, baseUrl: `${upstream.url}/v1`, credential: null }),
+    ).toMatchObject({ hasCredential: false });
+  });
+
   test('does not follow a provider elsewhere', async () => {
     const other = await startUpstream();
     upstream.reply(/models$/, { status: 302, headers: { location: `${other.url}/v1/models` }, body: '' });

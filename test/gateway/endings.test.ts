@@ -77,7 +77,11 @@ describe('a provider that cannot be reached', () => {
       closed.close();
       await once(closed, 'close');
       for (const provider of await gateway.call('providers.list', {})) {
-        await gateway.call('providers.update', { id: provider.id, baseUrl: `http://127.0.0.1:${port}/v1` });
+        await gateway.call('providers.update', {
+          id: provider.id,
+          baseUrl: `http://127.0.0.1:${port}/v1`,
+          credential: 'sk-upstream',
+        });
       }
       const answer = await send(`${gateway.url}${path}`, { headers: headers(), body });
       expect(answer.status).toBe(502);
@@ -92,6 +96,7 @@ describe('a provider that cannot be reached', () => {
       await gateway.call('providers.update', {
         id,
         baseUrl: `${upstream.url.replace('http:', 'https:')}/v1`,
+        credential: 'sk-upstream',
       });
     const answer = await send(`${gateway.url}/v1/messages`, { headers: headers(), body });
     expect(answer.status).toBe(502);
