@@ -297,6 +297,9 @@ describe('the key’s own account', () => {
       remaining: null,
       recurring: null,
       resets_at: null,
+      top_up: null,
+      paused: false,
+      limits: [],
     });
   });
 });
