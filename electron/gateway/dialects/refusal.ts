@@ -13,7 +13,7 @@ const outOfMoney: ReadonlySet<RefusalCode> = new Set(['limit_reached', 'not_enou
 /** Shape of the OpenAI protocols. `responses` turns on the form that Codex understands. */
 export function openaiRefusal(refusal: Refusal, request: RefusedRequest, responses = false): RefusalAnswer {
   const { status } = refusal;
-  if (responses && status === 402 && isCodex(request)) return codexRefusal(refusal, request);
+  if (responses && !refusals[refusal.code].retry && isCodex(request)) return codexRefusal(refusal, request);
   // The type `invalid_request_error` makes LiteLLM, and aider on it, stop at a 402; any other type is tried again.
   const type = status === 429 ? 'rate_limit_error' : status >= 500 ? 'server_error' : 'invalid_request_error';
   return answer(refusal, 'x-request-id', request, status, {
@@ -27,8 +27,8 @@ function openaiCode({ code }: Refusal): string {
 }
 
 /**
- * Codex tries a 402 six times. A 429 of this type it shows at once, with the sentence of the header; other refusals are
- * best as a 400, whose body it prints.
+ * Codex tries everything but a 400 and one kind of 429 six times, a 401 too. That 429 it shows at once, with the
+ * sentence of the header; of a 400 it prints the body.
  */
 function codexRefusal(refusal: Refusal, request: RefusedRequest): RefusalAnswer {
   const error = {
@@ -62,8 +62,17 @@ const anthropicTypes: Record<number, string> = {
   504: 'timeout_error',
 };
 
+/** Claude Code sends what got a 400 up to six times, and has a sentence of its own for a 404. */
+const anotherStatusForClaudeCode: ReadonlySet<RefusalCode> = new Set([
+  'unpriced_model',
+  'not_metered',
+  'no_provider',
+]);
+
 export function anthropicRefusal(refusal: Refusal, request: RefusedRequest): RefusalAnswer {
-  const { status, message, code } = refusal;
+  const { message, code } = refusal;
+  const claudeCode = /^claude-cli\b/i.test(String(request.headers['user-agent'] ?? ''));
+  const status = claudeCode && anotherStatusForClaudeCode.has(code) ? 402 : refusal.status;
   const type = anthropicTypes[status] ?? (status >= 500 ? 'api_error' : 'invalid_request_error');
   const errorCode = code === 'limit_reached' ? 'key_spend_limit_reached' : code;
   return answer(refusal, 'request-id', request, status, {

@@ -91,10 +91,29 @@ describe('the limit is reached', () => {
         });
       }
       expect(refuse('openai-responses', 'ledger_unavailable', headers).status).toBe(400);
-      expect(refuse('openai-responses', 'invalid_key', headers).status).toBe(401);
+      for (const code of ['invalid_key', 'no_provider', 'credential_missing', 'stopped'] as const)
+        expect(refuse('openai-responses', code, headers)).toMatchObject({
+          status: 400,
+          body: { error: { message: sentence } },
+        });
+      // What will pass is tried again.
+      expect(refuse('openai-responses', 'held_by_others', headers).status).toBe(429);
+      expect(refuse('openai-responses', 'upstream_unreachable', headers).status).toBe(502);
       expect(refuse('openai-chat', 'limit_reached', headers).status).toBe(402);
     },
   );
+});
+
+it('for good is a 402 for Claude Code, which tries a 400 again and hides a 404', () => {
+  const headers = { 'user-agent': 'claude-cli/2.1.330 (external, sdk-cli)' };
+  for (const code of ['unpriced_model', 'not_metered', 'no_provider'] as const) {
+    expect(refuse('anthropic-messages', code, headers)).toMatchObject({
+      status: 402,
+      body: { error: { type: 'billing_error', message: sentence } },
+    });
+    expect(refuse('anthropic-messages', code).status).toBe(refusals[code].status);
+  }
+  expect(refuse('anthropic-messages', 'invalid_key', headers).status).toBe(401);
 });
 
 describe('a refusal', () => {
