@@ -123,20 +123,22 @@ const builders: Record<TargetName, () => Promise<void>> = {
   async main() {
     cpSync(path.join(projectRoot, 'electron', 'icons'), path.join(distFolder, 'icons'), { recursive: true });
     await bundle({ entry: 'electron/main.ts', output: targets.main.output, format: 'es' });
-    await bundleTokenWorker();
+    await bundleWorkers();
   },
   // A sandboxed preload script is loaded by a small `require` and has to be CommonJS.
   preload: () => bundle({ entry: 'electron/preload.ts', output: targets.preload.output, format: 'cjs' }),
   async cli() {
     await bundle({ entry: 'electron/cli.ts', output: targets.cli.output, format: 'es' });
-    await bundleTokenWorker();
+    await bundleWorkers();
   },
   renderer: buildRenderer,
 };
 
-/** A thread of the gateway, started from a file beside the program that runs it (gateway/token-count.ts). */
-const bundleTokenWorker = () =>
-  bundle({ entry: 'electron/gateway/token-worker.ts', output: 'token-worker.js', format: 'es' });
+/** The threads of the gateway, each started from a file beside the program that runs it (gateway/worker-file.ts). */
+async function bundleWorkers(): Promise<void> {
+  for (const name of ['token-worker', 'backup-worker'])
+    await bundle({ entry: `electron/gateway/${name}.ts`, output: `${name}.js`, format: 'es' });
+}
 
 /** One entry and all it imports into one file; only what cannot be bundled stays outside. */
 async function bundle({ entry, output, format }: { entry: string; output: string; format: 'es' | 'cjs' }) {

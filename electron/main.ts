@@ -21,9 +21,11 @@ import {
   createControl,
   createGateway,
   DataFolderError,
+  listBackups,
   ListenError,
   loadAssets,
   proxySettings,
+  restoreBackup,
   SecretKeyError,
   type Gateway,
 } from './gateway/gateway.ts';
@@ -225,10 +227,27 @@ async function startGateway(log: AppLog, state: DesktopStateFile): Promise<Gatew
         );
       }
       const message = error instanceof Error ? error.message : String(error);
-      const choice = await ask(`${APP_NAME} cannot start`, message, ['Try again', 'Quit']);
-      if (choice !== 'Try again') return null;
+      if (!(await mendOrTryAgain(error, message))) return null;
     }
   }
+}
+
+/** false where the person chose to quit. A damaged ledger can be mended with the newest backup that is whole. */
+async function mendOrTryAgain(error: unknown, message: string): Promise<boolean> {
+  const [backup] = error instanceof DataFolderError && error.restorable ? listBackups(dataDir) : [];
+  if (!backup) return (await ask(`${APP_NAME} cannot start`, message, ['Try again', 'Quit'])) === 'Try again';
+  const made = new Date(backup.at).toLocaleString();
+  const detail = `${message}\n\nThe newest backup is of ${made}. What was used since then is kept as far as the damaged ledger can be read.`;
+  const choice = await ask(`${APP_NAME} cannot start`, detail, ['Restore the backup', 'Try again', 'Quit']);
+  if (choice === 'Restore the backup') {
+    try {
+      restoreBackup(dataDir, backup.name, { carryOver: true, now: Date.now() });
+    } catch (failure) {
+      const failed = failure instanceof Error ? failure.message : String(failure);
+      return (await ask('The backup was not restored', failed, ['Try again', 'Quit'])) === 'Try again';
+    }
+  }
+  return choice !== 'Quit' && choice !== undefined;
 }
 
 /** Whether the gateway listens now. A port that is taken is the person's to decide about: tools are set to it. */

@@ -10,6 +10,7 @@ import { RemovePriceDialog } from './prices/RemovePriceDialog.tsx';
 import { RepriceDialog } from './prices/RepriceDialog.tsx';
 import { ProviderDialog } from './providers/ProviderDialog.tsx';
 import { DeleteProviderDialog } from './providers/ProvidersPage.tsx';
+import { RestoreDialog } from './settings/Backups.tsx';
 import { ShortcutsDialog } from './ShortcutsDialog.tsx';
 import { app, useApp } from './store.ts';
 
@@ -67,6 +68,8 @@ export function Dialogs() {
       return <ExportDialog filter={dialog.filter} />;
     case 'scope-limit':
       return <ScopeLimitDialog scope={dialog.scope} />;
+    case 'restore-backup':
+      return <RestoreDialog row={dialog.row} />;
     case 'shortcuts':
       return <ShortcutsDialog />;
   }

@@ -40,6 +40,8 @@ export function start(): () => void {
         told += 1;
         for (const row of message.data.rows) lastTold.set(row.id, told);
       }
+      // Another ledger, and with it perhaps another version of everything that is shown.
+      if (message.name === 'ledger-replaced') return location.reload();
       pushed.push(message);
       if (message.name === 'model-unpriced') notifyUnpriced(message.data, getState().keys);
       if (message.name === 'providers-changed') {

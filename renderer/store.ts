@@ -7,6 +7,7 @@ import { createStore } from 'zustand/vanilla';
 import type { ToolRow } from '#shared/connect.ts';
 import type { EventData } from '#shared/contract.ts';
 import type {
+  BackupRow,
   KeyRow,
   LimitScope,
   PriceRow,
@@ -37,6 +38,7 @@ export type Dialog =
   | { kind: 'correct-cost'; row: RequestRow }
   | { kind: 'export-requests'; filter: RequestFilter }
   | { kind: 'scope-limit'; scope: LimitScope }
+  | { kind: 'restore-backup'; row: BackupRow }
   | { kind: 'shortcuts' };
 
 export interface AppState {
@@ -113,6 +115,9 @@ export function applyEvent(state: AppState, message: EventMessage): Partial<AppS
       return {};
     case 'model-unpriced':
       return { unpricedTold: state.unpricedTold + 1 };
+    case 'ledger-replaced':
+      // The page is loaded anew by the actions.
+      return {};
     case 'providers-changed':
       // Carries no rows: the lists are asked for again by the actions.
       return {};

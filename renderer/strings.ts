@@ -1,6 +1,7 @@
 /** Every sentence and label of the window, so that a translation is one file. Plain words; `limit`, `usage`, `held` as in the design. */
 import type { Billing, Every } from '#shared/model.ts';
 import { activity } from './strings/activity.ts';
+import { backups } from './strings/backups.ts';
 import { connect } from './strings/connect.ts';
 import { frame } from './strings/frame.ts';
 import { bills, prices } from './strings/prices.ts';
@@ -307,6 +308,7 @@ export const strings = {
   activity,
   prices,
   bills,
+  backups,
   settings: {
     appearance: 'Appearance',
     notices: 'Notices',

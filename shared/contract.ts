@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { ConnectPlan, ToolId, ToolRow } from './connect.ts';
 import {
+  BackupRow,
   Billing,
   Every,
   KeyName,
@@ -43,6 +44,7 @@ import { Reconciliation } from './reconciliation.ts';
 export const MAX_EXPORT_CHARACTERS = 8_000_000;
 
 const id = z.string().min(1);
+const count = z.int().min(0);
 const time = z.iso.datetime({ offset: true });
 const none = z.strictObject({}).default({});
 const done = z.object({});
@@ -311,6 +313,24 @@ export const methods = {
     z.object({ sessions: z.array(SessionUsage), next: z.string().nullable() }),
   ),
 
+  /** Newest first. One is made a day. */
+  'backups.list': method(none, z.array(BackupRow)),
+  'backups.create': method(none, BackupRow),
+  /**
+   * Puts a backup in the ledger's place: running requests get a few seconds to end, new ones fail until it is done.
+   * `carryOver` keeps what was used since, and the keys made since; without it that usage is forgotten, and limits with
+   * it. Keys that were deleted or rotated since are as they were in the backup.
+   */
+  'backups.restore': method(
+    z.strictObject({ name: z.string(), carryOver: z.boolean().default(true) }),
+    z.object({
+      /** Where the ledger that was there is kept; null where there was none. */
+      keptAs: z.string().nullable(),
+      /** Requests that were carried over; null where they were not, or could not be read. */
+      carried: count.nullable(),
+    }),
+  ),
+
   'settings.get': method(none, Settings),
   'settings.set': method(Settings.partial().strict(), Settings),
 
@@ -387,6 +407,8 @@ export const events = {
   'key-paused': KeyRow,
   /** The providers or their prices changed; ask again for what is shown. */
   'providers-changed': z.object({}),
+  /** A backup was restored: everything that is shown has to be asked for again. */
+  'ledger-replaced': z.object({}),
   /** A request was refused because its model has no price and its key has a limit. */
   'model-unpriced': z.object({ provider: z.string(), model: z.string(), keyId: z.string() }),
 } as const;

@@ -332,6 +332,10 @@ export const Settings = z.object({
 });
 export type Settings = z.infer<typeof Settings>;
 
+/** A copy of the ledger in the data folder. */
+export const BackupRow = z.object({ name: z.string(), at: time, bytes: count });
+export type BackupRow = z.infer<typeof BackupRow>;
+
 export const Totals = z.object({
   usageNano: nano,
   heldNano: nano,

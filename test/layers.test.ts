@@ -16,7 +16,7 @@ const root = resolve(import.meta.dirname, '..');
  */
 const gatewayRows: readonly (readonly string[])[] = [
   ['gateway.ts'],
-  ['server.ts', 'web.ts', 'control.ts', 'contract-http.ts', 'assets.ts', 'keyfile.ts'],
+  ['replaceable.ts', 'server.ts', 'web.ts', 'control.ts', 'contract-http.ts', 'assets.ts', 'keyfile.ts'],
   ['proxy.ts', 'request-bound.ts', 'api.ts', 'api-limits.ts', 'api-prices.ts', 'models.ts'],
   [
     'admission.ts',
@@ -59,6 +59,10 @@ const gatewayRows: readonly (readonly string[])[] = [
     'holds.ts',
     'corrections.ts',
     'warnings.ts',
+    'backups.ts',
+    'backup-worker.ts',
+    'restore.ts',
+    'file-watch.ts',
     'loop-brake.ts',
     'requests.ts',
     'request-log.ts',
@@ -76,6 +80,7 @@ const gatewayRows: readonly (readonly string[])[] = [
 const gatewayBase: readonly string[] = [
   'json.ts',
   'ports.ts',
+  'worker-file.ts',
   'calls.ts',
   'cost.ts',
   'bill.ts',

@@ -171,6 +171,10 @@ function explain(error: unknown): CommandError {
       { cause: error },
     );
   }
+  if (error instanceof DataFolderError && error.restorable)
+    return new CommandError(`${error.message} \`faregate restore\` lists and restores them.`, {
+      cause: error,
+    });
   if (
     error instanceof DataFolderError ||
     error instanceof SecretKeyError ||

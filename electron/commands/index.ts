@@ -9,6 +9,7 @@ import { keysCommand } from './keys.ts';
 import { openCommand } from './open.ts';
 import { pricesCommand } from './prices.ts';
 import { reconcileCommand } from './reconcile.ts';
+import { restoreCommand } from './restore.ts';
 import { runCommand } from './run.ts';
 import { serviceCommand } from './service.ts';
 import { statusCommand } from './status.ts';
@@ -25,6 +26,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['export', exportCommand],
   ['prices', pricesCommand],
   ['reconcile', reconcileCommand],
+  ['restore', restoreCommand],
   ['status', statusCommand],
   ['open', openCommand],
   ['gateway', gatewayCommand],

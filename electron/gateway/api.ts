@@ -9,9 +9,10 @@ import {
   type Output,
   type Parsed,
 } from '#shared/contract.ts';
-import type { KeyRow } from '#shared/model.ts';
+import type { BackupRow, KeyRow } from '#shared/model.ts';
 import { Refusal } from '#shared/errors.ts';
 import { limitHandlers, recurringUse, type LimitDependencies } from './api-limits.ts';
+import { BackupError, type BackupFile, type Backups } from './backups.ts';
 import { CallError, mustBe, type Handlers, type MachineHandlers, type MachineMethod } from './calls.ts';
 import { keyStatus, type Key } from './keys.ts';
 import { limitState } from './limits.ts';
@@ -29,6 +30,7 @@ import {
   type Provider,
 } from './providers.ts';
 import type { Store } from './store.ts';
+import type { Restored } from './restore.ts';
 import type { RequestLog } from './request-log.ts';
 import { RangeTooLong, type Usage } from './usage.ts';
 
@@ -36,6 +38,7 @@ export interface ApiDependencies extends LimitDependencies {
   prices: Prices;
   unpriced: Unpriced;
   priceData: PriceData;
+  backups: Backups & { restore(name: string, carryOver: boolean): Promise<Restored> };
   store: Store;
   requests: RequestLog;
   usage: Usage;
@@ -92,6 +95,7 @@ function describe(error: unknown, { ledger, onInternalError }: ApiDependencies):
   if (error instanceof ProviderFieldError)
     return { code: 'conflict', message: error.message, field: error.field };
   if (error instanceof RangeTooLong) return { code: 'invalid_input', message: error.message, field: 'from' };
+  if (error instanceof BackupError) return { code: 'conflict', message: error.message };
   onInternalError(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code.startsWith('SQLITE')) {
@@ -241,6 +245,10 @@ function createHandlers(dependencies: ApiDependencies): Omit<Handlers, MachineMe
     'usage.sparklines': (range) => usage.sparklines(range),
     'usage.sessions': (filter) => usage.sessions(filter),
 
+    'backups.list': () => dependencies.backups.list().map(toBackupRow),
+    'backups.create': async () => toBackupRow(await dependencies.backups.create()),
+    'backups.restore': ({ name, carryOver }) => dependencies.backups.restore(name, carryOver),
+
     'settings.get': () => settings.get(),
     'settings.set': (change) => settings.set(change),
   };
@@ -276,6 +284,10 @@ function draftOf(
     credential: draft.credential || (sameHost ? stored.credential : null),
     credentialState: 'none',
   };
+}
+
+function toBackupRow({ name, at, bytes }: BackupFile): BackupRow {
+  return { name, at: new Date(at).toISOString(), bytes };
 }
 
 function toMillis(time: string | null): number | null {

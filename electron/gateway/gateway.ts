@@ -2,17 +2,20 @@
 import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
+import type { Input, MethodName, Output } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
 import type { Status } from '#shared/model.ts';
 import { createAdmission, type Admission } from './admission.ts';
-import { createAnnouncer, type EventListener } from './announcer.ts';
+import { createAnnouncer } from './announcer.ts';
 import { createDispatch, toKeyRow } from './api.ts';
 import { sharedLimits } from './api-limits.ts';
+import { createBackups } from './backups.ts';
 import { CallError, type MachineHandlers } from './calls.ts';
+import { createFileWatch } from './file-watch.ts';
 import { createKeys } from './keys.ts';
-import { createLedger, type Ledger } from './ledger.ts';
+import { createLedger, DAMAGED_SENTENCE, type Ledger } from './ledger.ts';
 import { createLoopBrake } from './loop-brake.ts';
 import { createModelLists } from './models.ts';
 import { createOverruns } from './overruns.ts';
@@ -21,10 +24,11 @@ import { createPrices } from './prices.ts';
 import { createProviders, type Secrets } from './providers.ts';
 import { createProxy } from './proxy.ts';
 import { createUnpriced } from './repricing.ts';
+import { createReplaceable, type Gateway, type Restore } from './replaceable.ts';
 import { createRequestLog } from './request-log.ts';
 import { createGatewayServer, type ServerDependencies } from './server.ts';
 import { createSettings } from './settings.ts';
-import { openStore, type Store } from './store.ts';
+import { asDataFolderError, DATABASE_FILE, isDamage, openStore, type Store } from './store.ts';
 import { createTokenCounter } from './token-count.ts';
 import { createUpstreamAgent, type ProxySettings } from './upstream-agent.ts';
 import { createUsage } from './usage.ts';
@@ -32,6 +36,7 @@ import { createVocabularyCounter } from './vocabulary-counter.ts';
 import { createWarnings, type Warnings } from './warnings.ts';
 
 export type { EventListener } from './announcer.ts';
+export type { Gateway } from './replaceable.ts';
 
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -65,25 +70,6 @@ export interface GatewayOptions {
 /** A call of the contract from inside the program: the value, or a `CallError`. */
 export type Call = <N extends MethodName>(name: N, input: Input<N>) => Promise<Output<N>>;
 
-export interface Gateway {
-  /**
-   * Starts the metered listener on 127.0.0.1. Without a port the one of the settings is used; 0 = any free one.
-   * Rejects with a `ListenError` where the port is taken.
-   */
-  listen(options?: { port?: number }): Promise<{ port: number; url: string }>;
-  /**
-   * Starts a second listener, with TLS, that other machines reach. It answers to `address` and to the names and
-   * addresses of the certificate. `cert` and `key` are PEM. Rejects with a `ListenError`.
-   */
-  expose(where: { address: string; port: number; cert: string; key: string }): Promise<{ url: string }>;
-  /** One call of the contract: parse, handle, envelope. Never rejects. */
-  dispatch(name: unknown, input: unknown): Promise<Answer<unknown>>;
-  /** Returns the function that ends the subscription. */
-  subscribe(listener: EventListener): () => void;
-  /** Refuses new requests, lets running ones finish for `graceMs` (5 s at the most), settles every one, closes the ledger. */
-  close(options?: { graceMs?: number }): Promise<void>;
-}
-
 /** The listener could not start. `code` is the system's, such as EADDRINUSE; the message says what to do. */
 export class ListenError extends Error {
   readonly code: string;
@@ -97,19 +83,34 @@ export class ListenError extends Error {
 }
 
 /** Opens the data folder, settles what a crash left behind, and wires the parts. @throws DataFolderError */
-export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+export function createGateway(options: GatewayOptions): Promise<Gateway> {
+  return createReplaceable((restore) => openParts(options, restore), {
+    dataDir: options.dataDir,
+    now: nowOf(options),
+  });
+}
+
+const nowOf = (options: GatewayOptions) => {
   const clock = options.clock ?? { now: () => Date.now() };
-  const now = () => clock.now();
+  return () => clock.now();
+};
+
+async function openParts(options: GatewayOptions, restore: Restore): Promise<Gateway> {
   const store = openStore(options.dataDir);
   try {
-    return await wire(options, store, now);
+    return await wire(options, store, nowOf(options), restore);
   } catch (error) {
     store.close();
-    throw error;
+    throw isDamage(error) ? asDataFolderError(join(options.dataDir, DATABASE_FILE), error) : error;
   }
 }
 
-async function wire(options: GatewayOptions, store: Store, now: () => number): Promise<Gateway> {
+async function wire(
+  options: GatewayOptions,
+  store: Store,
+  now: () => number,
+  restore: Restore,
+): Promise<Gateway> {
   const { secrets, log } = options;
   let listening: { port: number; url: string } | null = null;
   let closing: Promise<void> | null = null;
@@ -223,6 +224,15 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     now,
     onInternalError,
   });
+  const backups = createBackups({
+    dataDir: options.dataDir,
+    now,
+    damaged(message) {
+      log?.error({ found: message }, 'the ledger is damaged');
+      ledger.fail(DAMAGED_SENTENCE);
+    },
+    failed: ({ message }) => log?.warn({}, message),
+  });
   const call: Call = async (name, input) => {
     const answer = await dispatch(name, input);
     if (!answer.ok) throw new CallError(answer.error.code, answer.error.message, answer.error.field);
@@ -236,6 +246,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     ledger,
     unpriced,
     priceData,
+    backups: { ...backups, restore },
     store,
     machine: options.machine?.(call),
     requests: createRequestLog(store, () => ledger.rollUp()),
@@ -256,6 +267,7 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     providersChanged: () => announcer.providersChanged(),
     onInternalError,
   });
+  const watch = createFileWatch({ store, ledger, dataDir: options.dataDir, now, log });
   const serving = { keys, providers, ledger, proxy, models, now, onInternalError };
   const server = createGatewayServer(serving);
   let exposed: Server | null = null;
@@ -264,11 +276,15 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
   const ticking = setInterval(() => {
     if (ledger.problem() !== null) ledger.retry();
     ledger.endPeriods();
+    watch.look();
   }, TICK_MS).unref();
 
   const tickPriceData = () => void priceData.tick().catch((error: unknown) => onInternalError(error));
   const firstTick = setTimeout(tickPriceData, FIRST_PRICE_TICK_MS).unref();
   const priceTicks = setInterval(tickPriceData, PRICE_TICK_MS).unref();
+  const tickBackups = () => void backups.tick();
+  const firstBackupTick = setTimeout(tickBackups, FIRST_BACKUP_TICK_MS).unref();
+  const backupTicks = setInterval(tickBackups, BACKUP_TICK_MS).unref();
 
   async function close(graceMs: number): Promise<void> {
     // Listening ends at once; connections that are idle are closed, running requests go on.
@@ -287,9 +303,12 @@ async function wire(options: GatewayOptions, store: Store, now: () => number): P
     clearInterval(ticking);
     clearTimeout(firstTick);
     clearInterval(priceTicks);
+    clearTimeout(firstBackupTick);
+    clearInterval(backupTicks);
     announcer.flush();
     announcer.close();
     ledger.retry();
+    watch.close();
     await agent.destroy();
     store.close();
   }
@@ -324,6 +343,9 @@ const MAX_GRACE_MS = 5_000;
 /** A start has other things to do first; after that a look at the clock now and then tells when a day is over. */
 const FIRST_PRICE_TICK_MS = 20_000;
 const PRICE_TICK_MS = 600_000;
+/** The ledger is looked over soon: whatever broke it may have been what ended the process before. */
+const FIRST_BACKUP_TICK_MS = 30_000;
+const BACKUP_TICK_MS = 300_000;
 
 /** @throws ListenError where the certificate or its key cannot be used. */
 function createExposed(
@@ -374,6 +396,8 @@ function describeError(error: unknown): object {
     : { message: String(error) };
 }
 
+export { listBackups } from './backups.ts';
+export { restoreBackup, RestoreError } from './restore.ts';
 export { DataFolderError } from './store.ts';
 export { proxySettings, ProxySettingError } from './upstream-agent.ts';
 export type { Secrets } from './providers.ts';

@@ -41,7 +41,7 @@ import {
 } from './holds.ts';
 import { createPeriodTotals } from './period-totals.ts';
 import { createRollup } from './rollup.ts';
-import type { Store } from './store.ts';
+import { isDamage, type Store } from './store.ts';
 import { toRequestRow, type StoredRequest } from './requests.ts';
 
 export type { Account, RunningBalance } from './balances.ts';
@@ -103,6 +103,8 @@ export interface Ledger extends Corrections {
   problem(): string | null;
   /** Tries again to write what could not be written. */
   retry(): void;
+  /** What was found to be wrong for good, as a sentence for the person: limited keys are refused until a restart. */
+  fail(sentence: string): void;
 }
 
 export interface LedgerListener {
@@ -150,6 +152,8 @@ export function createLedger(
   /** Holds that could not be written, until whoever asked for them is told. */
   const failed = new Map<number, LedgerUnavailable>();
   let fault: string | null = null;
+  /** What no write that works can mend. */
+  let broken: string | null = null;
 
   let nextId = Number(sql.lastId.pluck().get()) + 1;
   const orphans = findOrphans();
@@ -198,6 +202,20 @@ export function createLedger(
     listener.problemChanged();
   }
 
+  function fail(sentence: string): void {
+    // The first one is the cause of what follows.
+    if (broken !== null) return;
+    broken = sentence;
+    listener.problemChanged();
+  }
+
+  function failedToWrite(cause: unknown): string {
+    const message = describeWriteFailure(cause);
+    if (isDamage(cause)) fail(message);
+    setFault(message);
+    return message;
+  }
+
   function hold(draft: HoldDraft, amount: { wantNano: Nano; atLeastNano: Nano }): HoldResult {
     if (unwritten.length > 0) retry();
     const account = mustHave(draft.keyId);
@@ -206,7 +224,8 @@ export function createLedger(
     const tightest = leastOf(limits, ({ roomNano }) => roomNano);
     let amountNano = assertNano(amount.wantNano);
     if (tightest !== null) {
-      if (fault !== null) throw new LedgerUnavailable(fault);
+      const wrong = broken ?? fault;
+      if (wrong !== null) throw new LedgerUnavailable(wrong);
       const othersOf = ({ scope: { kind } }: AppliedLimit) =>
         counted.find(({ scope }) => scope.kind === kind)?.running ?? 0;
       // Any limit that is used up refuses for good, also where another one is tighter only because of holds.
@@ -270,10 +289,9 @@ export function createLedger(
       freed = commit(holds, settlements);
     } catch (cause) {
       rollup.forget();
-      const message = describeWriteFailure(cause);
+      const message = failedToWrite(cause);
       for (const { hold: taken, limited } of holds) if (limited) takeBack(taken, message, cause);
       unwritten.push(...settlements);
-      setFault(message);
     }
     told?.resolve();
     free(freed);
@@ -314,7 +332,7 @@ export function createLedger(
       setFault(null);
     } catch (cause) {
       rollup.forget();
-      setFault(describeWriteFailure(cause));
+      failedToWrite(cause);
     }
     free(freed);
   }
@@ -475,8 +493,9 @@ export function createLedger(
       const { usageNano, heldNano, requests, running } = balances.global();
       return { usageNano, heldNano, requests, running, ...period.read() };
     },
-    problem: () => fault,
+    problem: () => broken ?? fault,
     retry,
+    fail,
     rollUp: () => rollup.catchUp(),
   };
 }
@@ -546,7 +565,11 @@ function topUpColumns(topUp: TopUp | null): { topUp: number | null; topUpUntil: 
   return { topUp: topUp?.amountNano ?? null, topUpUntil: topUp?.until ?? null };
 }
 
+export const DAMAGED_SENTENCE =
+  'The ledger is damaged. Restore a backup under Settings, or with `faregate restore`; limited keys are refused until then.';
+
 function describeWriteFailure(cause: unknown): string {
+  if (isDamage(cause)) return DAMAGED_SENTENCE;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (code === 'SQLITE_FULL')
     return 'The disk is full: usage cannot be recorded. Free some space; limited keys are refused until then.';

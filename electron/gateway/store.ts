@@ -1,17 +1,31 @@
 /** The SQLite file: opened by one process, migrated, and made durable without making anyone wait for the disk. */
 import Database from 'better-sqlite3';
 import type { Database as Connection } from 'better-sqlite3';
-import { closeSync, existsSync, fdatasync, fdatasyncSync, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  fdatasyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { migrations } from './migrations/index.ts';
 
 export type { Connection };
 
 /** The data folder cannot be used as it is: from a newer version, in use by another process, damaged, read-only. */
 export class DataFolderError extends Error {
-  constructor(message: string, cause?: unknown) {
+  /** The ledger is damaged or gone: a backup in its place would mend it. */
+  readonly restorable: boolean;
+  constructor(message: string, cause?: unknown, restorable = false) {
     super(message, { cause });
     this.name = 'DataFolderError';
+    this.restorable = restorable;
   }
 }
 
@@ -27,6 +41,12 @@ export interface Store {
   proveWritable(): void;
   /** Waits until everything written so far is on disk. */
   synced(): Promise<void>;
+  /** Why what was written may not be on disk: the last time the disk was asked, it failed. null when all is well. */
+  unsynced(): Error | null;
+  /** Whether the files at the path are still those that are open: deleted or replaced ones take writes without a word. */
+  isInPlace(): boolean;
+  /** Copies what is open, wherever its files are by now. Everything waits for it. */
+  copyTo(target: string): void;
   close(): void;
 }
 
@@ -50,11 +70,46 @@ export function openStore(dataDir: string): Store {
   }
   const lock = takeLock(dataDir);
   try {
+    finishRestore(dataDir);
+    mustNotBeGone(dataDir);
     return openDatabase(dataDir, lock);
   } catch (cause) {
     lock.close();
     throw cause;
   }
+}
+
+/** Runs `work` while no other process, and no store, can have the folder open. @throws DataFolderError */
+export function withFolder<T>(dataDir: string, work: () => T): T {
+  const lock = takeLock(dataDir);
+  try {
+    return work();
+  } finally {
+    lock.close();
+  }
+}
+
+/** A whole database in a file of this name is what a restore has decided on: from then on it is carried out, also by the next start. */
+export const RESTORED_FILE = `${DATABASE_FILE}.restored`;
+
+/** Puts what a restore has made in the ledger's place. The log of the old ledger must not be applied to the new one. */
+export function finishRestore(dataDir: string): void {
+  const restored = join(dataDir, RESTORED_FILE);
+  if (!existsSync(restored)) return;
+  const path = join(dataDir, DATABASE_FILE);
+  for (const ending of ['-wal', '-shm', '-journal']) rmSync(path + ending, { force: true });
+  renameSync(restored, path);
+}
+
+/** A ledger that vanished is not taken for a first start: that would forget keys and usage without a word. */
+function mustNotBeGone(dataDir: string): void {
+  const path = join(dataDir, DATABASE_FILE);
+  if (existsSync(path) || !existsSync(join(dataDir, 'backups'))) return;
+  throw new DataFolderError(
+    `${path} is gone, but there are backups of it. Restore one, or move the folder "backups" away to start with an empty ledger.`,
+    undefined,
+    true,
+  );
 }
 
 function openDatabase(dataDir: string, lock: Connection): Store {
@@ -73,9 +128,9 @@ function openDatabase(dataDir: string, lock: Connection): Store {
   } catch (cause) {
     db?.close();
     if (cause instanceof DataFolderError) throw cause;
-    throw new DataFolderError(describeOpenFailure(path, cause), cause);
+    throw asDataFolderError(path, cause);
   }
-  return withDurability(db, `${path}-wal`, lock);
+  return withDurability(db, path, lock);
 }
 
 /**
@@ -127,7 +182,11 @@ export function newestVersion(): number {
   return migrations.at(-1)?.version ?? 0;
 }
 
-function withDurability(db: Connection, walPath: string, lock: Connection): Store {
+function withDurability(db: Connection, path: string, lock: Connection): Store {
+  const walPath = `${path}-wal`;
+  const opened = fileId(path);
+  let openedWal: string | null = null;
+  let failure: Error | null = null;
   let wal: number | undefined;
   let dirty = false;
   let syncing = false;
@@ -137,14 +196,18 @@ function withDurability(db: Connection, walPath: string, lock: Connection): Stor
   const syncSoon = () => {
     dirty = true;
     if (syncing) return;
-    if (wal === undefined && existsSync(walPath)) wal = openSync(walPath, 'r+');
+    if (wal === undefined && existsSync(walPath)) {
+      wal = openSync(walPath, 'r+');
+      openedWal = fileId(walPath);
+    }
     if (wal === undefined) return;
     syncing = true;
     dirty = false;
     const told = waiters;
     waiters = [];
-    fdatasync(wal, () => {
+    fdatasync(wal, (error) => {
       syncing = false;
+      failure = error;
       for (const tell of told) tell();
       if (dirty && db.open) syncSoon();
     });
@@ -186,6 +249,13 @@ function withDurability(db: Connection, walPath: string, lock: Connection): Stor
         syncSoon();
       });
     },
+    unsynced: () => failure,
+    isInPlace: () => fileId(path) === opened && (openedWal === null || fileId(walPath) === openedWal),
+    copyTo(target) {
+      mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+      writeFileSync(target, '', { mode: 0o600 });
+      db.prepare('VACUUM INTO ?').run(target);
+    },
     close() {
       if (wal !== undefined) {
         fdatasyncSync(wal);
@@ -199,15 +269,31 @@ function withDurability(db: Connection, walPath: string, lock: Connection): Stor
   return store;
 }
 
+/** Which file lies at the path; null where none does. */
+function fileId(path: string): string | null {
+  // As BigInt: file numbers of some systems are beyond what a number can say.
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found ? `${found.dev} ${found.ino}` : null;
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
+export function isDamage(cause: unknown): boolean {
+  const code = codeOf(cause);
+  return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
+}
+
+/** Why the database at `path` cannot be opened or read, and what to do. */
+export function asDataFolderError(path: string, cause: unknown): DataFolderError {
+  return new DataFolderError(describeOpenFailure(path, cause), cause, isDamage(cause));
+}
+
 function describeOpenFailure(path: string, cause: unknown): string {
   const code = codeOf(cause);
-  if (code === 'SQLITE_CORRUPT' || code === 'SQLITE_NOTADB') {
-    return `${path} is damaged and cannot be read. Put a backup in its place, or move it away to start with an empty ledger.`;
-  }
+  if (isDamage(cause))
+    return `${path} is damaged and cannot be read. Restore a backup, or move the file away to start with an empty ledger.`;
   if (code.startsWith('SQLITE_READONLY') || code === 'SQLITE_CANTOPEN') {
     return `${path} cannot be written. Correct the permissions of the file and its folder.`;
   }

@@ -1,19 +1,13 @@
 /** Tokens of texts in a public vocabulary, counted in a thread of its own (token-worker.ts). */
 import { Worker } from 'node:worker_threads';
 import type { CountResult, CountTask, Vocabulary } from './token-worker.ts';
+import { workerFile } from './worker-file.ts';
 
 export interface VocabularyCounter {
   /** How many tokens each text has; null where it cannot be told in time. Never rejects. */
   count(vocabulary: Vocabulary, texts: readonly string[], signal?: AbortSignal): Promise<number[] | null>;
   /** Answers what is asked with null, at once, and all that is asked from now on. */
   close(): void;
-}
-
-/** Beside this file: as a source, or as what is built from it. */
-function workerFile(): URL {
-  const name = import.meta.url.endsWith('.ts') ? './token-worker.ts' : './token-worker.js';
-  // A thread is started from a real file, which what lies in Electron's archive is not.
-  return new URL(new URL(name, import.meta.url).href.replace('/app.asar/', '/app.asar.unpacked/'));
 }
 
 /**
@@ -37,7 +31,7 @@ export function createVocabularyCounter({ timeoutMs = 5_000, idleMs = 60_000 } =
   }
 
   function start(): Worker {
-    const started = new Worker(workerFile());
+    const started = new Worker(workerFile('token-worker'));
     // A thread that waits for work keeps no process from ending.
     started.unref();
     started.on('message', ({ id, counts }: CountResult) => {

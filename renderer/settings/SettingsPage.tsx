@@ -6,6 +6,7 @@ import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
 import { ListState, Page, submitting } from '../ui/page.tsx';
+import { BackupsSection } from './Backups.tsx';
 import { Section } from './Section.tsx';
 
 const words = strings.settings;
@@ -54,6 +55,7 @@ export function SettingsPage() {
                 />
               )}
             </Section>
+            <BackupsSection />
             <About />
           </>
         )}

@@ -30,6 +30,8 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     const files = [...archive.keys()];
     const own = files.filter((file) => !file.startsWith('node_modules/'));
     expect(own.filter((file) => !file.startsWith('dist/renderer/')).toSorted()).toEqual([
+      'dist/backup-worker.js',
+      'dist/backup-worker.js.licenses.md',
       'dist/icons/tray.png',
       'dist/icons/tray@2x.png',
       'dist/icons/trayTemplate.png',

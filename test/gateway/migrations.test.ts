@@ -243,7 +243,7 @@ describe('a file that cannot be taken', () => {
     const garbage = Buffer.from('This is a shopping list and no database.\n'.repeat(300));
     writeFileSync(path, garbage);
     expect(() => openStore(folder)).toThrow(DataFolderError);
-    expect(() => openStore(folder)).toThrow(/is damaged and cannot be read\. Put a backup in its place/);
+    expect(() => openStore(folder)).toThrow(/is damaged and cannot be read\. Restore a backup/);
     expect(readFileSync(path).equals(garbage)).toBe(true);
   });
 
