@@ -1,5 +1,5 @@
 /** Gateway keys: who may call. Their money is the ledger's. */
-import { createHash, randomInt, randomUUID } from 'node:crypto';
+import { hash as digestOf, randomInt, randomUUID } from 'node:crypto';
 import type { Limits } from './limits.ts';
 import type { Store } from './store.ts';
 
@@ -27,8 +27,8 @@ export interface Keys {
   setPause(id: string, pause: Key['pause']): Key | undefined;
   /** Its usage rows stay. */
   remove(id: string): boolean;
-  /** The key of a secret, whatever its status; undefined where there is none. */
-  find(secret: string): Key | undefined;
+  /** The key of a secret, given as `hashOf` makes it, whatever its status; undefined where there is none. */
+  find(hashed: string): Key | undefined;
 }
 
 const PREFIX = 'sk-fg-';
@@ -151,7 +151,7 @@ export function createKeys(store: Store, now: () => number): Keys {
       return byId.delete(id);
     },
 
-    find: (secret) => byHash.get(sha256(secret).toString('hex')),
+    find: (hashed) => byHash.get(hashed),
   };
 }
 
@@ -159,9 +159,14 @@ function newSecret(): { secret: string; hash: Buffer; masked: string } {
   let random = '';
   for (let index = 0; index < SECRET_LENGTH; index += 1) random += BASE62[randomInt(BASE62.length)];
   const secret = PREFIX + random;
-  return { secret, hash: sha256(secret), masked: `${PREFIX}${random.slice(0, 4)}…${random.slice(-4)}` };
+  return {
+    secret,
+    hash: Buffer.from(hashOf(secret), 'hex'),
+    masked: `${PREFIX}${random.slice(0, 4)}…${random.slice(-4)}`,
+  };
 }
 
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+/** What is kept of a secret, and what it is found by. */
+export function hashOf(secret: string): string {
+  return digestOf('sha256', secret, 'hex');
 }

@@ -1,7 +1,7 @@
 /** The ledger's statements, prepared once, and the rows they read and write. */
 import type { Billing, DialectId, RecurringLimit } from '#shared/model.ts';
 import { readRequests, requestColumns, type StoredRequest } from './requests.ts';
-import type { Store } from './store.ts';
+import type { Connection, Store } from './store.ts';
 
 export interface KeyRecord {
   id: string;
@@ -50,6 +50,32 @@ export interface HoldRecord {
   parent_agent: string | null;
 }
 
+const holdColumns = [
+  'id',
+  'key_id',
+  'at',
+  'amount_nano',
+  'provider',
+  'provider_id',
+  'billing',
+  'dialect',
+  'model',
+  'stream',
+  'price',
+  'client',
+  'session',
+  'agent',
+  'parent_agent',
+] as const satisfies readonly (keyof HoldRecord)[];
+
+function inserting<Row>(db: Connection, table: string, columns: readonly (keyof Row & string)[]) {
+  const places = columns.map(() => '?').join(', ');
+  const insert = db.prepare<Row[keyof Row][]>(
+    `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places})`,
+  );
+  return { run: (row: Row) => insert.run(...columns.map((name) => row[name])) };
+}
+
 const ACCOUNT_COLUMNS = `id, last_used_at, usage_credits_nano, usage_own_key_nano, requests, unpriced_requests,
   input_tokens, output_tokens, limit_nano, recurring_nano, recurring_every, window_start, window_used_nano, top_up_nano, top_up_until`;
 
@@ -67,16 +93,10 @@ export function statements({ db }: Store) {
       'SELECT max(coalesce((SELECT max(id) FROM requests), 0), coalesce((SELECT max(id) FROM holds), 0))',
     ),
     request: readRequests(db),
-    insertHold: db.prepare<[HoldRecord]>(
-      `INSERT INTO holds (id, key_id, at, amount_nano, provider, provider_id, billing, dialect, model, stream, price,
-         client, session, agent, parent_agent)
-       VALUES (@id, @key_id, @at, @amount_nano, @provider, @provider_id, @billing, @dialect, @model, @stream, @price,
-         @client, @session, @agent, @parent_agent)`,
-    ),
+    // By position: names are looked up one by one at every run, and cost as much as the row does.
+    insertHold: inserting<HoldRecord>(db, 'holds', holdColumns),
     deleteHold: db.prepare<[number]>('DELETE FROM holds WHERE id = ?'),
-    insertRequest: db.prepare<[StoredRequest]>(
-      `INSERT INTO requests (${requestColumns.join(', ')}) VALUES (${requestColumns.map((name) => `@${name}`).join(', ')})`,
-    ),
+    insertRequest: inserting<StoredRequest>(db, 'requests', requestColumns),
     addToKey: db.prepare(
       `UPDATE keys SET usage_credits_nano = usage_credits_nano + @credits, usage_own_key_nano = usage_own_key_nano + @own,
          requests = requests + @requests, unpriced_requests = unpriced_requests + @unpriced, input_tokens = input_tokens + @input,

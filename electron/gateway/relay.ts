@@ -131,14 +131,15 @@ export function createRelay(options: RelayOptions): Relay {
     }
   };
 
-  const sendHead = () => {
+  /** Where the end follows at once they leave with it, in one write to the socket. */
+  const sendHead = (endFollows = false) => {
     clearTimeout(headTimer);
     if (head === undefined || clientGone) return;
     const inPieces = !head.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
     const announced = options.trailers && reader !== null && !settled && inPieces;
     response.writeHead(status, announced ? [...head, 'trailer', COST_HEADER] : [...head, ...late]);
     head = undefined;
-    response.flushHeaders();
+    if (!endFollows) response.flushHeaders();
     if (announced) trailing = true;
     for (const bytes of behindHead) send(bytes);
     behindHead = [];
@@ -213,7 +214,7 @@ export function createRelay(options: RelayOptions): Relay {
   const finishWhole = (rest: Buffer) => {
     settle('complete');
     void afterSettling(() => {
-      sendHead();
+      sendHead(true);
       releaseLast();
       if (!clientGone) end(rest);
       finish();
@@ -294,7 +295,7 @@ export function createRelay(options: RelayOptions): Relay {
       const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
       head = [...responseHeaders(raw, hideUsage || decoder !== undefined), ...options.extraHeaders];
       const inOnePiece = meter !== undefined && !options.stream && contentType.includes('json');
-      if (inOnePiece) headTimer = setTimeout(sendHead, WHOLE_MS);
+      if (inOnePiece) headTimer = setTimeout(() => sendHead(), WHOLE_MS);
       else sendHead();
     },
 

@@ -12,7 +12,7 @@ import { LOOPBACK } from '#shared/defaults.ts';
 import { Refusal } from '#shared/errors.ts';
 import { nanoToUsd } from '#shared/money.ts';
 import { dialects } from './dialects/index.ts';
-import { keyStatus, type Key, type Keys } from './keys.ts';
+import { hashOf, keyStatus, type Key, type Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 import { appliedLimits, leastOf, usedIn, type AppliedLimit } from './limits.ts';
 import type { ModelLists } from './models.ts';
@@ -78,7 +78,6 @@ async function serve(
   response: ServerResponse,
   isOwnHost: (host: string) => boolean,
 ): Promise<void> {
-  const id = `fg_${randomUUID()}`;
   const { pathname, query } = splitTarget(request.url ?? '/');
   let route: Route = { kind: 'unknown' };
   try {
@@ -94,7 +93,7 @@ async function serve(
         : new Refusal('internal', 'Faregate met an unexpected fault. Its log has the details.', {
             cause: error,
           });
-    refuse(response, refusal, { id, route, pathname, headers: request.headers });
+    refuse(response, refusal, { id: `fg_${randomUUID()}`, route, pathname, headers: request.headers });
   }
 }
 
@@ -125,7 +124,8 @@ async function answer(
     default:
     // What is left needs a key.
   }
-  const key = authenticate(dependencies, request, query);
+  const hashes = credentialsOf(request, query);
+  const key = authenticate(dependencies, hashes);
   if (route.kind === 'own-key') return sendJson(response, describeKey(dependencies, key));
   if (route.kind === 'models') {
     const list = await dependencies.models.list(dialectOf(route, request.url ?? '', request.headers), route);
@@ -137,7 +137,7 @@ async function answer(
   });
   const body = await readBody(request);
   // A body can take its time; meanwhile the key may have been disabled, deleted or replaced.
-  authenticate(dependencies, request, query);
+  authenticate(dependencies, hashes);
   await dependencies.proxy.forward({ route, key, request, response, query, body, signal: gone.signal });
 }
 
@@ -170,24 +170,29 @@ function isAmong(hosts: ReadonlySet<string>, host: string): boolean {
   return hosts.has(host.replace(/:\d{1,5}$/, ''));
 }
 
-/** Any of the credentials the clients use, on any route; the first that is a key counts. None is passed on. */
-function authenticate({ keys, now }: ServerDependencies, request: IncomingMessage, query: string): Key {
+/** Hashes of all the credentials the clients use, on any route. None is passed on. */
+function credentialsOf(request: IncomingMessage, query: string): string[] {
   const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleKey } = request.headers;
   const given = [
     /^Bearer\s+(.+)$/i.exec(authorization ?? '')?.[1],
     apiKey,
     googleKey,
-    new URLSearchParams(query).get('key'),
-  ]
+    query === '' ? undefined : new URLSearchParams(query).get('key'),
+  ];
+  return given
     .filter((value): value is string => typeof value === 'string' && value !== '')
-    .map((value) => value.trim());
-  if (given.length === 0) {
+    .map((value) => hashOf(value.trim()));
+}
+
+/** The first that is a key counts. */
+function authenticate({ keys, now }: ServerDependencies, hashes: readonly string[]): Key {
+  if (hashes.length === 0) {
     throw new Refusal(
       'invalid_key',
       'No gateway key was sent. Use a key from Faregate, API Keys, as the API key of this tool.',
     );
   }
-  const found = given.map((secret) => keys.find(secret)).filter((key) => key !== undefined);
+  const found = hashes.map((hash) => keys.find(hash)).filter((key) => key !== undefined);
   const usable = found.find((key) => keyStatus(key, now()) === 'active');
   if (usable) return usable;
   const [key] = found;
@@ -273,14 +278,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
       `The request is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB. Send less in one request.`,
     );
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length);
+  const body = await collect(request, tooLarge);
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding === 'identity' || encoding === '') return body;
   const decode = decoders[encoding];
@@ -295,6 +293,25 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
     throw new Refusal('bad_request', `The body is not valid ${encoding}.`, { cause });
   }
+}
+
+/** Listeners and no iterator: that costs more than the rest of reading a small body. */
+function collect(request: IncomingMessage, tooLarge: () => Refusal): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      chunks.push(chunk);
+      if (length <= MAX_BODY_BYTES) return;
+      reject(tooLarge());
+      request.destroy();
+    });
+    request.on('end', () =>
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)),
+    );
+    request.on('error', reject);
+  });
 }
 
 function splitTarget(url: string): { pathname: string; query: string } {

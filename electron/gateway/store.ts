@@ -182,6 +182,9 @@ export function newestVersion(): number {
   return migrations.at(-1)?.version ?? 0;
 }
 
+/** A power cut loses what was committed within this time and the one that the disk needs. */
+const SYNC_MS = 4;
+
 function withDurability(db: Connection, path: string, lock: Connection): Store {
   const walPath = `${path}-wal`;
   const opened = fileId(path);
@@ -190,12 +193,18 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
   let wal: number | undefined;
   let dirty = false;
   let syncing = false;
+  let timer: NodeJS.Timeout | undefined;
   let waiters: (() => void)[] = [];
 
-  // Group commit by nature: while one fdatasync runs in the thread pool, what commits meanwhile shares the next one.
+  // What commits within a few milliseconds, or while one fdatasync runs in the thread pool, shares the next one.
   const syncSoon = () => {
     dirty = true;
-    if (syncing) return;
+    timer ??= setTimeout(sync, SYNC_MS).unref();
+  };
+  const sync = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (syncing || !dirty) return;
     if (wal === undefined && existsSync(walPath)) {
       wal = openSync(walPath, 'r+');
       openedWal = fileId(walPath);
@@ -209,7 +218,7 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
       syncing = false;
       failure = error;
       for (const tell of told) tell();
-      if (dirty && db.open) syncSoon();
+      if (dirty && db.open) (waiters.length > 0 ? sync : syncSoon)();
     });
   };
 
@@ -246,7 +255,8 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
       if (!dirty && !syncing) return Promise.resolve();
       return new Promise((resolve) => {
         waiters.push(resolve);
-        syncSoon();
+        dirty = true;
+        sync();
       });
     },
     unsynced: () => failure,
@@ -257,6 +267,7 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
       db.prepare('VACUUM INTO ?').run(target);
     },
     close() {
+      clearTimeout(timer);
       if (wal !== undefined) {
         fdatasyncSync(wal);
         closeSync(wal);

@@ -45,6 +45,7 @@ export function upstreamAddress(
   query: string,
 ): { origin: string; path: string } {
   const base = addressOf(provider.baseUrl);
+  if (query === '') return { origin: base.origin, path: base.path + path };
   const parameters = query
     .split('&')
     // Textually, so that what is kept stays byte for byte what the client sent.
@@ -125,10 +126,10 @@ export function credentialHeaders(provider: Provider, headers: IncomingHttpHeade
 /** The provider's headers for the client. `bodyChanged`: length and encoding no longer hold. */
 export function responseHeaders(raw: readonly (Buffer | string)[], bodyChanged: boolean): string[] {
   const text = raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1')));
-  const named = new Set<string>();
+  let named = namesNothing;
   for (let index = 0; index + 1 < text.length; index += 2) {
-    if (text[index]?.toLowerCase() === 'connection')
-      for (const name of connectionNamed(text[index + 1])) named.add(name);
+    if (text[index]?.length === 'connection'.length && text[index]?.toLowerCase() === 'connection')
+      named = new Set([...named, ...connectionNamed(text[index + 1])]);
   }
   const kept: string[] = [];
   for (let index = 0; index + 1 < text.length; index += 2) {
@@ -145,7 +146,10 @@ export function responseHeaders(raw: readonly (Buffer | string)[], bodyChanged: 
   return kept;
 }
 
-function connectionNamed(value: string | undefined): Set<string> {
+const namesNothing: ReadonlySet<string> = new Set();
+
+function connectionNamed(value: string | undefined): ReadonlySet<string> {
+  if (value === undefined || value === 'keep-alive') return namesNothing;
   return new Set((value ?? '').split(',').map((name) => name.trim().toLowerCase()));
 }
 
