@@ -14,6 +14,7 @@ import { dialects } from './dialects/index.ts';
 import type { Price } from './cost.ts';
 import { nothingAsked, type AnswerFacts, type Dialect, type RequestFacts } from './dialects/dialect.ts';
 import { emptyFacts } from './dialects/usage.ts';
+import { MAX_MODEL_NAME } from './dialects/values.ts';
 import { countedEstimate, roughEstimate } from './estimate.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
 import type { Key } from './keys.ts';
@@ -415,6 +416,10 @@ function readRequest({ route, body, request, query }: Call, dialect: Dialect): R
   const facts = dialect.read(fields, { model: route.model, stream: route.stream });
   if (facts.model === null && route.kind === 'metered') {
     throw new Refusal('bad_request', 'The request names no model. Set the field "model".');
+  }
+  if ((facts.model ?? '').length > MAX_MODEL_NAME) {
+    const most = `The name of the model has more than ${MAX_MODEL_NAME} characters.`;
+    throw new Refusal('bad_request', `${most} Set the field "model" to the name of a model.`);
   }
   return { fields, facts, model: facts.model ?? '', jsonArray };
 }

@@ -146,6 +146,11 @@ async function answer(
  * that was rebound to 127.0.0.1 does not get in), and it cannot hide where it comes from. No tool sends these headers.
  */
 function guard(request: IncomingMessage, isOwnHost: (host: string) => boolean): void {
+  // Of two only the first would be looked at (RFC 9112, section 3.2).
+  const hosts = request.rawHeaders.filter(
+    (text, at) => at % 2 === 0 && text.length === 4 && /^host$/i.test(text),
+  );
+  if (hosts.length > 1) throw new Refusal('bad_request', 'The header "Host" is given twice. Send it once.');
   if (!isOwnHost((request.headers.host ?? '').toLowerCase())) {
     throw new Refusal(
       'forbidden_host',

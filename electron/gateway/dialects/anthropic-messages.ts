@@ -19,6 +19,7 @@ import {
   count,
   isRecord,
   largest,
+  modelName,
   objectsIn,
   parseEvent,
   record,
@@ -240,7 +241,7 @@ class MessagesReader implements AnswerReader {
   }
 
   answer(fields: JsonFields): void {
-    this.facts.model = text(fields.get('model'));
+    this.facts.model = modelName(fields.get('model'));
     this.facts.failed = fields.get('type') === 'error';
     this.#merge(fields.get('usage'));
     this.facts.usageIsFinal = this.facts.usage !== null;
@@ -264,7 +265,7 @@ class MessagesReader implements AnswerReader {
     this.facts.usageIsFinal = false;
     this.#usage = {};
     this.#openBlocks.clear();
-    this.facts.model = text(message['model']) ?? this.facts.model;
+    this.facts.model = modelName(message['model']) ?? this.facts.model;
     this.#merge(message['usage']);
   }
 
@@ -272,7 +273,7 @@ class MessagesReader implements AnswerReader {
     this.#openBlocks.add(count(event['index']) ?? 0);
     const block = record(event['content_block']);
     if (block['type'] === 'fallback')
-      this.facts.model = text(record(block['to'])['model']) ?? this.facts.model;
+      this.facts.model = modelName(record(block['to'])['model']) ?? this.facts.model;
     see(this.facts, block['text'], block['thinking']);
   }
 
@@ -311,10 +312,10 @@ class MessagesReader implements AnswerReader {
   #readPasses(passes: readonly JsonRecord[]): void {
     const { facts } = this;
     const fallback = passes.findLast((pass) => pass['type'] === 'fallback_message');
-    facts.model = text(fallback?.['model']) ?? facts.model;
+    facts.model = modelName(fallback?.['model']) ?? facts.model;
     facts.extraPasses = passes
       .filter((pass) => pass['type'] !== 'message' && pass['type'] !== 'fallback_message')
-      .map((pass) => ({ model: text(pass['model']) ?? facts.model, usage: messagesUsage(pass) }));
+      .map((pass) => ({ model: modelName(pass['model']) ?? facts.model, usage: messagesUsage(pass) }));
   }
 }
 

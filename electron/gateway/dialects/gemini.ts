@@ -19,6 +19,7 @@ import {
   count,
   isRecord,
   largest,
+  modelName,
   objectsIn,
   parseEvent,
   positive,
@@ -253,7 +254,7 @@ class GeminiReader implements AnswerReader {
 
   #read(chunk: JsonRecord): void {
     const { facts } = this;
-    facts.model = text(chunk['modelVersion'])?.replace(/^.*\//, '') ?? facts.model;
+    facts.model = modelName(chunk['modelVersion'])?.replace(/^.*\//, '') ?? facts.model;
     const candidates = records(chunk['candidates']);
     for (const candidate of candidates) this.#candidate(candidate);
     if (text(record(chunk['promptFeedback'])['blockReason']) !== null) this.finished = true;

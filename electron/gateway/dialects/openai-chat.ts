@@ -18,6 +18,7 @@ import {
   count,
   isRecord,
   largest,
+  modelName,
   parseEvent,
   positive,
   record,
@@ -183,7 +184,7 @@ class ChatReader implements AnswerReader {
   }
 
   #head(chunk: JsonRecord): void {
-    this.facts.model = text(chunk['model']) ?? this.facts.model;
+    this.facts.model = modelName(chunk['model']) ?? this.facts.model;
     this.facts.serviceTier = text(chunk['service_tier']) ?? this.facts.serviceTier;
     const { error } = chunk;
     // vLLM's older form of an error is an object of that name.

@@ -5,7 +5,7 @@ import { chatUsage } from './openai-chat.ts';
 import { commonFacts, modelEdit } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, readReportedCost } from './usage.ts';
-import { isRecord, text } from './values.ts';
+import { isRecord, modelName } from './values.ts';
 
 export const openaiEmbeddings: Dialect = {
   id: 'openai-embeddings',
@@ -33,7 +33,7 @@ class EmbeddingsReader implements AnswerReader {
   }
 
   answer(fields: JsonFields): void {
-    this.facts.model = text(fields.get('model'));
+    this.facts.model = modelName(fields.get('model'));
     this.facts.failed = isRecord(fields.get('error'));
     const usage = fields.get('usage');
     if (isRecord(usage)) {

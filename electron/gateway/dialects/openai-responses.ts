@@ -19,6 +19,7 @@ import {
   count,
   isRecord,
   largest,
+  modelName,
   parseEvent,
   record,
   records,
@@ -174,7 +175,7 @@ class ResponsesReader implements AnswerReader {
 
   #read(response: JsonRecord): void {
     this.#response = response;
-    this.facts.model = text(response['model']) ?? this.facts.model;
+    this.facts.model = modelName(response['model']) ?? this.facts.model;
     this.facts.serviceTier = text(response['service_tier']) ?? this.facts.serviceTier;
     const usage = response['usage'];
     if (!isRecord(usage)) return;
@@ -234,5 +235,5 @@ function imagePasses(response: JsonRecord): ExtraPass[] {
   if (usage.inputTokens + usage.outputTokens === 0) return [];
   const tool = records(response['tools']).find((one) => one['type'] === 'image_generation');
   // The default the API reference gives for the tool's model.
-  return [{ model: text(tool?.['model']) ?? 'gpt-image-1', usage }];
+  return [{ model: modelName(tool?.['model']) ?? 'gpt-image-1', usage }];
 }

@@ -49,6 +49,15 @@ export function text(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
+/** What the longest name of a model is taken to be; a text beyond it is none, and is not kept. */
+export const MAX_MODEL_NAME = 200;
+
+/** The name of the model that answered, which goes into the ledger: a provider does not get to write what it likes there. */
+export function modelName(value: unknown): string | null {
+  const name = text(value);
+  return name === null || name.length > MAX_MODEL_NAME ? null : name;
+}
+
 /** One event's JSON object; null where it is none. */
 export function parseEvent(data: string): JsonRecord | null {
   try {

@@ -1,0 +1,508 @@
+/**
+ * What is read from the outside, and what must hold whatever stands in it. Each target draws inputs that are nearly
+ * right, since those get furthest in; `test/gateway/fuzz.test.ts` draws a few of each, `npm run fuzz` for as long as told.
+ */
+import { connect } from 'node:net';
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { methods } from '#shared/contract.ts';
+import { applyEntries } from '../../electron/connect/edit.ts';
+import { ConfigConflictError, ConfigSyntaxError, type Path } from '../../electron/connect/format.ts';
+import { dialects } from '../../electron/gateway/dialects/index.ts';
+import { ExportError, readExport } from '../../electron/gateway/exports.ts';
+import { applyEdits, scanObject } from '../../electron/gateway/json.ts';
+import { createMeter } from '../../electron/gateway/meter.ts';
+import { readPriceFile } from '../../electron/gateway/price-file.ts';
+import { matchRoute } from '../../electron/gateway/routes.ts';
+import { send } from './client.ts';
+import { addProvider, startCore, usd, type CoreGateway } from './gateway.ts';
+import { stream, streamNames } from './streams.ts';
+import { startUpstream, type Upstream } from './upstream.ts';
+
+export interface FuzzTarget {
+  name: string;
+  run(parameters: fc.Parameters<unknown>): Promise<{ failed: boolean; numRuns: number; report: string }>;
+}
+
+/** A real gateway before a real provider, for the targets that come in over the wire. */
+export interface FuzzWorld {
+  upstream: Upstream;
+  gateway: CoreGateway;
+  secret: string;
+  close(): Promise<void>;
+}
+
+export async function openFuzzWorld(): Promise<FuzzWorld> {
+  const upstream = await startUpstream();
+  const gateway = await startCore({ waitMs: 100 });
+  for (const kind of ['openai', 'anthropic', 'gemini'] as const) {
+    const { id } = await addProvider(gateway, upstream, kind);
+    await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
+  }
+  await gateway.call('settings.set', { loopBrake: null });
+  const { secret } = await gateway.call('keys.create', { name: 'fuzz', limitNano: usd('1000000') });
+  return {
+    upstream,
+    gateway,
+    secret,
+    async close() {
+      await gateway.dispose();
+      await upstream.close();
+    },
+  };
+}
+
+// What the inputs are made of.
+
+const hostileNames = [
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
+  '',
+  '\u0000',
+  '\ud800',
+];
+const fieldNames =
+  'model messages input contents max_tokens max_completion_tokens max_output_tokens stream stream_options include_usage n tools type content text role usage prompt_tokens completion_tokens input_tokens output_tokens total_tokens cost cost_details prompt_tokens_details cached_tokens usageMetadata promptTokenCount candidatesTokenCount thoughtsTokenCount modelVersion candidates parts choices delta message response output cache_creation_input_tokens server_tool_use iterations service_tier system thinking budget_tokens generationConfig maxOutputTokens source data url image_url data: web_search_requests error id'.split(
+    ' ',
+  );
+const aName = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom(...fieldNames) },
+  { weight: 1, arbitrary: fc.constantFrom(...hostileNames) },
+);
+const aLongRun = fc
+  .tuple(
+    fc.constantFrom('a', ' ', '"', '\\', '[', '{', '\n', '#', '=', '.', '0', '-', '\t', '%'),
+    fc.nat(20_000),
+  )
+  .map(([piece, times]) => piece.repeat(times));
+const aText = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.constantFrom(
+    'acme',
+    'true',
+    'text/event-stream',
+    'web_search',
+    'high',
+    'priority',
+    'data:image/png;base64,AAAA',
+  ),
+  fc.constantFrom(...hostileNames),
+);
+const aNumber = fc.oneof(
+  fc.constantFrom(-1, 0, -0, 0.5, 1, 7, 1e6, 2 ** 31, 2 ** 53, 2 ** 53 + 2, 1e21, 1e308, -1e308, 5e-324),
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+);
+const aValue = fc.letrec<{ value: unknown; object: Record<string, unknown> }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    aNumber,
+    aText,
+    fc.constantFrom(true, false, null),
+    fc.array(tie('value'), { maxLength: 4 }),
+    tie('object'),
+  ),
+  object: fc.dictionary(aName, tie('value'), { maxKeys: 6 }),
+}));
+const anObject = aValue.object;
+
+/** A text with pieces taken out, doubled, or put in. */
+const mutated = (texts: fc.Arbitrary<string>) =>
+  fc
+    .tuple(
+      texts,
+      fc.array(
+        fc.tuple(
+          fc.nat(),
+          fc.nat(12),
+          fc.oneof(aText, aLongRun, fc.constantFrom('"', '}', ']', ',', ':', '\n', '\r')),
+        ),
+        { maxLength: 4 },
+      ),
+    )
+    .map(([text, changes]) =>
+      changes.reduce((now, [place, length, put]) => {
+        const at = now.length === 0 ? 0 : place % now.length;
+        return now.slice(0, at) + put + now.slice(at + length);
+      }, text),
+    );
+const nearJson = fc.oneof(
+  anObject.map((value) => JSON.stringify(value)),
+  mutated(anObject.map((value) => JSON.stringify(value))),
+);
+
+function target<T>(
+  name: string,
+  inputs: fc.Arbitrary<T>,
+  holds: (input: T) => void | Promise<void>,
+): FuzzTarget {
+  const property = fc.asyncProperty(inputs, async (input) => {
+    const started = performance.now();
+    await holds(input);
+    // A pattern that backtracks without end would take minutes; a busy machine takes a second now and then.
+    expect(performance.now() - started, 'milliseconds for one input').toBeLessThan(5_000);
+  });
+  return {
+    name,
+    async run(parameters) {
+      const details = await fc.check(property, parameters as fc.Parameters<[T]>);
+      const report = details.failed ? (fc.defaultReportMessage(details) ?? 'failed') : '';
+      return { failed: details.failed, numRuns: details.numRuns, report };
+    },
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** No input may leave anything behind in what every object inherits. */
+function expectUnpolluted(): void {
+  expect(Object.keys(Object.prototype)).toEqual([]);
+  expect(Reflect.get({}, 'polluted')).toBeUndefined();
+}
+
+const expectCount = (value: number, what: string) =>
+  expect(Number.isSafeInteger(value) && value >= 0, `${what} is ${value}`).toBe(true);
+
+// Pure readers.
+
+const pureTargets: FuzzTarget[] = [
+  target('JSON scanner', nearJson, (text) => {
+    const bytes = Buffer.from(text);
+    const meant = parsed(bytes.toString());
+    const fields = scanObject(bytes);
+    if (!isObject(meant)) return;
+    expect(fields).not.toBeNull();
+    for (const name of Object.keys(meant)) expect(fields?.get(name)).toEqual(meant[name]);
+    const edited: unknown = JSON.parse(applyEdits(bytes, [{ path: ['model'], json: '"edited"' }]).toString());
+    expect(edited).toEqual({ ...meant, model: 'edited' });
+  }),
+
+  target(
+    'streams and answers, every dialect',
+    fc.record({
+      dialect: fc.constantFrom(...Object.values(dialects)),
+      contentType: fc.constantFrom('', 'text/event-stream', 'application/json', 'application/x-ndjson'),
+      hideUsage: fc.boolean(),
+      pieces: fc.array(
+        fc.oneof(
+          nearJson.map((json) => `data: ${json}\n\n`),
+          nearJson.map((json) => `event: error\r\ndata: ${json}\r\n\r\n`),
+          nearJson,
+          mutated(fc.constantFrom(...streamNames.flatMap((name) => stream(name).pieces))),
+          fc.constantFrom('data: [DONE]\n\n', ': ping\n\n', '\ufeff', '\r', '[', ',', ']'),
+        ),
+        { maxLength: 6 },
+      ),
+      cuts: fc.array(fc.nat(), { maxLength: 6 }),
+    }),
+    ({ dialect, contentType, hideUsage, pieces, cuts }) => {
+      const reader = dialect.reader({ hideUsage, vendor: 'openai', keepText: true });
+      const meter = createMeter({
+        reader,
+        framing: { contentType, stream: true, jsonArray: false },
+        hideUsage,
+      });
+      const bytes = Buffer.from(pieces.join(''));
+      const places = [...cuts.map((cut) => cut % (bytes.length + 1)).toSorted((a, b) => a - b), bytes.length];
+      const out: Buffer[] = [];
+      let from = 0;
+      for (const to of places) {
+        out.push(meter.push(bytes.subarray(from, to)));
+        from = to;
+      }
+      const ending = meter.ending('Stopped.', 'stopped');
+      out.push(meter.end());
+      if (!hideUsage) expect(Buffer.concat(out).equals(bytes)).toBe(true);
+      expect(ending.length).toBeLessThan(10_000_000);
+      const { usage, reportedCostNano, reportedOwnKeyNano, outputChars, extraPasses } = reader.facts;
+      for (const [what, value] of Object.entries(usage ?? {})) expectCount(value, what);
+      for (const pass of extraPasses)
+        for (const [what, value] of Object.entries(pass.usage)) expectCount(value, what);
+      expectCount(outputChars, 'outputChars');
+      expectCount(reportedCostNano ?? 0, 'the cost reported');
+      expectCount(reportedOwnKeyNano, 'the cost reported for the own key');
+      expectUnpolluted();
+    },
+  ),
+
+  target(
+    'requests, every dialect',
+    fc.tuple(fc.constantFrom(...Object.values(dialects)), nearJson),
+    ([dialect, text]) => {
+      const fields = scanObject(Buffer.from(text));
+      if (fields === null) return;
+      const facts = dialect.read(fields, { model: null, stream: false });
+      if (facts.maxOutputTokens !== null) expectCount(facts.maxOutputTokens, 'maxOutputTokens');
+      for (const name of ['choices', 'leastOutputTokens', 'hostedInputTokens', 'webSearches'] as const)
+        expectCount(facts[name], name);
+      expect(Number.isFinite(facts.extraInputTokens)).toBe(true);
+      expectUnpolluted();
+    },
+  ),
+
+  target(
+    'addresses',
+    fc.tuple(
+      fc.constantFrom('GET', 'POST', 'DELETE', 'HEAD', 'PUT'),
+      fc.array(
+        fc.oneof(
+          fc.constantFrom(
+            'v1',
+            'v1beta',
+            'models',
+            'chat',
+            'completions',
+            'responses',
+            'messages',
+            'mine',
+            'resp_1',
+          ),
+          fc.constantFrom(
+            '..',
+            '.',
+            '%2e%2e',
+            '%2F',
+            '\\',
+            'a:generateContent',
+            'a%2F..%2Fb:generateContent',
+            '',
+          ),
+          fc.constantFrom(
+            'x%0d%0ay:generateContent',
+            'x?y',
+            'x#y:generateContent',
+            '%',
+            '%zz',
+            'input_items',
+          ),
+          aText,
+        ),
+        { maxLength: 6 },
+      ),
+    ),
+    ([method, segments]) => {
+      const route = matchRoute(method, `/${segments.join('/')}`, new Set(['mine']));
+      if (!('path' in route)) return;
+      const path = route.path.replace('{model}', () => route.model ?? '');
+      expect(path).toMatch(/^(\/[\w.@:-]+)+$/);
+      expect(path.split('/')).not.toContain('..');
+    },
+  ),
+
+  target(
+    'configuration files',
+    fc.record({
+      format: fc.constantFrom('json', 'toml', 'yaml', 'dotenv'),
+      text: mutated(
+        fc.oneof(
+          fc.constantFrom(
+            '{\n  // mine\n  "env": { "A": "b" },\n}\n',
+            'model = "x"\n[model_providers.faregate]\nname = "F"\n\n[other]\na = 1\n',
+            'models:\n  - name: Faregate\n    apiBase: http://x\n# mine\nother: true\n',
+            '# mine\nA=1\nexport OPENAI_BASE_URL="x"\n',
+          ),
+          anObject.map((value) => JSON.stringify(value, null, 2)),
+        ),
+      ),
+      path: fc.constantFrom<Path>(
+        ['OPENAI_BASE_URL'],
+        ['env', 'A'],
+        ['model_providers', 'faregate'],
+        ['__proto__', 'polluted'],
+      ),
+      value: fc.constantFrom<unknown>('http://127.0.0.1:3273', 'a "quoted" \\ one', true, undefined),
+    }),
+    ({ format, text, path, value }) => {
+      const used = format === 'dotenv' ? path.slice(-1) : path;
+      try {
+        const once = applyEntries(format, text, [{ path: used, value }]);
+        // What is there already is left as it is.
+        expect(applyEntries(format, once, [{ path: used, value }])).toBe(once);
+      } catch (error) {
+        if (!(error instanceof ConfigSyntaxError || error instanceof ConfigConflictError)) throw error;
+      }
+      expectUnpolluted();
+    },
+  ),
+
+  target(
+    "providers' exports",
+    mutated(
+      fc.constantFrom(
+        'start_time,start_time_iso,amount_value,amount_currency,line_item\n1760000000,2025-10-09T00:00:00Z,0.5,usd,"gpt-5, input"\n',
+        'start_time,model,num_model_requests,input_tokens,input_cached_tokens,output_tokens\n1760000000,gpt-5,3,10,5,7\n',
+        'usage_date_utc,model,token_type,cost_usd,cost_type\n2025-10-09,Claude Haiku 4.5,input_tokens,0.25,token\n',
+        'created_at,cost_total,byok_usage_inference,tokens_prompt,tokens_completion,model_permaslug\n2025-10-09 10:00:00,0.1,0,5,6,openai/gpt-5\n',
+        '{"data":[{"start_time":1760000000,"results":[{"amount":{"value":1,"currency":"usd"},"line_item":null}]}]}',
+      ),
+    ),
+    async (text) => {
+      try {
+        const { groups } = await readExport(text);
+        for (const { nano, requests, classes } of groups) {
+          expect(Number.isSafeInteger(nano ?? 0)).toBe(true);
+          expect(Number.isSafeInteger(requests ?? 0)).toBe(true);
+          for (const { tokens } of classes.values()) expect(Number.isSafeInteger(tokens ?? 0)).toBe(true);
+        }
+      } catch (error) {
+        if (!(error instanceof ExportError)) throw error;
+      }
+      expectUnpolluted();
+    },
+  ),
+
+  target(
+    'price data',
+    fc.oneof(
+      nearJson,
+      nearJson.map((json) => `[${json}]`),
+    ),
+    (text) => {
+      expect(readPriceFile(parsed(text), [])).toBeTypeOf('object');
+      expectUnpolluted();
+    },
+  ),
+];
+
+// Over the wire.
+
+const paths = [
+  '/v1/chat/completions',
+  '/v1/responses',
+  '/v1/messages',
+  '/v1/embeddings',
+  '/v1beta/models/acme:generateContent',
+  '/v1beta/models/acme:streamGenerateContent',
+] as const;
+
+/** Nothing is held, and whatever reached a provider is on the books. */
+async function expectBalanced({ gateway, upstream }: FuzzWorld, rowsBefore: number): Promise<void> {
+  const account = async () => {
+    const [key] = await gateway.call('keys.list', {});
+    return { held: key?.heldNano, rows: (key?.requests ?? 0) - rowsBefore };
+  };
+  const paid = upstream.requests.filter(({ method }) => method === 'POST').length;
+  await expect.poll(account, { timeout: 5_000 }).toEqual({ held: 0, rows: paid });
+}
+
+async function rowsOf({ gateway }: FuzzWorld): Promise<number> {
+  const [key] = await gateway.call('keys.list', {});
+  return key?.requests ?? 0;
+}
+
+export function fuzzTargets(world: FuzzWorld): FuzzTarget[] {
+  const { gateway, upstream, secret } = world;
+  return [
+    ...pureTargets,
+
+    target(
+      'whole requests: no way past the meter',
+      fc.record({
+        path: fc.constantFrom(...paths),
+        // With a model that has a price more often than not, so that it gets past admission.
+        body: fc.oneof(
+          nearJson,
+          anObject.map((value) => JSON.stringify({ ...value, model: 'acme', messages: [], n: 1 })),
+        ),
+        answer: nearJson,
+      }),
+      async ({ path, body, answer }) => {
+        const before = await rowsOf(world);
+        upstream.reset();
+        upstream.reply(/./, { headers: { 'content-type': 'application/json' }, body: answer });
+        const { status } = await send(`${gateway.url}${path}`, {
+          headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+          body,
+        });
+        expect([200, 400, 402, 404, 413, 429, 502]).toContain(status);
+        await expectBalanced(world, before);
+      },
+    ),
+
+    target(
+      'bytes on the listener',
+      mutated(
+        fc.constantFrom(...paths).map((path) => {
+          const body = '{"model":"acme","messages":[],"max_tokens":5}';
+          return `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${secret}\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+        }),
+      ),
+      async (text) => {
+        const before = await rowsOf(world);
+        upstream.reset();
+        await new Promise<void>((resolve) => {
+          const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+          socket.on('error', () => {}).on('close', () => resolve());
+          socket.resume().end(text, 'latin1');
+        });
+        expect((await send(gateway.url, { method: 'GET' })).status).toBe(200);
+        await expectBalanced(world, before);
+      },
+    ),
+
+    target(
+      'inputs of the contract',
+      fc.tuple(
+        fc.oneof(
+          // What changes the machine, asks the network or ends the run is not for here.
+          fc.constantFrom(
+            ...Object.keys(methods).filter(
+              (name) => !/^(connect|backups|providers|prices\.refresh|gateway|keys)/.test(name),
+            ),
+          ),
+          fc.constantFrom(
+            'keys.list',
+            'keys.setLimit',
+            'keys.update',
+            'keys.topUp',
+            'providers.list',
+            'providers.update',
+          ),
+          aText,
+        ),
+        fc.oneof(
+          aValue.value,
+          fc.dictionary(
+            fc.constantFrom(
+              'id',
+              'limit',
+              'before',
+              'keyId',
+              'from',
+              'to',
+              'groupBy',
+              'query',
+              'csv',
+              'model',
+              'costNano',
+              'reason',
+              'port',
+              'thresholds',
+              'limitNano',
+              'recurring',
+              'name',
+              '__proto__',
+            ),
+            fc.oneof(aValue.value, fc.constantFrom('2026-01-01T00:00:00Z', 'day', 'model', 1)),
+            { maxKeys: 5 },
+          ),
+        ),
+      ),
+      async ([name, input]) => {
+        const answer = await gateway.gateway.dispatch(name, input);
+        if (!answer.ok) expect(answer.error.code, answer.error.message).not.toBe('internal');
+        expectUnpolluted();
+      },
+    ),
+  ];
+}
