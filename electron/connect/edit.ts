@@ -5,6 +5,7 @@
  */
 import {
   ConfigConflictError,
+  ConfigSyntaxError,
   indexOfNamed,
   isTable,
   same,
@@ -27,8 +28,25 @@ export type FormatName = keyof typeof formats;
 
 const BOM = '\uFEFF';
 
-/** Sets and removes all entries. Byte order mark and line ends stay what they are. */
+/**
+ * Sets and removes all entries. Byte order mark and line ends stay what they are.
+ * @throws ConfigSyntaxError, ConfigConflictError
+ */
 export function applyEntries(name: FormatName, text: string, entries: readonly Entry[]): string {
+  return withinStack(() => applied(name, text, entries));
+}
+
+/** The libraries and what compares values call themselves: a text that is nested without end is none of ours. */
+function withinStack<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof RangeError) throw new ConfigSyntaxError(null, error);
+    throw error;
+  }
+}
+
+function applied(name: FormatName, text: string, entries: readonly Entry[]): string {
   const format: Format = formats[name];
   const mark = text.startsWith(BOM) ? BOM : '';
   let current = text.slice(mark.length);
@@ -47,7 +65,7 @@ export function applyEntries(name: FormatName, text: string, entries: readonly E
 
 /** What lies at each path; undefined where nothing does. @throws ConfigSyntaxError */
 export function readEntries(name: FormatName, text: string, paths: readonly Path[]): unknown[] {
-  const value = formats[name].read(text.startsWith(BOM) ? text.slice(BOM.length) : text);
+  const value = withinStack(() => formats[name].read(text.startsWith(BOM) ? text.slice(BOM.length) : text));
   return paths.map((path) => valueAt(value, path));
 }
 

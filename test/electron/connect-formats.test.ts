@@ -144,3 +144,13 @@ test.each<[what: string, format: FormatName, text: string, entries: Entry[]]>([
 ])('%s is left alone', (_what, format, text, entries) => {
   expect(() => applyEntries(format, text, entries)).toThrow(ConfigConflictError);
 });
+
+test.each<[FormatName, string]>([
+  ['json', '['.repeat(50_000)],
+  ['yaml', '['.repeat(50_000)],
+  ['toml', `a = ${'['.repeat(50_000)}`],
+])('%s that is nested beyond any stack is a file that cannot be read, and no fault', (format, text) => {
+  const entries = [{ path: ['a'], value: 'b' }];
+  expect(() => applyEntries(format, text, entries)).toThrow(ConfigSyntaxError);
+  expect(() => readEntries(format, text, [['a']])).toThrow(ConfigSyntaxError);
+});
