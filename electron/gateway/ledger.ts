@@ -162,6 +162,8 @@ export function createLedger(
   const period = createPeriodTotals(sql, now);
   // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
   for (const orphan of orphans) settle(orphan, orphanOutcome(orphan));
+  // Now, and not soon: whoever looks first must find no hold of a process that is dead.
+  flush();
 
   /** The holds that a process left behind when it died, taken over as they are. */
   function findOrphans(): Hold[] {

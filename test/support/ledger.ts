@@ -1,5 +1,6 @@
 /** A ledger over a real file in a folder of its own, with a clock that stands still, and the book-keeper's shorthand. */
-import { rmSync } from 'node:fs';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { createKeys } from '../../electron/gateway/keys.ts';
 import {
@@ -12,7 +13,7 @@ import {
   type Outcome,
 } from '../../electron/gateway/ledger.ts';
 import type { Limits } from '../../electron/gateway/limits.ts';
-import { openStore, type Store } from '../../electron/gateway/store.ts';
+import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store.ts';
 import { fakeClock, temporaryFolder, type FakeClock } from './gateway.ts';
 
 export interface Books {
@@ -24,7 +25,7 @@ export interface Books {
   readonly seen: { problems: number; freed: (string | null)[] };
   /** Called when money becomes free, as admission is. */
   wake: (keyId: string | null) => void;
-  /** As a crash: the file is closed as it is, with its holds; `prepare` has it before the ledger does. */
+  /** As after a crash at this instant: what is committed is in the files. `prepare` has the store before the ledger does. */
   reopen(prepare?: (store: Store) => void): void;
   newKey(limits?: Partial<Limits>): string;
   removeKey(keyId: string): void;
@@ -84,7 +85,15 @@ export function booksForEachTest(options?: LedgerOptions): Books {
     seen,
     wake: () => {},
     reopen(prepare) {
+      // The files as they are at this instant, which a close in order would change.
+      const next = temporaryFolder();
+      for (const ending of ['', '-wal']) {
+        const file = store.db.name + ending;
+        if (existsSync(file)) copyFileSync(file, join(next, DATABASE_FILE + ending));
+      }
       store.close();
+      rmSync(folder, { recursive: true, force: true });
+      folder = next;
       open(prepare);
     },
     newKey(limits = {}) {
