@@ -121,7 +121,11 @@ async function lockBuilds(): Promise<() => void> {
 
 const builders: Record<TargetName, () => Promise<void>> = {
   async main() {
-    cpSync(path.join(projectRoot, 'electron', 'icons'), path.join(distFolder, 'icons'), { recursive: true });
+    rmSync(path.join(distFolder, 'icons'), { recursive: true, force: true });
+    cpSync(path.join(projectRoot, 'electron', 'icons'), path.join(distFolder, 'icons'), {
+      recursive: true,
+      filter: (source) => !source.endsWith('.ts'),
+    });
     await bundle({ entry: 'electron/main.ts', output: targets.main.output, format: 'es' });
     await bundleWorkers();
   },

@@ -7,6 +7,7 @@ import type { Log } from './gateway/gateway.ts';
 const MAX_LOG_BYTES = 5_000_000;
 
 export interface AppLog extends Log {
+  readonly file: string;
   /** Writes what is still in memory. */
   flush(): void;
 }
@@ -20,6 +21,7 @@ export function openLog(dataDir: string, echo: (line: string) => void): AppLog {
   const destination = pino.destination({ dest: file, sync: true, mode: 0o600 });
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return {
+    file,
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => {
       logger.warn(fields, message);

@@ -2,40 +2,21 @@
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import {
-  app,
-  dialog,
-  Menu,
-  nativeTheme,
-  Notification,
-  powerMonitor,
-  session,
-  type BrowserWindow,
-} from 'electron';
+import { app, dialog, Menu, nativeTheme, powerMonitor, session, type BrowserWindow } from 'electron';
 import { APP_NAME } from '#shared/defaults.ts';
-import { Settings, Status } from '#shared/model.ts';
+import { Settings } from '#shared/model.ts';
 import { connectBridge } from './bridge.ts';
+import { callsOf } from './call.ts';
 import { namesCommand, runCommandLine } from './commands/index.ts';
-import { connectMethods } from './connect/connect.ts';
-import {
-  createControl,
-  createGateway,
-  DataFolderError,
-  listBackups,
-  ListenError,
-  loadAssets,
-  proxySettings,
-  restoreBackup,
-  SecretKeyError,
-  type Gateway,
-} from './gateway/gateway.ts';
+import { createControl, loadAssets, type Call } from './gateway/gateway.ts';
 import { openLog, type AppLog } from './log.ts';
 import { setLaunchAtLogin, wasStartedAtLogin } from './login.ts';
-import { defaultDataDir, parseDesktopOptions, priceDataUrl } from './options.ts';
+import { createNotices, type Notices } from './notify.ts';
+import { defaultDataDir, parseDesktopOptions } from './options.ts';
 import { registerPageScheme, servePage, servePageFrom } from './page.ts';
-import { desktopSecrets } from './secrets.ts';
+import { startGateway, type Started } from './start.ts';
 import { openDesktopState, type DesktopStateFile } from './state.ts';
-import { createTray, type TrayIcon } from './tray.ts';
+import { createTray } from './tray.ts';
 import { closeWindow, focusWindow, guardContents, guardSession, openWindow } from './window.ts';
 
 /** As for the headless gateway: all over within 5 s of the wish to quit. */
@@ -97,46 +78,46 @@ async function runApp(): Promise<void> {
   const devServer = process.env['FAREGATE_DEV_SERVER'];
   if (devServer !== undefined && !app.isPackaged) servePageFrom(session.defaultSession, devServer);
   else servePage(session.defaultSession, loadAssets(path.join(import.meta.dirname, 'renderer')));
-  const gateway = await startGateway(log, state);
-  if (!gateway) return app.quit();
-  await showApp(gateway, state, log);
+  const started = await startGateway({ dataDir, port: options.port, log, state });
+  if (!started) return app.quit();
+  await showApp(started, state, log);
 }
 
-async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): Promise<void> {
+async function showApp(
+  { gateway, leftBehind }: Started,
+  state: DesktopStateFile,
+  log: AppLog,
+): Promise<void> {
   let window: BrowserWindow | null = null;
   let quitting = false;
+  const call = callsOf(gateway);
 
-  const show = () => {
-    if (window) return focusWindow(window);
-    window = openWindow(state);
+  const show = (page = '') => {
+    if (window) return focusWindow(window, page);
+    window = openWindow(state, page);
     window.on('closed', () => (window = null));
     // Windows tells its windows of the end, not the app.
     window.on('session-end', () => app.quit());
   };
-  const settings = await gateway.dispatch('settings.get', {});
-  if (settings.ok) showTheme(settings.value);
+  showTheme(await call('settings.get', {}));
   const disconnect = connectBridge({
     gateway,
     window: () => window,
     onCalled(name, input, value) {
       if (name !== 'settings.set') return;
-      showTheme(value);
+      const settings = Settings.parse(value);
+      showTheme(settings);
       if (typeof input === 'object' && input !== null && 'launchAtLogin' in input)
-        applyLaunchAtLogin(value, log);
+        applyLaunchAtLogin(settings, log);
     },
   });
-
-  const tray: TrayIcon | null = createTray({
+  const notices = createNotices({
+    gateway,
     open: show,
-    pause: (paused) => void gateway.dispatch('gateway.pause', { paused }),
-    stopAll: () => void gateway.dispatch('gateway.stopAll', {}),
-    quit: () => app.quit(),
+    isWatched: () => window?.isFocused() ?? false,
+    log,
   });
-  const status = await gateway.dispatch('status.get', {});
-  if (status.ok) tray?.show(Status.parse(status.value));
-  const stopShowing = gateway.subscribe((name, data) => {
-    if (name === 'status-changed') tray?.show(Status.parse(data));
-  });
+  const tray = createTray({ gateway, open: show, quit: () => app.quit() });
 
   const control = await createControl({
     gateway,
@@ -150,19 +131,28 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     return null;
   });
 
-  app.on('second-instance', show);
-  app.on('activate', show);
-  app.on('window-all-closed', () => {
+  app.on('second-instance', () => show());
+  app.on('activate', () => show());
+  app.on('window-all-closed', async () => {
     if (quitting) return;
+    const { keepRunning } = await call('settings.get', {});
     // macOS apps stay without a window; elsewhere the tray is what is left of it.
-    if (!tray && process.platform !== 'darwin') return app.quit();
+    if (!keepRunning || (!tray && process.platform !== 'darwin')) return app.quit();
     state.once('runs-on', () =>
-      notify(
-        `${APP_NAME} keeps running`,
-        'Your tools still reach the gateway. Quit from the tray or the menu.',
-      ),
+      notices.tell({
+        about: 'runs-on',
+        title: `${APP_NAME} keeps running`,
+        body: 'Your tools still reach the gateway. Quit from the tray or the menu; Settings can make closing the window quit.',
+        click: () => show('#/settings'),
+      }),
     );
   });
+  // A machine that sleeps, or is left alone, may never come back. Running requests go on, or end by their own timeouts.
+  const flush = () => {
+    if (!quitting) void gateway.flush().finally(() => log.flush());
+  };
+  powerMonitor.on('suspend', flush);
+  powerMonitor.on('lock-screen', flush);
   powerMonitor.on('shutdown', (event?: Electron.Event) => {
     // Asks the system for the moment it takes; without it running requests would count in full at the next start.
     event?.preventDefault();
@@ -174,9 +164,9 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
     quitting = true;
     setTimeout(() => app.exit(1), DEADLINE_MS).unref();
     if (window) closeWindow(window, state);
-    // The gateway still tells of what it settles while it ends.
-    stopShowing();
     disconnect();
+    // The gateway still tells of what it settles while it ends.
+    notices.close();
     tray?.destroy();
     Promise.all([control?.close(), gateway.close({ graceMs: GRACE_MS })]).then(
       () => app.exit(0),
@@ -188,128 +178,47 @@ async function showApp(gateway: Gateway, state: DesktopStateFile, log: AppLog): 
   });
 
   if (!options.hidden && !wasStartedAtLogin()) show();
+  await tellWhatIsLeftToDo(call, notices, { leftBehind, show });
 }
 
-/** null where the person chose to quit instead. */
-async function startGateway(log: AppLog, state: DesktopStateFile): Promise<Gateway | null> {
-  for (;;) {
-    try {
-      const secrets = await desktopSecrets({ dataDir, env: process.env });
-      if (!secrets.bySystem) {
-        state.once('key-file', () =>
-          notify(
-            'No keyring found',
-            'Provider credentials are encrypted with a key file that only your account can read.',
-          ),
-        );
-      }
-      const gateway = await createGateway({
-        dataDir,
-        secrets,
-        version: app.getVersion(),
-        log,
-        ...priceDataUrl(process.env),
-        proxies: proxySettings(process.env),
-        machine: connectMethods({ dataDir, home: homedir(), env: process.env }),
-      });
-      const listening = await listen(gateway).catch(async (error: unknown) => {
-        await gateway.close({ graceMs: 0 });
-        throw error;
-      });
-      if (listening) return gateway;
-      await gateway.close({ graceMs: 0 });
-      return null;
-    } catch (error) {
-      if (!(error instanceof DataFolderError || error instanceof SecretKeyError)) {
-        log.error(
-          { error: error instanceof Error ? error.stack : String(error) },
-          'The gateway could not start.',
-        );
-      }
-      const message = error instanceof Error ? error.message : String(error);
-      if (!(await mendOrTryAgain(error, message))) return null;
-    }
+/** What a start cannot mend by itself, and the person may not see while the window stays closed. */
+async function tellWhatIsLeftToDo(
+  call: Call,
+  notices: Notices,
+  { leftBehind, show }: Pick<Started, 'leftBehind'> & { show: (page: string) => void },
+): Promise<void> {
+  const names = (rows: readonly { name: string }[]) => rows.map(({ name }) => name).join(', ');
+  if (leftBehind.length > 0) {
+    notices.tell({
+      about: 'left-behind',
+      title: 'Connect your tools again',
+      body: `The gateway has a new port, and ${names(leftBehind)} still asks at the old one.`,
+      click: () => show('#/connect'),
+    });
+  }
+  // As after the data folder was moved here from another machine: only that one could decrypt them.
+  const unreadable = (await call('providers.list', {})).filter((row) => row.credentialUnreadable);
+  if (unreadable.length > 0) {
+    notices.tell({
+      about: 'credentials',
+      title: 'Enter credentials again',
+      body: `This machine cannot decrypt what is stored for ${names(unreadable)}. Everything else is as it was.`,
+      click: () => show('#/providers'),
+    });
   }
 }
 
-/** false where the person chose to quit. A damaged ledger can be mended with the newest backup that is whole. */
-async function mendOrTryAgain(error: unknown, message: string): Promise<boolean> {
-  const [backup] = error instanceof DataFolderError && error.restorable ? listBackups(dataDir) : [];
-  if (!backup) return (await ask(`${APP_NAME} cannot start`, message, ['Try again', 'Quit'])) === 'Try again';
-  const made = new Date(backup.at).toLocaleString();
-  const detail = `${message}\n\nThe newest backup is of ${made}. What was used since then is kept as far as the damaged ledger can be read.`;
-  const choice = await ask(`${APP_NAME} cannot start`, detail, ['Restore the backup', 'Try again', 'Quit']);
-  if (choice === 'Restore the backup') {
-    try {
-      restoreBackup(dataDir, backup.name, { carryOver: true, now: Date.now() });
-    } catch (failure) {
-      const failed = failure instanceof Error ? failure.message : String(failure);
-      return (await ask('The backup was not restored', failed, ['Try again', 'Quit'])) === 'Try again';
-    }
-  }
-  return choice !== 'Quit' && choice !== undefined;
-}
-
-/** Whether the gateway listens now. A port that is taken is the person's to decide about: tools are set to it. */
-async function listen(gateway: Gateway): Promise<boolean> {
-  let anyPort = false;
-  for (;;) {
-    try {
-      const wanted = anyPort ? 0 : options.port;
-      const { port } = await gateway.listen(wanted === undefined ? {} : { port: wanted });
-      // Kept, so that the tools need to be told of the new address once only.
-      if (anyPort) await gateway.dispatch('settings.set', { port });
-      return true;
-    } catch (error) {
-      if (!(error instanceof ListenError)) throw error;
-      const choice = await ask('The gateway cannot listen', error.message, [
-        'Try again',
-        'Use another port',
-        'Quit',
-      ]);
-      if (choice === 'Quit') return false;
-      anyPort = choice === 'Use another port';
-    }
-  }
-}
-
-async function ask<Choice extends string>(
-  title: string,
-  detail: string,
-  buttons: readonly Choice[],
-): Promise<Choice | undefined> {
-  const cancelId = buttons.length - 1;
-  const { response } = await dialog.showMessageBox({
-    type: 'error',
-    title: APP_NAME,
-    message: title,
-    detail,
-    buttons: [...buttons],
-    defaultId: 0,
-    cancelId,
-    noLink: true,
-  });
-  return buttons[response];
-}
-
-function showTheme(value: unknown): void {
-  nativeTheme.themeSource = Settings.parse(value).theme;
+function showTheme({ theme }: Settings): void {
+  nativeTheme.themeSource = theme;
 }
 
 /** Only where the person changed it just now: what the system says at other times is the system's. */
-function applyLaunchAtLogin(value: unknown, log: AppLog): void {
+function applyLaunchAtLogin({ launchAtLogin }: Settings, log: AppLog): void {
   try {
-    setLaunchAtLogin(
-      Settings.parse(value).launchAtLogin,
-      dataDir === defaultDataDir() ? [] : ['--data-dir', dataDir],
-    );
+    setLaunchAtLogin(launchAtLogin, dataDir === defaultDataDir() ? [] : ['--data-dir', dataDir]);
   } catch (error) {
     log.warn({ error: String(error) }, 'Starting at login could not be changed.');
   }
-}
-
-function notify(title: string, body: string): void {
-  if (Notification.isSupported()) new Notification({ title, body }).show();
 }
 
 /** Only macOS has a menu bar that is always there, and needs it for its editing keys. */

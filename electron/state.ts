@@ -21,6 +21,7 @@ export interface DesktopStateFile {
   update(change: Partial<DesktopState>): void;
   /** Runs `tell` the first time it is asked under this name on this machine. */
   once(name: string, tell: () => void): void;
+  wasTold(name: string): boolean;
 }
 
 /** Nothing here is worth a failure: what cannot be read or written is forgotten. */
@@ -39,6 +40,7 @@ export function openDesktopState(dataDir: string): DesktopStateFile {
   return {
     get: () => state,
     update,
+    wasTold: (name) => state.told.includes(name),
     once(name, tell) {
       if (state.told.includes(name)) return;
       update({ told: [...state.told, name] });

@@ -1,6 +1,16 @@
 /** The one window, and what no page in it may do. */
 import path from 'node:path';
-import { app, BrowserWindow, nativeTheme, screen, shell, type Session, type WebContents } from 'electron';
+import {
+  app,
+  BrowserWindow,
+  dialog,
+  nativeTheme,
+  screen,
+  shell,
+  type Rectangle,
+  type Session,
+  type WebContents,
+} from 'electron';
 import { isPageUrl, PAGE_URL } from './page.ts';
 import type { DesktopStateFile, WindowBounds } from './state.ts';
 
@@ -59,8 +69,8 @@ function mayOpenOutside(address: string): boolean {
   return url !== null && url.protocol === 'https:' && url.username === '' && linkHosts.has(url.host);
 }
 
-/** Opens the window and shows it once there is something to see. */
-export function openWindow(state: DesktopStateFile): BrowserWindow {
+/** Opens the window on a page, such as `#/limits`, and shows it once there is something to see. */
+export function openWindow(state: DesktopStateFile, page: string): BrowserWindow {
   const bounds = visibleBounds(state.get().bounds);
   const window = new BrowserWindow({
     ...(bounds ?? FIRST_SIZE),
@@ -86,15 +96,29 @@ export function openWindow(state: DesktopStateFile): BrowserWindow {
   window.once('ready-to-show', () => window.show());
   // At the end alone: while a window is dragged it moves hundreds of times.
   window.on('close', () => keepBounds(window, state));
+  const putBack = () => {
+    if (!window.isMaximized() && !window.isFullScreen()) window.setBounds(clamped(window.getNormalBounds()));
+  };
+  // A screen that is unplugged takes along what stood on it.
+  screen.on('display-removed', putBack);
+  window.once('closed', () => screen.off('display-removed', putBack));
   reloadAfterCrash(window);
-  void window.loadURL(PAGE_URL);
+  askWhenStuck(window);
+  load(window, page);
   return window;
 }
 
-export function focusWindow(window: BrowserWindow): void {
+/** To the front; `page` leads it to a page, without loading anything anew. */
+export function focusWindow(window: BrowserWindow, page: string): void {
+  if (page !== '') load(window, page);
   if (window.isMinimized()) window.restore();
   window.show();
   window.focus();
+}
+
+function load(window: BrowserWindow, page: string): void {
+  // Rejects where the next page is asked for before this one is there; that one is shown then.
+  window.loadURL(PAGE_URL + page).catch(() => undefined);
 }
 
 /** At once, without asking the page. */
@@ -103,13 +127,18 @@ export function closeWindow(window: BrowserWindow, state: DesktopStateFile): voi
   window.destroy();
 }
 
-/** null where the window would stand outside of every screen, as after one was unplugged. */
 function visibleBounds(bounds: WindowBounds | null): WindowBounds | null {
-  if (!bounds) return null;
-  const { x, y, width, height } = screen.getDisplayMatching(bounds).workArea;
-  const isVisible =
-    bounds.x < x + width && bounds.x + bounds.width > x && bounds.y < y + height && bounds.y >= y - 1;
-  return isVisible ? bounds : null;
+  return bounds && { ...clamped(bounds), maximized: bounds.maximized };
+}
+
+/** Moved, and where need be made smaller, so that all of it lies on the screen it is nearest to. */
+function clamped(bounds: Rectangle): Rectangle {
+  const area = screen.getDisplayMatching(bounds).workArea;
+  const width = Math.max(MIN_SIZE.width, Math.min(bounds.width, area.width));
+  const height = Math.max(MIN_SIZE.height, Math.min(bounds.height, area.height));
+  const x = Math.max(area.x, Math.min(bounds.x, area.x + area.width - width));
+  const y = Math.max(area.y, Math.min(bounds.y, area.y + area.height - height));
+  return { x, y, width, height };
 }
 
 function keepBounds(window: BrowserWindow, state: DesktopStateFile): void {
@@ -119,10 +148,50 @@ function keepBounds(window: BrowserWindow, state: DesktopStateFile): void {
 /** The gateway lives in another process than the page and does not notice; the page starts over. */
 function reloadAfterCrash(window: BrowserWindow): void {
   let recent: number[] = [];
+  const askToGoOn = async () => {
+    const choice = await ask(window, 'The window keeps crashing', ['Load it again', 'Close the window']);
+    recent = [];
+    if (window.isDestroyed()) return;
+    if (choice === 'Load it again') window.webContents.reload();
+    else window.destroy();
+  };
   window.webContents.on('render-process-gone', (_event, { reason }) => {
-    if (reason === 'clean-exit') return;
+    if (reason === 'clean-exit' || window.isDestroyed()) return;
     const now = Date.now();
     recent = [...recent.filter((at) => now - at < 60_000), now];
-    if (recent.length <= RELOADS_PER_MINUTE && !window.isDestroyed()) window.webContents.reload();
+    if (recent.length <= RELOADS_PER_MINUTE) window.webContents.reload();
+    // Once: whatever crashes while the question stands is answered with it.
+    else if (recent.length === RELOADS_PER_MINUTE + 1) void askToGoOn();
   });
+}
+
+/** A page that answers no more is the person's to end: it may be in the middle of something. */
+function askWhenStuck(window: BrowserWindow): void {
+  let asking = false;
+  window.on('unresponsive', async () => {
+    if (asking) return;
+    asking = true;
+    const choice = await ask(window, 'The window does not respond', ['Wait', 'Load it again']);
+    asking = false;
+    // Its end is noticed as a crash, and the page loaded anew.
+    if (choice === 'Load it again' && !window.isDestroyed()) window.webContents.forcefullyCrashRenderer();
+  });
+}
+
+async function ask<Choice extends string>(
+  window: BrowserWindow,
+  message: string,
+  buttons: readonly Choice[],
+): Promise<Choice | undefined> {
+  const { response } = await dialog.showMessageBox(window, {
+    type: 'warning',
+    title: app.name,
+    message,
+    detail: 'The gateway is not touched by this: your tools still reach it, and limits hold.',
+    buttons: [...buttons],
+    defaultId: 0,
+    cancelId: 0,
+    noLink: true,
+  });
+  return buttons[response];
 }

@@ -1,4 +1,5 @@
 /** Numbers and times as the window shows them. Money is formatted by #shared/money.ts. */
+import { formatPercent, nearestLimit } from '#shared/limit-share.ts';
 import type { KeyRow } from '#shared/model.ts';
 
 const whole = new Intl.NumberFormat('en-US');
@@ -100,26 +101,12 @@ export interface LimitProgress {
 export function limitProgress(
   row: Pick<KeyRow, 'usageNano' | 'heldNano' | 'limitNano' | 'recurring'> & Partial<Pick<KeyRow, 'topUp'>>,
 ): LimitProgress | null {
-  const topUp = row.topUp?.amountNano ?? 0;
-  const allTime = row.limitNano === null ? null : share(row.usageNano, row.limitNano + topUp);
-  const recurring =
-    row.recurring === null ? null : share(row.recurring.usedNano, row.recurring.amountNano + topUp);
-  if (allTime === null && recurring === null) return null;
-  const of = (allTime ?? -1) >= (recurring ?? -1) ? 'all-time' : 'recurring';
-  const limit = (of === 'all-time' ? row.limitNano : (row.recurring?.amountNano ?? 0)) ?? 0;
-  const exact = (of === 'all-time' ? allTime : recurring) ?? 0;
-  const used = Math.min(exact, 1);
-  const held = Math.min(limit + topUp > 0 ? row.heldNano / (limit + topUp) : 0, 1 - used);
-  return { share: exact, used, held, percent: formatPercent(exact), of };
-}
-
-/** A limit of zero is used up from the start. */
-const share = (used: number, limit: number) => (limit === 0 ? 1 : used / limit);
-
-/** Rounded down, so that 100 % is shown only where it is reached. */
-export function formatPercent(value: number): string {
-  if (value > 0 && value < 0.01) return '<1%';
-  return `${whole.format(Math.floor(value * 100))}%`;
+  const nearest = nearestLimit(row);
+  if (!nearest) return null;
+  const { share, limitNano, every } = nearest;
+  const used = Math.min(share, 1);
+  const held = Math.min(limitNano > 0 ? row.heldNano / limitNano : 0, 1 - used);
+  return { share, used, held, percent: formatPercent(share), of: every === null ? 'all-time' : 'recurring' };
 }
 
 /** Of a whole, to the nearest percent; never nothing where there is something. */

@@ -329,7 +329,22 @@ export const strings = {
     thresholds: 'Usage notices',
     thresholdsHint: 'Percent of a limit at which you are told, separated by commas.',
     thresholdsInvalid: 'Enter up to ten whole numbers from 1 to 100, separated by commas.',
-    launchAtLogin: 'Start Faregate when you log in',
+    desktop: 'Desktop',
+    switches: {
+      notices: {
+        label: 'Show notices of the operating system',
+        hint: 'At the usage notices above, when a key is paused, and when something needs you.',
+      },
+      keepRunning: {
+        label: 'Keep running in the tray when the window is closed',
+        hint: 'Off: closing the window quits, and tools get no answer until the next start.',
+      },
+      launchAtLogin: { label: 'Start when you log in', hint: 'In the tray, without the window.' },
+      appUpdates: {
+        label: 'Look for a new version once a day',
+        hint: 'Asks the place this app was released at. Nothing is installed before you say so, or you quit.',
+      },
+    },
     saved: 'Saved.',
     notSaved: 'The setting was not saved',
   },

@@ -13,6 +13,9 @@ export const defaultSettings: Settings = {
   theme: 'system',
   // Off: without the person's word nothing is sent anywhere but to the providers they added.
   priceUpdates: false,
+  appUpdates: false,
+  notices: true,
+  keepRunning: true,
 };
 
 /** Share of a limit, in percent, from which a key counts as near it. */

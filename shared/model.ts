@@ -329,6 +329,12 @@ export const Settings = z.object({
   theme: z.enum(['system', 'light', 'dark']),
   /** Fetch newer price data once a day. */
   priceUpdates: z.boolean(),
+  /** The desktop app alone: notices of the operating system at the thresholds and of faults. */
+  notices: z.boolean(),
+  /** The desktop app alone: closing the window leaves the gateway running in the tray. */
+  keepRunning: z.boolean(),
+  /** The desktop app alone, where it was installed from a release: look for a newer one once a day. */
+  appUpdates: z.boolean(),
 });
 export type Settings = z.infer<typeof Settings>;
 

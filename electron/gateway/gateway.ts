@@ -332,6 +332,10 @@ async function wire(
     },
     dispatch,
     subscribe: (listener) => announcer.subscribe(listener),
+    async flush() {
+      ledger.retry();
+      await store.synced();
+    },
     close: (how) => (closing ??= close(Math.min(how?.graceMs ?? MAX_GRACE_MS, MAX_GRACE_MS))),
   };
 }

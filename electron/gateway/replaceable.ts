@@ -22,6 +22,8 @@ export interface Gateway {
   dispatch(name: unknown, input: unknown): Promise<Answer<unknown>>;
   /** Returns the function that ends the subscription. */
   subscribe(listener: EventListener): () => void;
+  /** Writes what could not be written until now, and waits until all of it is on disk: the machine may be about to sleep. */
+  flush(): Promise<void>;
   /** Refuses new requests, lets running ones finish for `graceMs` (5 s at the most), settles every one, closes the ledger. */
   close(options?: { graceMs?: number }): Promise<void>;
 }
@@ -112,6 +114,10 @@ export async function createReplaceable(
         subscriptions.get(listener)?.();
         subscriptions.delete(listener);
       };
+    },
+    async flush() {
+      await settled();
+      if (!down) await parts.flush();
     },
     async close(how) {
       closing = true;

@@ -15,6 +15,14 @@ const themeOptions = Settings.shape.theme.options.map((theme) => ({
   label: words.themes[theme],
 }));
 
+/** What only an app with a tray and notices can do. */
+const desktopSwitches = [
+  'notices',
+  'keepRunning',
+  'launchAtLogin',
+  'appUpdates',
+] as const satisfies readonly (keyof Settings)[];
+
 export function SettingsPage() {
   const settings = useApp((state) => state.settings);
   const load = useApp((state) => state.settingsLoad);
@@ -47,14 +55,20 @@ export function SettingsPage() {
                 text={String(settings.port)}
                 read={readPort}
               />
-              {isDesktop && (
-                <Switch
-                  label={words.launchAtLogin}
-                  checked={settings.launchAtLogin}
-                  onChange={(event) => void applyNow({ launchAtLogin: event.currentTarget.checked })}
-                />
-              )}
             </Section>
+            {isDesktop && (
+              <Section title={words.desktop}>
+                {desktopSwitches.map((name) => (
+                  <Switch
+                    key={name}
+                    label={words.switches[name].label}
+                    description={words.switches[name].hint}
+                    checked={settings[name]}
+                    onChange={(event) => void applyNow({ [name]: event.currentTarget.checked })}
+                  />
+                ))}
+              </Section>
+            )}
             <BackupsSection />
             <About />
           </>

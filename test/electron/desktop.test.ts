@@ -1,6 +1,6 @@
 /** The built desktop app, run against the stand-in for Electron: real main process code, real preload, real page. */
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -13,7 +13,12 @@ import {
   type Desktop,
   type TestBrowser,
 } from '../support/electron-standin/desktop.ts';
-import { KEYRING, PRELOAD_IN_EVERY_FRAME } from '../support/electron-standin/protocol.ts';
+import {
+  DISPLAY,
+  KEYRING,
+  OTHER_MACHINE,
+  PRELOAD_IN_EVERY_FRAME,
+} from '../support/electron-standin/protocol.ts';
 
 // A busy machine takes its time until a page stands.
 const expectPage = playwrightExpect.configure({ timeout: 15_000 });
@@ -38,6 +43,9 @@ afterEach(async () => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
+/** Starting, and telling what is new in the tray once a second at the most, take a moment. */
+const soon = <T>(look: () => T) => expect.poll(look, { timeout: 10_000 });
+
 function start({
   args = ['--port', '0'],
   env = {},
@@ -47,8 +55,12 @@ function start({
   return desktop;
 }
 
-async function openApp(options: Parameters<typeof start>[0] = {}) {
+async function openApp({
+  before,
+  ...options
+}: Parameters<typeof start>[0] & { before?: (desktop: Desktop) => Promise<void> } = {}) {
   const desktop = start(options);
+  await before?.(desktop);
   const page = await desktop.page();
   await desktop.entry('show');
   await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
@@ -124,7 +136,35 @@ describe('the window', () => {
     await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
     // A page that only ever crashes is not reloaded for ever.
     for (let crash = 0; crash < 5; crash += 1) desktop.send({ do: 'crash-page' });
-    await expect.poll(() => desktop.all('reload').length).toBe(3);
+    const { id, options } = await desktop.entry('dialog');
+    expect(options).toMatchObject({
+      message: 'The window keeps crashing',
+      detail: expect.stringContaining('limits hold'),
+    });
+    expect(desktop.all('reload')).toHaveLength(3);
+    desktop.send({ do: 'answer-dialog', id, response: 0 });
+    await desktop.entry('reload', 3);
+  });
+
+  test('a page that no longer responds is ended where the person says so, and loaded anew', async () => {
+    const { desktop } = await openApp();
+    desktop.send({ do: 'hang-page' });
+    const { id, options } = await desktop.entry('dialog');
+    expect(options.buttons).toEqual(['Wait', 'Load it again']);
+    desktop.send({ do: 'answer-dialog', id, response: 1 });
+    await desktop.entry('reload');
+  });
+
+  test('lies within the screen there is, also after the one it stood on is gone', async () => {
+    writeFileSync(
+      path.join(dataDir, 'desktop.json'),
+      JSON.stringify({ bounds: { x: 3000, y: -50, width: 2000, height: 800, maximized: false }, told: [] }),
+    );
+    const workArea = { x: 0, y: 25, width: 1440, height: 875 };
+    const { desktop } = await openApp({ env: { [DISPLAY]: JSON.stringify(workArea) } });
+    expect((await desktop.entry('window')).options).toMatchObject({ x: 0, y: 25, width: 1440, height: 800 });
+    desktop.send({ do: 'change-display', workArea: { x: 0, y: 0, width: 1024, height: 768 } });
+    expect((await desktop.entry('bounds')).bounds).toEqual({ x: 0, y: 0, width: 1024, height: 768 });
   });
 });
 
@@ -210,6 +250,8 @@ describe('the app', () => {
     const first = await desktop.entry('dialog');
     expect(first.options.buttons).toEqual(['Try again', 'Use another port', 'Quit']);
     expect(first.options.detail).toContain(String(port));
+    // This very process, which the person may want to end.
+    expect(first.options.detail).toContain(`(process ${process.pid})`);
     desktop.send({ do: 'answer-dialog', id: first.id, response: 0 });
     const again = await desktop.entry('dialog', 1);
     desktop.send({ do: 'answer-dialog', id: again.id, response: 1 });
@@ -239,13 +281,14 @@ describe('the app', () => {
     ['the menu', (desktop) => desktop.send({ do: 'quit' })],
     ['the tray', (desktop) => desktop.send({ do: 'choose-tray-item', label: 'Quit' })],
     ['a signal', (desktop) => void desktop.process.kill('SIGTERM')],
+    ['the end of the session', (desktop) => desktop.send({ do: 'power', event: 'shutdown' })],
   ])('quits in order by %s: the window goes, the port is free, the ledger is closed', async (_by, quit) => {
     const { desktop, page } = await openApp();
     const status = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
     if (!status.ok) throw new Error(status.error.message);
     quit(desktop);
     expect(await desktop.ended()).toBe(0);
-    await expect.poll(() => page.isClosed()).toBe(true);
+    await soon(() => page.isClosed()).toBe(true);
     await expect(fetch(status.value.gatewayUrl)).rejects.toThrow('fetch failed');
     // SQLite removes its log when the last connection is closed in order.
     expect(existsSync(path.join(dataDir, 'faregate.db-wal'))).toBe(false);
@@ -256,6 +299,7 @@ describe('the app', () => {
     desktop.send({ do: 'close-window' });
     await desktop.entry('closed');
     expect((await desktop.entry('notification')).title).toContain('keeps running');
+    for (const event of ['suspend', 'lock-screen', 'resume'] as const) desktop.send({ do: 'power', event });
     desktop.send({ do: 'click-tray' });
     await desktop.entry('window', 1);
     desktop.send({ do: 'close-window' });
@@ -268,19 +312,42 @@ describe('the app', () => {
     });
   });
 
-  test('starts in the tray alone where it is asked to, with an icon that exists', async () => {
+  test('ends with its window where the person set it so', async () => {
+    const { desktop, page } = await openApp();
+    await page.evaluate(callFromPage('settings.set', { keepRunning: false }));
+    desktop.send({ do: 'close-window' });
+    expect(await desktop.ended()).toBe(0);
+    expect(desktop.all('notification')).toEqual([]);
+  });
+
+  test('starts in the tray alone where it is asked to, with an icon for each state', async () => {
     const desktop = start({ args: ['--port', '0', '--hidden'] });
-    expect((await desktop.entry('tray')).imageExists).toBe(true);
-    await expect
-      .poll(() => desktop.all('tray-menu').at(-1)?.labels)
-      .toEqual(['Open Faregate', '$0.00 today', 'Pause new requests', 'Stop all and pause', 'Quit']);
+    const spend = ['$0.00 today', '$0.00 this month'];
+    await soon(() => desktop.all('tray-menu').at(-1)?.labels).toEqual([
+      'Open Faregate',
+      ...spend,
+      'Pause new requests',
+      'Stop all and pause',
+      'Quit',
+    ]);
     expect(desktop.all('window')).toEqual([]);
     desktop.send({ do: 'choose-tray-item', label: 'Stop all and pause' });
-    await expect
-      .poll(() => desktop.all('tray-menu').at(-1)?.labels)
-      .toEqual(['Open Faregate', '$0.00 today, paused', 'Resume', 'Stop all and pause', 'Quit']);
+    await soon(() => desktop.all('tray-menu').at(-1)?.labels).toEqual([
+      'Open Faregate',
+      'Paused: no request is served',
+      ...spend,
+      'Resume',
+      'Stop all and pause',
+      'Quit',
+    ]);
     desktop.send({ do: 'choose-tray-item', label: 'Resume' });
-    await expect.poll(() => desktop.all('tray-menu').at(-1)?.labels).toContain('Pause new requests');
+    await soon(() => desktop.all('tray').map(({ image }) => image)).toEqual([
+      'tray-ok.png',
+      'tray-paused.png',
+      'tray-ok.png',
+    ]);
+    expect(desktop.all('tray').every(({ imageExists }) => imageExists)).toBe(true);
+    await soon(() => desktop.all('tray-menu').at(-1)?.labels).toContain('Pause new requests');
     desktop.send({ do: 'choose-tray-item', label: 'Open Faregate' });
     await desktop.entry('window');
   });
@@ -323,18 +390,44 @@ describe('credentials', () => {
     });
   });
 
-  test('are kept under a key file where there is no keyring, which is told once', async () => {
+  test('are kept under a key file where there is no keyring, if the person agrees, who is asked once', async () => {
     const env = { [KEYRING]: 'basic_text' };
-    const first = await openApp({ env });
-    expect((await first.desktop.entry('notification')).title).toBe('No keyring found');
+    const first = await openApp({
+      env,
+      async before(desktop) {
+        const { id, options } = await desktop.entry('dialog');
+        expect(options.buttons).toEqual(['Use a key file', 'Try again', 'Quit']);
+        desktop.send({ do: 'answer-dialog', id, response: 0 });
+      },
+    });
     expect(await first.page.evaluate(addProvider)).toMatchObject({ ok: true });
     expect(existsSync(path.join(dataDir, 'secret.key'))).toBe(true);
     first.desktop.send({ do: 'quit' });
     await first.desktop.ended();
 
+    const again = await openApp({ env });
+    expect(again.desktop.all('dialog')).toEqual([]);
+    again.desktop.send({ do: 'quit' });
+    await again.desktop.ended();
+
     // A keyring that comes later opens what the key file sealed.
     const { desktop, page } = await openApp();
     expect(await page.evaluate(listed)).toMatchObject({ ok: true, value: [{ credentialUnreadable: false }] });
     expect(desktop.all('notification')).toEqual([]);
+  });
+
+  test('that another machine encrypted are asked for again, in a notice that leads there', async () => {
+    const first = await openApp();
+    await first.page.evaluate(addProvider);
+    first.desktop.send({ do: 'quit' });
+    await first.desktop.ended();
+
+    const { desktop, page } = await openApp({ env: { [OTHER_MACHINE]: '1' } });
+    const { id, title, body } = await desktop.entry('notification');
+    expect(title).toBe('Enter credentials again');
+    expect(body).toContain('OpenAI');
+    desktop.send({ do: 'answer-notification', id });
+    await expectPage(page.getByRole('heading', { level: 1, name: 'Providers' })).toBeVisible();
+    await expectPage(page.getByText('Enter again')).toBeVisible();
   });
 });

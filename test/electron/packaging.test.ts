@@ -12,6 +12,10 @@ import { openBrowser, startDesktop } from '../support/electron-standin/desktop.t
 const projectRoot = path.resolve(import.meta.dirname, '..', '..');
 const nativeModule = `node_modules/better-sqlite3/prebuilds/${process.platform}-${process.arch}.node`;
 
+const trayIcons = ['near', 'ok', 'paused', 'reached'].flatMap((state) =>
+  ['', '@2x', 'Template', 'Template@2x'].map((kind) => `dist/icons/tray-${state}${kind}.png`),
+);
+
 let folder: string;
 let unpacked: string;
 let archive: Asar;
@@ -32,10 +36,7 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     expect(own.filter((file) => !file.startsWith('dist/renderer/')).toSorted()).toEqual([
       'dist/backup-worker.js',
       'dist/backup-worker.js.licenses.md',
-      'dist/icons/tray.png',
-      'dist/icons/tray@2x.png',
-      'dist/icons/trayTemplate.png',
-      'dist/icons/trayTemplate@2x.png',
+      ...trayIcons,
       'dist/main.js',
       'dist/main.js.licenses.md',
       'dist/preload.cjs',

@@ -47,7 +47,10 @@ export function boundedRequest(name: string): BoundedRequest {
 }
 
 /** Providers of all dialects where input costs nothing and a thousand tokens of output ten cents. */
-export async function addDimeProviders(gateway: CoreGateway, upstream: Upstream): Promise<ProviderRow[]> {
+export async function addDimeProviders(
+  gateway: Pick<CoreGateway, 'call'>,
+  upstream: Upstream,
+): Promise<ProviderRow[]> {
   const added: ProviderRow[] = [];
   for (const kind of ['openai', 'anthropic', 'gemini'] as const) {
     const provider = await addProvider(gateway, upstream, kind);

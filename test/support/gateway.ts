@@ -264,7 +264,7 @@ export function temporaryFolder(): string {
 
 /** Adds a provider that is the upstream; a base URL goes up to and including the version segment. */
 export function addProvider(
-  { call }: Caller,
+  { call }: Pick<Caller, 'call'>,
   upstream: Upstream,
   kind: ProviderKind,
   more: Partial<Input<'providers.create'>> = {},

@@ -74,6 +74,11 @@ export class PageContents extends EventEmitter {
     await page.goto(this.#expected).catch((error: unknown) => {
       if (!this.#closed) throw error;
     });
+    // Where only the fragment changed, nothing was asked for.
+    this.#expected = null;
+  }
+  forcefullyCrashRenderer(): void {
+    this.emit('render-process-gone', {}, { reason: 'killed', exitCode: 9 });
   }
   reload(): void {
     this.#options.record({ what: 'reload' });

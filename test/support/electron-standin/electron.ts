@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import path from 'node:path';
 import { chromium, type BrowserContext } from 'playwright-core';
-import { CDP_ENDPOINT, KEYRING, type Command, type FromApp } from './protocol.ts';
+import { CDP_ENDPOINT, DISPLAY, KEYRING, OTHER_MACHINE, type Command, type FromApp } from './protocol.ts';
 import { PageContents, type Frame, type ProtocolHandler } from './contents.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
@@ -212,8 +212,14 @@ export class BrowserWindow extends EventEmitter {
   maximize = () => undefined;
   isMinimized = () => false;
   isMaximized = () => false;
+  isFullScreen = () => false;
+  isFocused = () => false;
   isDestroyed = () => this.#destroyed;
   getNormalBounds = () => this.#bounds;
+  setBounds(bounds: { x: number; y: number; width: number; height: number }): void {
+    this.#bounds = bounds;
+    record({ what: 'bounds', bounds });
+  }
 
   close(): void {
     const event = preventable({});
@@ -231,10 +237,17 @@ export class BrowserWindow extends EventEmitter {
   }
 }
 
+interface DialogOptions {
+  message: string;
+  detail?: string;
+  buttons: string[];
+}
 let lastDialog = 0;
 const dialogs = new Map<number, (response: number) => void>();
 export const dialog = {
-  showMessageBox(options: { message: string; detail?: string; buttons: string[] }) {
+  showMessageBox(first: BrowserWindow | DialogOptions, second?: DialogOptions) {
+    const options = first instanceof BrowserWindow ? second : first;
+    if (!options) throw new TypeError('a message box without options');
     const id = (lastDialog += 1);
     return new Promise<{ response: number; checkboxChecked: boolean }>((resolve) => {
       dialogs.set(id, (response) => resolve({ response, checkboxChecked: false }));
@@ -259,10 +272,14 @@ export class Tray extends EventEmitter {
   constructor(image: { file: string }) {
     super();
     trays.add(this);
+    this.setImage(image);
+  }
+  setImage(image: { file: string }): void {
     record({ what: 'tray', image: path.basename(image.file), imageExists: existsSync(image.file) });
   }
-  setToolTip(): void {
+  setToolTip(text: string): void {
     if (!trays.has(this)) throw new TypeError('Object has been destroyed');
+    record({ what: 'tray-tooltip', text });
   }
   setContextMenu(menu: { items: MenuItem[] }): void {
     this.items = menu.items;
@@ -272,24 +289,49 @@ export class Tray extends EventEmitter {
 }
 export const nativeImage = { createFromPath: (file: string) => ({ file }) };
 
-export class Notification {
+interface NotificationOptions {
+  title: string;
+  body: string;
+  actions?: { type: string; text: string }[];
+}
+const notifications: Notification[] = [];
+export class Notification extends EventEmitter {
   static isSupported = () => true;
-  #options: { title: string; body: string };
-  constructor(options: { title: string; body: string }) {
+  readonly #id: number;
+  readonly #options: NotificationOptions;
+  constructor(options: NotificationOptions) {
+    super();
     this.#options = options;
+    this.#id = notifications.push(this) - 1;
   }
-  show = () => record({ what: 'notification', ...this.#options });
+  show(): void {
+    const { title, body, actions = [] } = this.#options;
+    record({
+      what: 'notification',
+      id: this.#id,
+      title,
+      body,
+      actions: actions.map(({ text }) => text),
+    });
+  }
+  close(): void {
+    record({ what: 'notification-closed', id: this.#id });
+    this.emit('close', {});
+  }
 }
 
 export const shell = {
   async openExternal(url: string) {
     record({ what: 'open-external', url });
   },
+  showItemInFolder: (file: string) => record({ what: 'show-in-folder', file }),
 };
 export const nativeTheme = { themeSource: 'system', shouldUseDarkColors: false };
-export const screen = {
-  getDisplayMatching: () => ({ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }),
-};
+class Screen extends EventEmitter {
+  workArea = JSON.parse(process.env[DISPLAY] ?? '{"x":0,"y":0,"width":1920,"height":1080}');
+  getDisplayMatching = () => ({ workArea: this.workArea });
+}
+export const screen = new Screen();
 export const powerMonitor = new EventEmitter();
 
 const SEALED = 'v11-standin:';
@@ -300,7 +342,8 @@ export const safeStorage = {
   encryptStringAsync: async (plain: string) => Buffer.from(SEALED + Buffer.from(plain).toString('base64')),
   async decryptStringAsync(sealed: Buffer) {
     const text = sealed.toString();
-    if (!text.startsWith(SEALED)) throw new Error('Error while decrypting the ciphertext');
+    if (!text.startsWith(SEALED) || process.env[OTHER_MACHINE] === '1')
+      throw new Error('Error while decrypting the ciphertext');
     return { result: Buffer.from(text.slice(SEALED.length), 'base64').toString(), shouldReEncrypt: false };
   },
 };
@@ -323,6 +366,22 @@ function obey(command: Command): void {
       return;
     case 'quit':
       app.quit();
+      return;
+    case 'answer-notification': {
+      const notification = notifications[command.id];
+      if (command.action === undefined) notification?.emit('click', {});
+      else notification?.emit('action', { actionIndex: command.action }, command.action, -1);
+      return;
+    }
+    case 'power':
+      powerMonitor.emit(command.event, preventable({}));
+      return;
+    case 'change-display':
+      screen.workArea = command.workArea;
+      screen.emit('display-removed', {}, {});
+      return;
+    case 'hang-page':
+      window?.emit('unresponsive');
       return;
     case 'force-load':
       void window?.loadURL(command.url);

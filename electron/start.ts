@@ -1,0 +1,174 @@
+/** From the data folder to a gateway that listens, with the questions that only the person can answer. */
+import { homedir } from 'node:os';
+import { app, dialog, shell } from 'electron';
+import { APP_NAME } from '#shared/defaults.ts';
+import type { ToolRow } from '#shared/connect.ts';
+import { callsOf } from './call.ts';
+import { connectMethods } from './connect/connect.ts';
+import {
+  createGateway,
+  DataFolderError,
+  listBackups,
+  ListenError,
+  proxySettings,
+  restoreBackup,
+  SecretKeyError,
+  type Gateway,
+} from './gateway/gateway.ts';
+import type { AppLog } from './log.ts';
+import { priceDataUrl } from './options.ts';
+import { describePortHolder, findPortHolder } from './port-holder.ts';
+import { desktopSecrets, type DesktopSecrets } from './secrets.ts';
+import type { DesktopStateFile } from './state.ts';
+
+export interface StartOptions {
+  dataDir: string;
+  /** 0 = any free one; undefined = the one of the settings. */
+  port: number | undefined;
+  log: AppLog;
+  state: DesktopStateFile;
+}
+
+export interface Started {
+  gateway: Gateway;
+  /** Tools that are still led to the port of before. */
+  leftBehind: ToolRow[];
+}
+
+/** null where the person chose to quit instead. */
+export async function startGateway(options: StartOptions): Promise<Started | null> {
+  const { dataDir, log, state } = options;
+  for (;;) {
+    try {
+      const secrets = await askedSecrets(dataDir, state);
+      if (!secrets) return null;
+      const gateway = await createGateway({
+        dataDir,
+        secrets,
+        version: app.getVersion(),
+        log,
+        ...priceDataUrl(process.env),
+        proxies: proxySettings(process.env),
+        machine: connectMethods({ dataDir, home: homedir(), env: process.env }),
+      });
+      const moved = await listen(gateway, options.port).catch(async (error: unknown) => {
+        await gateway.close({ graceMs: 0 });
+        throw error;
+      });
+      if (moved === 'quit') {
+        await gateway.close({ graceMs: 0 });
+        return null;
+      }
+      return { gateway, leftBehind: moved ? await toolsLeftBehind(gateway) : [] };
+    } catch (error) {
+      if (!(error instanceof DataFolderError || error instanceof SecretKeyError)) {
+        log.error(
+          { error: error instanceof Error ? error.stack : String(error) },
+          'The gateway could not start.',
+        );
+      }
+      if (!(await mendOrTryAgain(error, options))) return null;
+    }
+  }
+}
+
+/** false where the person chose to quit. A damaged ledger can be mended with the newest backup that is whole. */
+async function mendOrTryAgain(error: unknown, { dataDir, log }: StartOptions): Promise<boolean> {
+  const [backup] = error instanceof DataFolderError && error.restorable ? listBackups(dataDir) : [];
+  const made = backup && new Date(backup.at).toLocaleString();
+  const restorable = `\n\nThe newest backup is of ${made}. What was used since then is kept as far as the damaged ledger can be read.`;
+  const choice = await ask(
+    'error',
+    `${APP_NAME} cannot start`,
+    `${messageOf(error)}${backup ? restorable : ''}`,
+    [...(backup ? (['Restore the backup'] as const) : []), 'Try again', 'Show the log', 'Quit'] as const,
+  );
+  if (choice === 'Show the log') shell.showItemInFolder(log.file);
+  if (choice === 'Restore the backup' && backup) {
+    try {
+      restoreBackup(dataDir, backup.name, { carryOver: true, now: Date.now() });
+    } catch (failure) {
+      const again = ['Try again', 'Quit'] as const;
+      return (await ask('error', 'The backup was not restored', messageOf(failure), again)) === 'Try again';
+    }
+  }
+  return choice !== 'Quit' && choice !== undefined;
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Without a store of the system's the credentials are worth what a file is worth: the person's to decide, once. null
+ * where they would rather not.
+ */
+async function askedSecrets(dataDir: string, state: DesktopStateFile): Promise<DesktopSecrets | null> {
+  for (;;) {
+    const secrets = await desktopSecrets({ dataDir, env: process.env });
+    if (secrets.bySystem || state.wasTold('key-file')) return secrets;
+    const choice = await ask(
+      'question',
+      'No keyring was found',
+      `The credentials of your providers cannot be kept by the operating system. ${APP_NAME} can encrypt them with a key in a file of its data folder that only your account can read: programs you run could read it too.\n\nTo use a keyring instead, install or unlock one (GNOME Keyring, KWallet), then try again. Credentials that a keyring encrypted before cannot be read without it.`,
+      ['Use a key file', 'Try again', 'Quit'],
+    );
+    if (choice === 'Use a key file') {
+      state.once('key-file', () => undefined);
+      return secrets;
+    }
+    if (choice !== 'Try again') return null;
+  }
+}
+
+/**
+ * Whether the gateway moved to another port. A port that is taken is the person's to decide about: tools are set to it.
+ */
+async function listen(gateway: Gateway, port: number | undefined): Promise<boolean | 'quit'> {
+  let anyPort = false;
+  for (;;) {
+    try {
+      const wanted = anyPort ? 0 : port;
+      const listening = await gateway.listen(wanted === undefined ? {} : { port: wanted });
+      // Kept, so that the tools need to be told of the new address once only.
+      if (anyPort) await gateway.dispatch('settings.set', { port: listening.port });
+      return anyPort;
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error;
+      const holder = error.code === 'EADDRINUSE' ? await findPortHolder(error.port) : null;
+      const who = holder ? `It is ${describePortHolder(holder)}.\n\n` : '';
+      const choice = await ask(
+        'error',
+        'The gateway cannot listen',
+        `${error.message}\n\n${who}With another port, tools that you connected are to be connected again.`,
+        ['Try again', 'Use another port', 'Quit'],
+      );
+      if (choice !== 'Try again' && choice !== 'Use another port') return 'quit';
+      anyPort = choice === 'Use another port';
+    }
+  }
+}
+
+async function toolsLeftBehind(gateway: Gateway): Promise<ToolRow[]> {
+  // Nothing to fail a start for.
+  const tools = await callsOf(gateway)('connect.list', {}).catch(() => []);
+  return tools.filter(({ state }) => state === 'changed');
+}
+
+/** The last button is what Escape means. */
+async function ask<Choice extends string>(
+  type: 'error' | 'question',
+  message: string,
+  detail: string,
+  buttons: readonly Choice[],
+): Promise<Choice | undefined> {
+  const { response } = await dialog.showMessageBox({
+    type,
+    title: APP_NAME,
+    message,
+    detail,
+    buttons: [...buttons],
+    defaultId: 0,
+    cancelId: buttons.length - 1,
+    noLink: true,
+  });
+  return buttons[response];
+}
