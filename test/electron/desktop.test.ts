@@ -368,7 +368,8 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-describe('credentials', () => {
+// The app is started up to three times in each.
+describe('credentials', { timeout: 60_000 }, () => {
   const addProvider = callFromPage('providers.create', {
     kind: 'openai',
     credential: 'sk-upstream-credential',
@@ -405,10 +406,11 @@ describe('credentials', () => {
     first.desktop.send({ do: 'quit' });
     await first.desktop.ended();
 
-    const again = await openApp({ env });
-    expect(again.desktop.all('dialog')).toEqual([]);
-    again.desktop.send({ do: 'quit' });
-    await again.desktop.ended();
+    const again = start({ env, args: ['--port', '0', '--hidden'] });
+    await again.entry('tray-menu');
+    expect(again.all('dialog')).toEqual([]);
+    again.send({ do: 'quit' });
+    await again.ended();
 
     // A keyring that comes later opens what the key file sealed.
     const { desktop, page } = await openApp();
