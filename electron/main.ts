@@ -133,8 +133,7 @@ async function showApp(
 
   app.on('second-instance', () => show());
   app.on('activate', () => show());
-  app.on('window-all-closed', async () => {
-    if (quitting) return;
+  const endOrStay = async () => {
     const { keepRunning } = await call('settings.get', {});
     // macOS apps stay without a window; elsewhere the tray is what is left of it.
     if (!keepRunning || (!tray && process.platform !== 'darwin')) return app.quit();
@@ -146,6 +145,9 @@ async function showApp(
         click: () => show('#/settings'),
       }),
     );
+  };
+  app.on('window-all-closed', () => {
+    if (!quitting) void endOrStay();
   });
   // A machine that sleeps, or is left alone, may never come back. Running requests go on, or end by their own timeouts.
   const flush = () => {

@@ -168,13 +168,15 @@ function reloadAfterCrash(window: BrowserWindow): void {
 /** A page that answers no more is the person's to end: it may be in the middle of something. */
 function askWhenStuck(window: BrowserWindow): void {
   let asking = false;
-  window.on('unresponsive', async () => {
-    if (asking) return;
+  const askToEnd = async () => {
     asking = true;
     const choice = await ask(window, 'The window does not respond', ['Wait', 'Load it again']);
     asking = false;
     // Its end is noticed as a crash, and the page loaded anew.
     if (choice === 'Load it again' && !window.isDestroyed()) window.webContents.forcefullyCrashRenderer();
+  };
+  window.on('unresponsive', () => {
+    if (!asking) void askToEnd();
   });
 }
 
