@@ -64,8 +64,8 @@ export async function pipe(provider: number): Promise<Contender> {
 }
 
 export interface Faregate extends Contender {
-  /** How long the event loop was held up since the last call, in ms. */
-  loopDelay(): Promise<{ p99: number; max: number }>;
+  /** How long the event loop is held up meanwhile, in ms. */
+  loopDelay(during: () => Promise<unknown>): Promise<{ p99: number; max: number }>;
 }
 
 /** The built program: its meter, admission and ledger on, a key with a limit that is far away. */
@@ -86,6 +86,16 @@ export async function faregate(provider: number, nodeOptions: string[] = []): Pr
     limitNano: usd('1000000'),
     recurring: null,
   });
+  /** See loop-delay.ts. */
+  const toggle = async (): Promise<string> => {
+    const before = gateway.output().length;
+    process.kill(gateway.pid, 'SIGUSR2');
+    for (;;) {
+      const said = /loop-delay (\{.*\})\n/.exec(gateway.output().slice(before))?.[1];
+      if (said !== undefined) return said;
+      await delay(20);
+    }
+  };
   return {
     name: 'Faregate',
     where: { port: Number(new URL(gateway.url).port), headers: `Authorization: Bearer ${secret}\r\n` },
@@ -94,14 +104,10 @@ export async function faregate(provider: number, nodeOptions: string[] = []): Pr
       await gateway.stop();
       await gateway.dispose();
     },
-    async loopDelay() {
-      const before = gateway.output().length;
-      process.kill(gateway.pid, 'SIGUSR2');
-      for (;;) {
-        const said = /loop-delay (\{.*\})\n/.exec(gateway.output().slice(before))?.[1];
-        if (said !== undefined) return JSON.parse(said) as { p99: number; max: number };
-        await delay(20);
-      }
+    async loopDelay(during) {
+      await toggle();
+      await during();
+      return JSON.parse(await toggle()) as { p99: number; max: number };
     },
   };
 }

@@ -15,7 +15,7 @@ export type Load =
   | { kind: 'requests'; where: Where; connections: number; ms: number; bytes: number }
   /** So many streams opened `gapMs` apart, each of `chunks` chunks `intervalMs` apart. */
   | { kind: 'streams'; where: Where; streams: number; gapMs: number; chunks: number; intervalMs: number }
-  /** So many streams that stay open after their first chunk, until `release`. */
+  /** More streams that stay open after their first chunk, until so many are, or until `release`. */
   | { kind: 'hold'; where: Where; streams: number }
   | { kind: 'release' };
 
@@ -194,6 +194,7 @@ let held: Socket[] = [];
 async function hold({ where, streams: count }: Load & { kind: 'hold' }): Promise<Measured> {
   const request = requestOf(where, 1000, 'stream 0 0');
   const firsts: number[] = [];
+  const missing = count - held.length;
   const started = micros();
   await new Promise<void>((resolve) => {
     const giveUp = setTimeout(resolve, 30_000);
@@ -202,7 +203,7 @@ async function hold({ where, streams: count }: Load & { kind: 'hold' }): Promise
         const { socket } = openStream(where, request, {
           first(after) {
             firsts.push(after);
-            if (firsts.length < count) return;
+            if (firsts.length < missing) return;
             clearTimeout(giveUp);
             resolve();
           },
@@ -216,7 +217,7 @@ async function hold({ where, streams: count }: Load & { kind: 'hold' }): Promise
   });
   return {
     served: firsts.length,
-    failed: count - firsts.length,
+    failed: missing - firsts.length,
     seconds: (micros() - started) / 1e6,
     latency: spread(firsts),
     chunks: none,

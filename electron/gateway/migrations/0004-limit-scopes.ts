@@ -26,6 +26,9 @@ export const limitScopes: Migration = {
       INSERT INTO limit_scopes (id, usage_nano)
         SELECT provider_id, coalesce(sum(cost_nano), 0) FROM requests WHERE provider_id IS NOT NULL GROUP BY provider_id;
 
+      -- A clock that was set back asks what was settled in a span of time (see balances.ts).
+      CREATE INDEX requests_by_settlement ON requests (settled_at);
+
       ALTER TABLE keys ADD COLUMN top_up_nano INTEGER;
       -- NULL = until it is removed.
       ALTER TABLE keys ADD COLUMN top_up_until INTEGER;
