@@ -5,9 +5,12 @@ import { createSpotlight, Spotlight, type SpotlightActionGroupData } from '@mant
 import {
   IconAdjustments,
   IconCopy,
+  IconHandStop,
   IconKey,
   IconKeyboard,
   IconMoon,
+  IconPlayerPause,
+  IconPlayerPlay,
   IconPlus,
   IconSearch,
   IconSun,
@@ -15,6 +18,7 @@ import {
 } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import { openDialog, paletteOpener, saveSettings, setPalette } from './actions.ts';
+import { setPaused, stopAll } from './limits/actions.ts';
 import { pages } from './pages.tsx';
 import { hrefOf, navigate, pageNames } from './router.ts';
 import { app, useApp, type Dialog } from './store.ts';
@@ -117,6 +121,8 @@ function useKeyActions(query: string) {
 
 function useCommands() {
   const gatewayUrl = useApp((state) => state.status?.gatewayUrl);
+  const paused = useApp((state) => state.status?.paused ?? false);
+  const pause = strings.limits.pause;
   const themes = { system: IconSunMoon, light: IconSun, dark: IconMoon } as const;
   return [
     {
@@ -130,6 +136,20 @@ function useCommands() {
       label: words.addProvider,
       leftSection: <IconPlus size={ICON} />,
       onClick: () => open({ kind: 'provider', id: null }),
+    },
+    {
+      id: 'pause',
+      label: paused ? words.resume : words.pause,
+      description: paused ? words.resumeText : words.pauseText,
+      leftSection: paused ? <IconPlayerPlay size={ICON} /> : <IconPlayerPause size={ICON} />,
+      onClick: () => void setPaused(!paused),
+    },
+    {
+      id: 'stop-all',
+      label: pause.stopAll,
+      description: pause.stopAllTitle,
+      leftSection: <IconHandStop size={ICON} />,
+      onClick: () => void stopAll(),
     },
     {
       id: 'copy-address',

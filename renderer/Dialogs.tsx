@@ -23,7 +23,7 @@ export function Dialogs() {
     case 'create-key':
       return <CreateKeyDialog />;
     case 'edit-limit':
-      return <LimitDialog id={dialog.id} />;
+      return <LimitDialog id={dialog.id} topUp={dialog.topUp ?? false} />;
     case 'connect-key':
       return <ConnectDialog id={dialog.id} />;
     case 'rename-key':

@@ -75,7 +75,9 @@ export async function loadSettings(): Promise<void> {
 
 export async function loadLimits(): Promise<void> {
   const answer = await call('limits.get', {});
-  if (answer.ok) setState({ limits: answer.value });
+  setState(
+    answer.ok ? { limits: answer.value, limitsLoad: ready } : { limitsLoad: failed(answer.error.message) },
+  );
 }
 
 export async function loadKeys(): Promise<void> {

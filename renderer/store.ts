@@ -28,7 +28,8 @@ export type Loading = { state: 'loading' } | { state: 'ready' } | { state: 'fail
 
 export type Dialog =
   | { kind: 'create-key' }
-  | { kind: 'edit-limit' | 'rename-key' | 'rotate-key' | 'delete-key' | 'connect-key'; id: string }
+  | { kind: 'edit-limit'; id: string; topUp?: boolean }
+  | { kind: 'rename-key' | 'rotate-key' | 'delete-key' | 'connect-key'; id: string }
   | { kind: 'provider'; id: string | null; preset?: ProviderKind }
   | { kind: 'delete-provider'; id: string }
   | { kind: 'connect-tool' | 'disconnect-tool'; row: ToolRow }
@@ -54,6 +55,7 @@ export interface AppState {
   providersLoad: Loading;
   /** The limits over all keys and per provider. */
   limits: SharedLimits | null;
+  limitsLoad: Loading;
   prices: readonly PriceRow[];
   pricesLoad: Loading;
   /** Counts the refusals told for want of a price; the list of such models is asked for again when it moves. */
@@ -81,6 +83,7 @@ export const initialState: AppState = {
   providers: [],
   providersLoad: loading,
   limits: null,
+  limitsLoad: loading,
   prices: [],
   pricesLoad: loading,
   unpricedTold: 0,
@@ -107,7 +110,7 @@ export function applyEvent(state: AppState, message: EventMessage): Partial<AppS
     case 'status-changed':
       return { status: message.data };
     case 'limits-changed':
-      return { limits: message.data };
+      return { limits: message.data, limitsLoad: ready };
     case 'key-paused':
       return { announcement: strings.keys.pausedAnnouncement(message.data.name) };
     case 'limit-threshold':

@@ -354,6 +354,8 @@ export const Totals = z.object({
 export const Status = z.object({
   version: z.string(),
   gatewayUrl: z.string(),
+  /** Absolute path of the folder with the ledger, its backups and the log. */
+  dataFolder: z.string(),
   paused: z.boolean(),
   /** A fault that needs the person, in one sentence that says what to do; null when all is well. */
   problem: z.string().nullable(),

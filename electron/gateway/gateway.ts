@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve as absolute } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Input, MethodName, Output } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
@@ -119,6 +119,7 @@ async function wire(
   const status = (): Status => ({
     version: options.version,
     gatewayUrl: listening?.url ?? `http://${LOOPBACK}:${settings.get().port}`,
+    dataFolder: absolute(options.dataDir),
     paused: settings.paused(),
     problem: ledger.problem(),
     totals: ledger.totals(),

@@ -9,6 +9,7 @@ import { formatCount, formatDuration, formatExact } from '../format.ts';
 import { hrefOf } from '../router.ts';
 import { app, useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { doubtText } from '../strings/doubts.ts';
 import { useAnswer } from '../ui/answer.ts';
 import { ListState } from '../ui/page.tsx';
 import { StatusText, tokenCounts } from './RequestTable.tsx';
@@ -129,8 +130,11 @@ function Cost({ row }: { row: RequestDetail }) {
           </thead>
           <tbody>
             {row.lineItems.map((line) => (
-              <tr key={line.item}>
-                <th scope="row">{words.items[line.item] ?? line.item}</th>
+              <tr key={`${line.item} ${line.model ?? ''} ${line.unitNano}`}>
+                <th scope="row">
+                  {words.items[line.item] ?? line.item}
+                  {line.model !== undefined && <span className="dim line-model">{line.model}</span>}
+                </th>
                 <td>{formatCount(line.count)}</td>
                 <td>
                   {formatLimit(line.unitNano)} <span className="dim">{perText(line.per)}</span>
@@ -157,6 +161,11 @@ function Cost({ row }: { row: RequestDetail }) {
             {formatUsd(row.reportedCostNano)}
           </Fact>
         )}
+        {row.price !== null && row.price.reportedDiffersNano !== null && (
+          <Fact label={words.differs} amount>
+            <span className="near">{signedUsd(row.price.reportedDiffersNano)}</span>
+          </Fact>
+        )}
         {row.lineItems.length === 0 && sum !== null && (
           <Fact label={words.computed} amount>
             {formatUsd(sum)}
@@ -166,15 +175,46 @@ function Cost({ row }: { row: RequestDetail }) {
           {formatUsd(row.heldNano)}
         </Fact>
       </dl>
-      {row.price && (
-        <p className="hint">
-          {words.source(row.price.source)}
-          {row.price.serviceTier !== null && ` · ${words.tier(row.price.serviceTier)}`}
-          {row.price.guessed && ` · ${words.guessed}`}
-        </p>
-      )}
+      {row.price && <PriceUsed price={row.price} />}
     </section>
   );
+}
+
+type UsedPrice = NonNullable<RequestDetail['price']>;
+
+/** Where the price is from, what it was adjusted for, and why the cost is not certain. */
+function PriceUsed({ price }: { price: UsedPrice }) {
+  const { serviceTier, tierPercent, region, aboveTokens, doubts } = price;
+  return (
+    <div className="panel-price">
+      <dl className="facts">
+        <Fact label={words.price}>{words.source(price.source, price.date)}</Fact>
+        {serviceTier !== null && (
+          <Fact label={words.tier}>
+            {serviceTier}
+            {tierPercent !== null && ` · ${words.tierShare(tierPercent)}`}
+          </Fact>
+        )}
+        {region !== null && <Fact label={words.region}>{region}</Fact>}
+        {aboveTokens !== null && <Fact label={words.band}>{words.above(formatCount(aboveTokens))}</Fact>}
+      </dl>
+      {(price.guessed || doubts.length > 0) && (
+        <>
+          <h4>{words.doubts}</h4>
+          <ul className="doubts">
+            {price.guessed && <li>{words.guessed}</li>}
+            {doubts.map((doubt) => (
+              <li key={doubt}>{doubtText(doubt)}</li>
+            ))}
+          </ul>
+        </>
+      )}
+    </div>
+  );
+}
+
+function signedUsd(nano: number): string {
+  return `${nano < 0 ? '−' : '+'}${formatUsd(Math.abs(nano))}`;
 }
 
 function perText(per: number): string {

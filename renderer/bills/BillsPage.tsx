@@ -64,7 +64,7 @@ export function BillsPage() {
   };
 
   return (
-    <Page title={strings.pages.bills}>
+    <Page title={strings.pages.bills} className="bills">
       <p className="intro dim">{words.intro}</p>
       <div className="bills-settings">
         <NativeSelect

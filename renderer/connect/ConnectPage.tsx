@@ -1,7 +1,7 @@
 /** The tools of this machine: which are led to the gateway, and which are not yet. */
 import { Button } from '@mantine/core';
 import { IconAlertTriangle, IconCircleCheck, IconCircleDashed, IconCircleX } from '@tabler/icons-react';
-import { useState } from 'react';
+import { Fragment, useState, type ReactNode } from 'react';
 import type { ToolRow } from '#shared/connect.ts';
 import { call, openDialog } from '../actions.ts';
 import { ToolTabs } from '../keys/SecretView.tsx';
@@ -91,13 +91,24 @@ function Row({ row }: { row: ToolRow }) {
       </td>
       <td className="tool-configuration">
         {row.why ?? ''}
-        {row.configPath !== '' && <code className="dim">{row.configPath}</code>}
+        {row.configPath !== '' && <code className="dim">{breakable(row.configPath)}</code>}
       </td>
       <td className="end">
         <Actions row={row} />
       </td>
     </tr>
   );
+}
+
+/** A path breaks between its parts before it breaks within one. */
+function breakable(path: string): ReactNode {
+  const ends = [...path.matchAll(/[/\\]/g)].map(({ index }) => index + 1);
+  return [...ends, path.length].map((end, at) => (
+    <Fragment key={end}>
+      {path.slice(ends[at - 1] ?? 0, end)}
+      <wbr />
+    </Fragment>
+  ));
 }
 
 function Actions({ row }: { row: ToolRow }) {

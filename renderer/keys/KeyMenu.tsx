@@ -1,5 +1,6 @@
 import {
   IconActivity,
+  IconCoin,
   IconPencil,
   IconPlayerPause,
   IconPlayerPlay,
@@ -55,6 +56,15 @@ function actionsFor(row: KeyRow, from: HTMLElement): MenuAction[] {
       icon: <IconPencil size={ICON} />,
       run: () => openDialog({ kind: 'rename-key', id }, from),
     },
+    ...(row.limitNano === null && row.recurring === null
+      ? []
+      : [
+          {
+            label: words.topUp,
+            icon: <IconCoin size={ICON} />,
+            run: () => openDialog({ kind: 'edit-limit', id, topUp: true }, from),
+          },
+        ]),
     ...(row.pause === null
       ? []
       : [

@@ -1,6 +1,6 @@
 /** All about one key: what it spent, on what, its last requests, and its settings. */
 import { Button } from '@mantine/core';
-import { IconChevronLeft, IconDots, IconPencil } from '@tabler/icons-react';
+import { IconChevronLeft, IconDots, IconPencil, IconPlayerPause } from '@tabler/icons-react';
 import { lazy, Suspense, useMemo, useRef, useState } from 'react';
 import type { KeyRow } from '#shared/model.ts';
 import { formatUsd } from '#shared/money.ts';
@@ -19,7 +19,7 @@ import { barLabel, useToday } from '../usage/names.ts';
 import { groupsOf, rangesOf, stacksOf, sumOf, type Point } from '../usage/series.ts';
 import { SessionTable } from '../usage/SessionTable.tsx';
 import { KeyMenu } from './KeyMenu.tsx';
-import { KeyState } from './KeyState.tsx';
+import { KeyState, ResumeKey } from './KeyState.tsx';
 import { LimitSummary } from './LimitSummary.tsx';
 
 const SpendChart = lazy(async () => ({ default: (await import('../ui/SpendChart.tsx')).SpendChart }));
@@ -70,6 +70,7 @@ function Found({ row }: { row: KeyRow }) {
       }
       tools={<Tools row={row} />}
     >
+      <Paused row={row} />
       <Summary row={row} />
       <Block title={words.spend} text={words.days}>
         <ListState load={byModel.load} empty={null} onRetry={byModel.reload}>
@@ -113,6 +114,18 @@ function Tools({ row }: { row: KeyRow }) {
       </Button>
       {menu && <KeyMenu anchor={menu} onClose={() => setMenu(null)} />}
     </>
+  );
+}
+
+/** Why its requests are refused, and the way out, before any number. */
+function Paused({ row }: { row: KeyRow }) {
+  if (row.pause === null || row.status !== 'active') return null;
+  return (
+    <div className="notice key-paused" role="status">
+      <IconPlayerPause size={16} />
+      <span>{strings.limits.key.pausedTitle(row.pause.count)}</span>
+      <ResumeKey row={row} />
+    </div>
   );
 }
 
@@ -167,7 +180,7 @@ function Summary({ row }: { row: KeyRow }) {
         <dt>{strings.keys.columns.key}</dt>
         <dd className="tile-lines">
           <code>{row.masked}</code>
-          <KeyState row={row} />
+          <KeyState row={row} resumable={false} />
           <span className="dim">
             {strings.keys.columns.created} <When iso={row.createdAt} />
           </span>
@@ -278,7 +291,7 @@ function LastRequests({ id }: { id: string }) {
                 <th scope="col">{strings.activity.columns.model}</th>
                 <th scope="col">{strings.activity.columns.client}</th>
                 <th scope="col" className="end">
-                  {strings.activity.columns.duration}
+                  {strings.activity.panel.total}
                 </th>
                 <th scope="col" className="end">
                   {strings.activity.columns.status}

@@ -6,7 +6,8 @@ import { strings } from '../strings.ts';
 
 const words = strings.limits.key;
 
-export function KeyState({ row }: { row: KeyRow }) {
+/** `resumable`: with the button; without where the way out stands elsewhere already. */
+export function KeyState({ row, resumable = true }: { row: KeyRow; resumable?: boolean }) {
   if (row.pause === null || row.status !== 'active')
     return <span className={`state state-${row.status}`}>{strings.keys.status[row.status]}</span>;
   return (
@@ -14,14 +15,20 @@ export function KeyState({ row }: { row: KeyRow }) {
       <span className="state state-paused" title={words.pausedTitle(row.pause.count)}>
         {words.paused}
       </span>
-      <Button
-        variant="default"
-        size="compact-xs"
-        aria-label={words.resumeOf(row.name)}
-        onClick={() => void resumeKey(row)}
-      >
-        {words.resume}
-      </Button>
+      {resumable && <ResumeKey row={row} />}
     </span>
+  );
+}
+
+export function ResumeKey({ row }: { row: KeyRow }) {
+  return (
+    <Button
+      variant="default"
+      size="compact-xs"
+      aria-label={words.resumeOf(row.name)}
+      onClick={() => void resumeKey(row)}
+    >
+      {words.resume}
+    </Button>
   );
 }

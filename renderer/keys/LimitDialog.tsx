@@ -5,7 +5,8 @@ import { setKeyLimit } from './changes.ts';
 import { LimitForm } from './LimitForm.tsx';
 import { TopUp } from './TopUp.tsx';
 
-export function LimitDialog({ id }: { id: string }) {
+/** `topUp`: opened for that, so it is unfolded. */
+export function LimitDialog({ id, topUp }: { id: string; topUp: boolean }) {
   const row = useApp((state) => state.keys[id]);
   return (
     <Dialog title={strings.limit.title}>
@@ -16,7 +17,7 @@ export function LimitDialog({ id }: { id: string }) {
           limit={row}
           save={(change) => setKeyLimit(row, { id: row.id, ...change })}
         >
-          <TopUp row={row} />
+          <TopUp row={row} wanted={topUp} />
         </LimitForm>
       ) : (
         <p>{strings.limit.gone}</p>

@@ -13,12 +13,12 @@ const words = strings.limits.topUp;
 const steps = [1, 5, 20].map((dollars) => dollars * NANO_PER_USD);
 
 /** Nothing where the key has no limit. */
-export function TopUp({ row }: { row: KeyRow }) {
+export function TopUp({ row, wanted }: { row: KeyRow; wanted: boolean }) {
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   // At hand where it is likely to be wanted; elsewhere the limit is all that the dialog is about.
   const [open, setOpen] = useState(
-    row.topUp !== null || row.limitState === 'near' || row.limitState === 'reached',
+    wanted || row.topUp !== null || row.limitState === 'near' || row.limitState === 'reached',
   );
   const panel = useId();
   if (row.limitNano === null && row.recurring === null) return null;

@@ -14,15 +14,12 @@ const words = strings.limits;
 
 export function LimitsPage() {
   const limits = useApp((state) => state.limits);
+  const load = useApp((state) => state.limitsLoad);
   const settings = useApp((state) => state.settings);
   const providers = limits?.providers ?? [];
   return (
     <Page title={strings.pages.limits}>
-      <ListState
-        load={limits ? { state: 'ready' } : { state: 'loading' }}
-        empty={null}
-        onRetry={() => void loadLimits()}
-      >
+      <ListState load={load} empty={null} onRetry={() => void loadLimits()}>
         <p className="intro dim">{words.intro}</p>
         <div className="table-frame">
           <table className="table limits" aria-label={strings.pages.limits}>

@@ -15,7 +15,6 @@ const words = strings.prices.data;
 
 export function PriceDataSection() {
   const { value: info, reload } = useAnswer('prices.data', {});
-  const daily = useApp((state) => state.settings?.priceUpdates);
   const [busy, setBusy] = useState(false);
   const [outcome, setOutcome] = useState<PriceRefresh | null>(null);
   usePriceChanges(reload);
@@ -29,10 +28,6 @@ export function PriceDataSection() {
     setOutcome(answer.value);
     announce(answer.value.message);
     reload();
-  };
-  const setDaily = async (wanted: boolean) => {
-    const answer = await saveSettings({ priceUpdates: wanted });
-    if (!answer.ok) notifyFailure(answer.error.message, strings.settings.notSaved);
   };
 
   if (info === null) return null;
@@ -63,16 +58,34 @@ export function PriceDataSection() {
         >
           {words.refresh}
         </Button>
-        <Switch
-          label={words.daily}
-          checked={daily ?? false}
-          disabled={daily === undefined}
-          onChange={(event) => void setDaily(event.currentTarget.checked)}
-        />
+        <PriceUpdatesSwitch />
       </div>
       <p className="hint">{words.dailyHint(new URL(info.url).host)}</p>
     </section>
   );
+}
+
+function PriceUpdatesSwitch({ description }: { description?: string }) {
+  const daily = useApp((state) => state.settings?.priceUpdates);
+  const setDaily = async (priceUpdates: boolean) => {
+    const answer = await saveSettings({ priceUpdates });
+    if (!answer.ok) notifyFailure(answer.error.message, strings.settings.notSaved);
+  };
+  return (
+    <Switch
+      label={words.daily}
+      description={description}
+      checked={daily ?? false}
+      disabled={daily === undefined}
+      onChange={(event) => void setDaily(event.currentTarget.checked)}
+    />
+  );
+}
+
+/** The same switch among the settings, with what it fetches. */
+export function PriceUpdatesSetting() {
+  const { value: info } = useAnswer('prices.data', {});
+  return <PriceUpdatesSwitch description={info ? words.dailyHint(new URL(info.url).host) : ''} />;
 }
 
 function described({ name, date, origin }: PriceDataInfo): string {

@@ -32,13 +32,17 @@ export function ProvidersPage() {
         }
       >
         <p className="intro dim">{words.intro}</p>
-        <div className="table-frame wide-table">
+        <div className="table-frame">
           <table className="table providers">
             <thead>
               <tr>
                 <th scope="col">{words.columns.name}</th>
-                <th scope="col">{words.columns.kind}</th>
-                <th scope="col">{words.columns.baseUrl}</th>
+                <th scope="col" className="wide">
+                  {words.columns.kind}
+                </th>
+                <th scope="col" className="wide">
+                  {words.columns.baseUrl}
+                </th>
                 <th scope="col">{words.columns.slug}</th>
                 <th scope="col">{words.columns.billing}</th>
                 <th scope="col">{words.columns.credential}</th>
@@ -66,8 +70,8 @@ function Row({ row }: { row: ProviderRow }) {
       <th scope="row" className="name" title={row.name}>
         {row.name}
       </th>
-      <td>{kinds[row.kind].label}</td>
-      <td className="url" title={row.baseUrl}>
+      <td className="wide">{kinds[row.kind].label}</td>
+      <td className="url wide" title={row.baseUrl}>
         <code>{row.baseUrl}</code>
       </td>
       <td>

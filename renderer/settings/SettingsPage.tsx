@@ -2,10 +2,11 @@ import { Button, SegmentedControl, Switch, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { Settings } from '#shared/model.ts';
 import { isDesktop, loadSettings, saveSettings } from '../actions.ts';
+import { PriceUpdatesSetting } from '../prices/PriceDataSection.tsx';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
-import { ListState, Page, submitting } from '../ui/page.tsx';
+import { CopyIcon, ListState, Page, submitting } from '../ui/page.tsx';
 import { BackupsSection } from './Backups.tsx';
 import { Section } from './Section.tsx';
 
@@ -69,12 +70,32 @@ export function SettingsPage() {
                 ))}
               </Section>
             )}
+            <Section title={words.priceData}>
+              <PriceUpdatesSetting />
+            </Section>
+            <DataFolder />
             <BackupsSection />
             <About />
           </>
         )}
       </ListState>
     </Page>
+  );
+}
+
+function DataFolder() {
+  const folder = useApp((state) => state.status?.dataFolder);
+  if (folder === undefined) return null;
+  return (
+    <Section title={words.data} text={words.dataText}>
+      <div>
+        <span className="field-label">{words.dataFolder}</span>
+        <span className="data-folder">
+          <code>{folder}</code>
+          <CopyIcon text={folder} label={words.copyDataFolder} />
+        </span>
+      </div>
+    </Section>
   );
 }
 

@@ -14,7 +14,7 @@ const flags: Record<RequestFlag, { label: string; title: string }> = {
 };
 
 /** Line items by the names the gateway gives them; one that is not here is shown by its name. */
-const items: Readonly<Record<string, string>> = {
+export const items: Readonly<Record<string, string>> = {
   input: 'Input',
   cachedInput: 'Cached input',
   cacheWrite: 'Cache write',
@@ -116,9 +116,18 @@ export const activity = {
     perThousand: '/ 1K',
     perOne: 'each',
     noItems: 'There are no line items for this request.',
-    source: (source: string) => `Price: ${source}`,
+    price: 'Price from',
+    source: (source: string, date: string | null) =>
+      date === null || source.includes(date) ? source : `${source}, ${date}`,
     guessed: 'The maker was guessed from the model’s name.',
-    tier: (tier: string) => `Service tier ${tier}.`,
+    tier: 'Service tier',
+    tierShare: (percent: number) =>
+      percent === 100 ? 'the standard price' : `${percent} % of the standard price`,
+    region: 'Region',
+    band: 'Size of the input',
+    above: (count: string) => `above ${count} tokens, at the price of such inputs`,
+    doubts: 'Why the cost is an estimate',
+    differs: 'Differs by',
     reported: 'Reported by the provider',
     computed: 'Computed from tokens',
     held: 'Held before it was sent',

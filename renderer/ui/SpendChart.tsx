@@ -53,13 +53,15 @@ export function SpendChart({
         withLegend={series.length > 1}
         legendProps={{ verticalAlign: 'bottom', align: 'left' }}
         valueFormatter={(value) => formatUsd(Math.round(value * NANO_PER_USD))}
-        yAxisProps={{ width: 62, tickFormatter: axisText, domain: [0, ticks.at(-1) ?? 1], ticks }}
+        yAxisProps={{ width: 66, tickFormatter: axisText(ticks), domain: [0, ticks.at(-1) ?? 1], ticks }}
         xAxisProps={{ interval: 'equidistantPreserveStart', minTickGap: 20, tickMargin: 8 }}
         barProps={{ isAnimationActive: false, maxBarSize: 44 }}
         tooltipAnimationDuration={0}
         tooltipProps={{ isAnimationActive: false }}
         barChartProps={{
           accessibilityLayer: false,
+          // Without it the text of the topmost line is moved down to stay inside.
+          margin: { top: 10, right: 6 },
           barCategoryGap: '22%',
           ...(onBar
             ? {
@@ -83,8 +85,20 @@ export function axisTicks(most: number): number[] {
   return Array.from({ length: Math.ceil(most / step) + 1 }, (_, at) => at * step);
 }
 
-const axis = new Intl.NumberFormat('en-US', {
-  notation: 'compact',
-  maximumSignificantDigits: 3,
-});
-const axisText = (dollars: number) => `$${axis.format(dollars)}`;
+/** All amounts of an axis with as many decimals as its step needs. */
+function axisText(ticks: readonly number[]): (dollars: number) => string {
+  const step = ticks[1] ?? 1;
+  const decimals = Math.max(0, ...ticks.map((tick) => decimalsOf(tick)));
+  const axis = new Intl.NumberFormat(
+    'en-US',
+    step >= 1_000
+      ? { notation: 'compact', maximumSignificantDigits: 3 }
+      : { minimumFractionDigits: decimals === 1 ? 2 : decimals },
+  );
+  return (dollars) => (dollars === 0 ? '$0' : `$${axis.format(dollars)}`);
+}
+
+const MOST_DECIMALS = 9;
+/** `toFixed` first: three times a tenth is not quite three tenths. */
+const decimalsOf = (amount: number) =>
+  amount.toFixed(MOST_DECIMALS).replace(/0+$/, '').split('.')[1]?.length ?? 0;

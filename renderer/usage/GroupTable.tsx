@@ -28,7 +28,7 @@ export function GroupTable({
   const span = { from: range.from.toISOString(), to: range.to.toISOString() };
   return (
     <Block title={words.chart(words.groupings[view.by].toLowerCase())}>
-      <div className="table-frame wide-table">
+      <div className="table-frame">
         <table className="table">
           <thead>
             <tr>

@@ -2,23 +2,48 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { NANO_PER_USD } from '#shared/money.ts';
+import type { GatewayProcess } from '../support/gateway.ts';
 import { expect, prepare, test } from './fixtures.ts';
 
-async function expectAccessible(page: Page, where: string): Promise<void> {
+/** `within`: only what is under this selector, where the rest of the page was looked at before. */
+async function expectAccessible(page: Page, where: string, within?: string): Promise<void> {
   // Colours and opacity mean nothing to axe while they are still moving.
   await page.evaluate(() =>
     Promise.allSettled(document.getAnimations().map((animation) => animation.finished)),
   );
-  const { violations } = await new AxeBuilder({ page }).analyze();
+  const axe = new AxeBuilder({ page });
+  const { violations } = await (within === undefined ? axe : axe.include(within)).analyze();
   const found = violations.map(
     ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' | ')}`,
   );
   expect(found, where).toEqual([]);
 }
 
+const pageTitles = [
+  'API Keys',
+  'Activity',
+  'Usage',
+  'Limits',
+  'Connect',
+  'Providers',
+  'Prices',
+  'Bills',
+  'Settings',
+] as const;
+
+function ask(gateway: GatewayProcess, secret: string, model = 'gpt-4o-mini'): Promise<Response> {
+  return fetch(`${gateway.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model, max_tokens: 50, messages: [{ role: 'user', content: 'Hello' }] }),
+  });
+}
+
 for (const colorScheme of ['light', 'dark'] as const) {
   test.describe(colorScheme, () => {
     test.use({ colorScheme });
+    // axe takes seconds for a page where the processor is shared.
+    test.describe.configure({ timeout: 180_000 });
 
     test(`the first start has no axe violations (${colorScheme})`, async ({ dashboard: page }) => {
       await expect(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
@@ -61,38 +86,106 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expectAccessible(page, 'secret shown once');
     });
 
-    test(`the other pages have no axe violations (${colorScheme})`, async ({
+    test(`every page has no axe violations (${colorScheme})`, async ({
       gateway,
       upstream,
       dashboard: page,
     }) => {
-      const { secret } = await prepare(gateway, upstream, { name: 'busy' });
-      const response = await fetch(`${gateway.url}/v1/chat/completions`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }),
-      });
-      expect(response.status).toBe(200);
-      for (const name of ['Activity', 'Prices', 'Bills', 'Settings', 'Providers']) {
-        await page.getByRole('link', { name }).click();
+      const { key, secret } = await prepare(gateway, upstream, { name: 'busy', limitNano: NANO_PER_USD });
+      const scripts = await gateway.call('keys.create', { name: 'scripts' });
+      expect((await ask(gateway, scripts.secret, 'acme-large')).status).toBe(200);
+      expect((await ask(gateway, secret)).status).toBe(200);
+      await gateway.call('limits.set', { scope: { kind: 'global' }, limitNano: 5 * NANO_PER_USD });
+      for (const name of pageTitles) {
+        await page.getByRole('link', { name, exact: true }).click();
         await expect(page.getByRole('heading', { name, exact: true, level: 1 })).toBeVisible();
+        await expect(page.locator('[aria-busy=true]')).toHaveCount(0);
+        if (name === 'Usage')
+          await expect(page.getByRole('img', { name: /stand in the table/ })).toBeVisible();
         await expectAccessible(page, name);
       }
-      await page.goto(`${page.url().replace(/#.*/, '')}#/activity`);
-      await page.getByRole('button', { name: /^Request of/ }).click();
-      await expect(page.getByText('Held before it was sent')).toBeVisible();
-      await expectAccessible(page, 'one request');
-      await page.getByRole('complementary').getByRole('link', { name: 'busy' }).click();
+      await page.evaluate((id) => (location.hash = `#/keys/${id}`), key.id);
       await expect(page.getByRole('heading', { name: 'Last requests' })).toBeVisible();
       await expectAccessible(page, 'one key');
-      await page.keyboard.press('Control+k');
-      await expect(page.getByPlaceholder('Go to a page or key')).toBeFocused();
-      await expectAccessible(page, 'command palette');
+      await page.getByRole('link', { name: 'Activity' }).click();
+      await page
+        .getByRole('button', { name: /^Request of/ })
+        .last()
+        .click();
+      await expect(page.getByText('Held before it was sent')).toBeVisible();
+      await expectAccessible(page, 'one request');
+      await page.getByRole('button', { name: 'Filter', exact: true }).click();
+      await expect(page.getByRole('menu')).toBeVisible();
+      await expectAccessible(page, 'filter menu');
       await page.keyboard.press('Escape');
-      await page.getByRole('link', { name: 'Providers' }).click();
-      await page.getByRole('button', { name: 'Add provider' }).click();
-      await expect(page.getByRole('dialog', { name: 'Add provider' })).toBeVisible();
-      await expectAccessible(page, 'add provider');
+      await gateway.call('gateway.pause', { paused: true });
+      await expect(page.getByRole('alert')).toContainText('Faregate is paused');
+      await expectAccessible(page, 'paused');
+    });
+
+    test(`every dialog has no axe violations (${colorScheme})`, async ({
+      gateway,
+      upstream,
+      dashboard: page,
+    }) => {
+      const { secret } = await prepare(gateway, upstream, { name: 'busy', limitNano: NANO_PER_USD });
+      expect((await ask(gateway, secret)).status).toBe(200);
+      const scripts = await gateway.call('keys.create', { name: 'scripts' });
+      expect((await ask(gateway, scripts.secret, 'acme-large')).status).toBe(200);
+      const provider = (await gateway.call('providers.list', {}))[0];
+      await gateway.call('prices.set', {
+        providerId: provider?.id ?? '',
+        model: 'acme',
+        input: '1',
+        output: '2',
+      });
+      await page.reload();
+
+      const go = (name: string) => page.getByRole('link', { name, exact: true }).click();
+      const press = (name: string | RegExp) => page.getByRole('button', { name }).first().click();
+      const choose = async (item: string) => {
+        await press('Actions for busy');
+        await page.getByRole('menuitem', { name: item }).click();
+      };
+      const dialogs: [page: string, title: string | RegExp, open: () => Promise<void>][] = [
+        ['API Keys', 'Edit usage limit', () => choose('Top up…')],
+        ['API Keys', 'Connect a tool to busy', () => choose('Connect a tool…')],
+        ['API Keys', 'Rename API key', () => choose('Rename…')],
+        ['API Keys', 'Rotate API key', () => choose('Rotate…')],
+        ['API Keys', 'Delete API key', () => choose('Delete…')],
+        ['API Keys', 'Keyboard shortcuts', () => page.keyboard.press('?')],
+        ['API Keys', 'Search and commands', () => page.keyboard.press('Control+k')],
+        ['Activity', 'Export requests', () => press('Export')],
+        [
+          'Activity',
+          'Correct cost',
+          async () => {
+            await page
+              .getByRole('button', { name: /^Request of/ })
+              .last()
+              .click();
+            await press('Correct cost');
+          },
+        ],
+        ['Limits', 'Edit usage limit', () => press('Edit usage limit of All keys together')],
+        ['Connect', 'Connect Claude Code', () => press('Connect Claude Code')],
+        ['Providers', 'Add provider', () => press('Add provider')],
+        ['Providers', /^Edit /, () => press(/^Edit /)],
+        ['Providers', 'Delete provider', () => press(/^Delete /)],
+        ['Prices', 'Set price', () => press('Set a price for acme-large')],
+        ['Prices', /price/i, () => press(/^Edit .*acme/)],
+        ['Prices', /price/i, () => press(/^(Remove|Delete) .*acme/)],
+      ];
+      for (const [where, title, open] of dialogs) {
+        await go(where);
+        await expect(page.getByRole('heading', { name: where, exact: true, level: 1 })).toBeVisible();
+        await open();
+        const dialog = page.getByRole('dialog', { name: title });
+        await expect(dialog).toBeVisible();
+        await expectAccessible(page, `${where}: ${String(title)}`, '[role=dialog]');
+        await page.keyboard.press('Escape');
+        await expect(dialog).toBeHidden();
+      }
     });
   });
 }

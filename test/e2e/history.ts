@@ -2,10 +2,14 @@
  * Two months of a developer's requests, made by sending them through the real gateway under a clock that is moved: what
  * the pages show of them is what the ledger holds. The same every time.
  */
-import { fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
+import type { RecurringLimit } from '#shared/model.ts';
+import { fakeClock, startCore, usd, type CoreGateway, type FakeClock } from '../support/gateway.ts';
 import { startUpstream, type Upstream, type UpstreamRequest } from '../support/upstream.ts';
 
 const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const WORK_STARTS = 7 * HOUR;
+const WORK_LASTS = 11 * HOUR;
 
 interface Tool {
   key: string;
@@ -19,6 +23,12 @@ interface Tool {
   cached: number;
   headers: (day: number, n: number) => Record<string, string>;
 }
+
+/** From the start, so that they count what was spent in their period. */
+const recurring: Readonly<Record<string, RecurringLimit>> = {
+  'claude-code': { amountNano: usd('20'), every: 'day' },
+  editor: { amountNano: usd('10'), every: 'month' },
+};
 
 const plain = (agent: string) => () => ({ 'user-agent': agent });
 
@@ -86,7 +96,7 @@ export async function makeHistory(dataDir: string, days = 62): Promise<void> {
   const core = await startCore({ dataDir, clock });
   const random = numbers(7);
   try {
-    answerLike(upstream, random);
+    answerLike(upstream, random, clock);
     await core.call('providers.create', {
       kind: 'anthropic',
       baseUrl: `${upstream.url}/v1`,
@@ -99,20 +109,27 @@ export async function makeHistory(dataDir: string, days = 62): Promise<void> {
     });
     const secrets = new Map<string, string>();
     for (const { key } of [...tools].toReversed()) {
-      secrets.set(key, (await core.call('keys.create', { name: key })).secret);
+      secrets.set(
+        key,
+        (await core.call('keys.create', { name: key, recurring: recurring[key] ?? null })).secret,
+      );
       clock.advance(6 * 60_000);
     }
-    const start = clock.now();
+    const start = Math.ceil(clock.now() / DAY) * DAY;
     for (let day = 0; day < days; day += 1) {
-      const weekend = [0, 6].includes(new Date(start + day * DAY).getDay());
-      for (const tool of tools) {
+      const weekend = [0, 6].includes(new Date(start + day * DAY).getUTCDay());
+      const planned = tools.flatMap((tool) => {
         const count = Math.round(tool.perDay * (weekend ? 0.3 : 0.6 + random()));
-        for (let n = 0; n < count; n += 1) {
-          const at = start + day * DAY + (n / Math.max(count, 1)) * 0.4 * DAY;
-          if (at > Date.now() - 60_000) continue;
-          clock.set(new Date(Math.max(at, clock.now())).toISOString());
-          await send(core, tool, secrets.get(tool.key) ?? '', day, n);
-        }
+        return Array.from({ length: count }, (_, n) => ({
+          tool,
+          n,
+          at: start + day * DAY + WORK_STARTS + ((n + random()) / count) * WORK_LASTS,
+        }));
+      });
+      for (const { tool, n, at } of planned.toSorted((a, b) => a.at - b.at)) {
+        if (at > Date.now() - 60_000) continue;
+        clock.set(new Date(Math.max(at, clock.now())).toISOString());
+        await send(core, tool, secrets.get(tool.key) ?? '', day, n);
       }
     }
     clock.set(new Date().toISOString());
@@ -125,22 +142,20 @@ export async function makeHistory(dataDir: string, days = 62): Promise<void> {
 
 async function setLimits(core: CoreGateway): Promise<void> {
   const rows = await core.call('keys.list', {});
-  const limit = (
-    name: string,
-    share: number,
-    recurring: { amountNano: number; every: 'day' | 'month' } | null,
-  ) => {
+  const limit = (name: string, share: number) => {
     const row = rows.find((each) => each.name === name);
     if (!row) throw new Error(`no key ${name}`);
-    const limitNano = share === 0 ? null : Math.ceil(row.usageNano / share / usd('1')) * usd('1');
-    return core.call('keys.setLimit', { id: row.id, limitNano, recurring });
+    const limitNano = Math.ceil(row.usageNano / share / usd('5')) * usd('5');
+    return core.call('keys.setLimit', { id: row.id, limitNano });
   };
-  await limit('claude-code', 0.55, { amountNano: usd('20'), every: 'day' });
-  await limit('codex', 0.84, null);
-  await limit('editor', 0, { amountNano: usd('10'), every: 'month' });
+  await limit('claude-code', 0.55);
+  await limit('codex', 0.84);
   const reached = rows.find((each) => each.name === 'nightly-eval');
   if (reached)
-    await core.call('keys.setLimit', { id: reached.id, limitNano: reached.usageNano, recurring: null });
+    await core.call('keys.setLimit', {
+      id: reached.id,
+      limitNano: Math.floor(reached.usageNano / usd('0.01')) * usd('0.01'),
+    });
 }
 
 async function send(core: CoreGateway, tool: Tool, secret: string, day: number, n: number): Promise<void> {
@@ -161,7 +176,7 @@ async function send(core: CoreGateway, tool: Tool, secret: string, day: number, 
 }
 
 /** Answers with the tokens of the tool that asks, some of them from the cache; now and then with an error. */
-function answerLike(upstream: Upstream, random: () => number): void {
+function answerLike(upstream: Upstream, random: () => number, clock: FakeClock): void {
   const toolOf = (request: UpstreamRequest) =>
     tools.find(({ key }) => request.body.includes(`"${key} `)) ?? tools[0];
   upstream.reply(/\/v1\/(messages|chat\/completions)$/, (request) => {
@@ -173,6 +188,7 @@ function answerLike(upstream: Upstream, random: () => number): void {
         body: { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } },
       };
     }
+    clock.advance(Math.round(700 + random() * 9_000));
     const size = 0.4 + random() * 1.2;
     const input = Math.round(tool.input * size);
     const cached = Math.round(input * tool.cached);

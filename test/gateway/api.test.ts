@@ -90,6 +90,7 @@ describe('status.get', () => {
     expect(await gateway.call('status.get', {})).toEqual({
       version: '0.0.0-test',
       gatewayUrl: gateway.url,
+      dataFolder: expect.stringMatching(/^(\/|[A-Z]:)/),
       paused: false,
       problem: null,
       totals: {

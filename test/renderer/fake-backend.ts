@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import path from 'node:path';
+import type { ToolRow } from '#shared/connect.ts';
 import { isMethodName, methods, type Answer, type EventData, type EventName } from '#shared/contract.ts';
 import { defaultSettings, NEAR_LIMIT_PERCENT } from '#shared/defaults.ts';
 import type { KeyRow, PriceRow, ProviderRow, RequestRow, Settings, Status } from '#shared/model.ts';
@@ -18,6 +19,7 @@ export interface FakeState {
   providers: ProviderRow[];
   prices: PriceRow[];
   requests: RequestRow[];
+  tools: ToolRow[];
 }
 
 export interface FakeBackend {
@@ -82,6 +84,7 @@ export function emptyState(): FakeState {
     status: {
       version: '0.1.0',
       gatewayUrl: 'http://127.0.0.1:3273',
+      dataFolder: '/home/me/.local/share/Faregate',
       paused: false,
       problem: null,
       totals: { usageNano: 0, heldNano: 0, todayNano: 0, monthNano: 0, requests: 0, running: 0 },
@@ -91,6 +94,7 @@ export function emptyState(): FakeState {
     providers: [],
     prices: [],
     requests: [],
+    tools: [],
   };
 }
 
@@ -203,6 +207,24 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
         });
         return { global: { usageNano, ...none }, providers: state.providers.map(of) };
       }
+      case 'gateway.pause':
+        return (state.status = { ...state.status, paused: methods[name].input.parse(input).paused });
+      case 'prices.data':
+        return {
+          name: 'genai-prices 0.1.8',
+          date: '2026-09-23',
+          origin: 'shipped',
+          models: 1_694,
+          vendors: 43,
+          url: 'https://raw.githubusercontent.com/data.json',
+          checkedAt: null,
+          problem: null,
+        };
+      case 'backups.list':
+      case 'prices.unpriced':
+        return [];
+      case 'connect.list':
+        return state.tools;
       case 'keys.list':
         return state.keys;
       case 'keys.create': {

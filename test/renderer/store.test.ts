@@ -71,6 +71,7 @@ test('a pushed status is what is shown', () => {
   const status = {
     version: '1.2.3',
     gatewayUrl: 'http://127.0.0.1:4000',
+    dataFolder: '/home/me/faregate',
     paused: false,
     problem: 'The disk is full.',
     totals: { usageNano: 1, heldNano: 0, todayNano: 1, monthNano: 1, requests: 1, running: 0 },
