@@ -74,7 +74,8 @@ export async function startGateway(options: StartOptions): Promise<Started | nul
 
 /** false where the person chose to quit. A damaged ledger can be mended with the newest backup that is whole. */
 async function mendOrTryAgain(error: unknown, { dataDir, log }: StartOptions): Promise<boolean> {
-  const [backup] = error instanceof DataFolderError && error.restorable ? listBackups(dataDir) : [];
+  const backups = error instanceof DataFolderError && error.restorable ? listBackups(dataDir) : [];
+  const [backup] = backups;
   const made = backup && new Date(backup.at).toLocaleString();
   const restorable = `\n\nThe newest backup is of ${made}. What was used since then is kept as far as the damaged ledger can be read.`;
   const choice = await ask(
@@ -84,15 +85,18 @@ async function mendOrTryAgain(error: unknown, { dataDir, log }: StartOptions): P
     [...(backup ? (['Restore the backup'] as const) : []), 'Try again', 'Show the log', 'Quit'] as const,
   );
   if (choice === 'Show the log') shell.showItemInFolder(log.file);
-  if (choice === 'Restore the backup' && backup) {
+  if (choice !== 'Restore the backup') return choice !== 'Quit' && choice !== undefined;
+  let failure: unknown;
+  for (const { name } of backups) {
     try {
-      restoreBackup(dataDir, backup.name, { carryOver: true, now: Date.now() });
-    } catch (failure) {
-      const again = ['Try again', 'Quit'] as const;
-      return (await ask('error', 'The backup was not restored', messageOf(failure), again)) === 'Try again';
+      restoreBackup(dataDir, name, { carryOver: true, now: Date.now() });
+      return true;
+    } catch (cause) {
+      failure = cause;
     }
   }
-  return choice !== 'Quit' && choice !== undefined;
+  const again = ['Try again', 'Quit'] as const;
+  return (await ask('error', 'No backup could be restored', messageOf(failure), again)) === 'Try again';
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

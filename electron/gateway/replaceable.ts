@@ -6,6 +6,7 @@ import type { Answer } from '#shared/contract.ts';
 import type { EventListener } from './announcer.ts';
 import { CallError } from './calls.ts';
 import { mustExist, restoreBackup, RestoreError, type Restored } from './restore.ts';
+import { DataFolderError } from './store.ts';
 
 export interface Gateway {
   /**
@@ -64,7 +65,8 @@ export async function createReplaceable(
     try {
       return restoreBackup(dataDir, name, { carryOver, now: now() });
     } catch (error) {
-      if (error instanceof RestoreError) throw new CallError('conflict', error.message, 'name');
+      if (error instanceof RestoreError || error instanceof DataFolderError)
+        throw new CallError('conflict', error.message, 'name');
       throw error;
     } finally {
       await reopen();

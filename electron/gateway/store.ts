@@ -263,8 +263,11 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
     isInPlace: () => fileId(path) === opened && (openedWal === null || fileId(walPath) === openedWal),
     copyTo(target) {
       mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
-      writeFileSync(target, '', { mode: 0o600 });
-      db.prepare('VACUUM INTO ?').run(target);
+      // Half a copy must not be taken for one.
+      const draft = `${target}.new`;
+      writeFileSync(draft, '', { mode: 0o600 });
+      db.prepare('VACUUM INTO ?').run(draft);
+      renameSync(draft, target);
     },
     close() {
       clearTimeout(timer);

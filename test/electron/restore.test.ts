@@ -1,8 +1,10 @@
 /** A damaged ledger, as a person meets it: the program says so, and one command brings the newest backup back. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect as playwrightExpect } from '@playwright/test';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openBrowser, startDesktop } from '../support/electron-standin/desktop.ts';
 import { projectRoot, startGateway, type GatewayProcess } from '../support/gateway.ts';
 
 let gateway: GatewayProcess;
@@ -99,4 +101,25 @@ test('the folder of one that was killed is free again, and of one that runs it i
   await gateway.kill9();
   gateway = await gateway.restart();
   expect((await gateway.call('status.get', {})).problem).toBeNull();
+});
+
+test('the desktop app offers the newest backup where the ledger cannot be read, and starts with it', async () => {
+  await gateway.call('keys.create', { name: 'kept' });
+  await gateway.call('backups.create', {});
+  await gateway.stop();
+  writeFileSync(ledger(), Buffer.alloc(8192, 0x5a));
+  const browser = await openBrowser();
+  const desktop = startDesktop({ browser, dataDir: gateway.dataDir, args: ['--port', '0'] });
+  try {
+    const { id, options } = await desktop.entry('dialog');
+    expect(options.buttons).toEqual(['Restore the backup', 'Try again', 'Show the log', 'Quit']);
+    expect(options.detail).toMatch(/is damaged and cannot be read.*The newest backup is of/s);
+    desktop.send({ do: 'answer-dialog', id, response: 0 });
+    const page = await desktop.page();
+    await playwrightExpect(page.getByText('kept', { exact: true })).toBeVisible({ timeout: 15_000 });
+  } finally {
+    desktop.process.kill('SIGKILL');
+    await desktop.ended();
+    await browser.close();
+  }
 });
