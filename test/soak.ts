@@ -8,7 +8,13 @@
  * descriptors did not grow, nothing is held, and the ledger is the provider's book to the nano-dollar.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { request as httpRequest, createServer, type ServerResponse } from 'node:http';
+import {
+  Agent,
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -39,15 +45,15 @@ const KEYS = 10;
 const random = (below: number) => Math.floor(Math.random() * below);
 const chance = (percent: number) => Math.random() * 100 < percent;
 
-// The provider: every answer it begins has a number of its own, which is what it reports as input tokens.
+// The provider, and its book by the session that each request names as its own.
 
 interface Entry {
+  input: number;
   output: number;
   /** The last byte, usage included, was taken by the gateway. */
   complete: boolean;
 }
-const book = new Map<number, Entry>();
-let answered = 0;
+const book = new Map<string, Entry>();
 
 const provider = createServer((request, response) => {
   request.on('error', () => {});
@@ -55,19 +61,17 @@ const provider = createServer((request, response) => {
   void (async () => {
     const parts: Buffer[] = [];
     for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
-    await answer(request.url ?? '/', Buffer.concat(parts), response);
+    await answer(request, Buffer.concat(parts), response);
   })().catch(() => response.destroy());
 });
 
-async function answer(url: string, body: Buffer, response: ServerResponse): Promise<void> {
-  const { pathname, searchParams } = new URL(url, 'http://provider.invalid');
+async function answer(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://provider.invalid');
   if (chance(1)) return void response.socket?.resetAndDestroy();
   if (chance(2)) return void response.writeHead(chance(50) ? 429 : 503).end('{"error":{"message":"busy"}}');
   if (chance(10)) await delay(random(1_500));
-  answered += 1;
-  const number = answered;
-  const entry: Entry = { output: 1 + random(40), complete: false };
-  book.set(number, entry);
+  const entry: Entry = { input: 1 + random(1_000), output: 1 + random(40), complete: false };
+  book.set(String(request.headers['x-session-id']), entry);
   const asked = {
     method: 'POST',
     path: pathname,
@@ -75,7 +79,7 @@ async function answer(url: string, body: Buffer, response: ServerResponse): Prom
     body: JSON.parse(body.toString()) as unknown,
   };
   const made = answerAsProvider(asked, {
-    inputTokens: number,
+    inputTokens: entry.input,
     outputTokens: entry.output,
     text: 'word '.repeat(1 + random(200)),
   });
@@ -107,10 +111,12 @@ const paths = [
   ['/v1beta/models/acme:streamGenerateContent?alt=sse', { contents: [] }],
 ] as const;
 const secrets: string[] = [];
+const connections = new Agent({ keepAlive: true });
+let sent = 0;
 const outcomes = new Map<string, number>();
 const note = (what: string) => outcomes.set(what, (outcomes.get(what) ?? 0) + 1);
 
-function once1(gateway: GatewayProcess): Promise<void> {
+function ask(gateway: GatewayProcess): Promise<void> {
   const [path, more] = paths[random(paths.length)] ?? paths[0];
   const body = JSON.stringify({
     model: MODEL,
@@ -123,7 +129,9 @@ function once1(gateway: GatewayProcess): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const request = httpRequest(`${gateway.url}${path}`, {
     method: 'POST',
+    agent: connections,
     headers: {
+      'x-session-id': `soak-${(sent += 1)}`,
       authorization: `Bearer ${secrets[random(secrets.length)] ?? ''}`,
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
@@ -184,51 +192,54 @@ const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.flo
 function compare(dataDir: string) {
   const db = new Database(join(dataDir, 'faregate.db'), { readonly: true });
   const Row = z.object({
-    key_id: z.string(),
-    input: z.number(),
-    output: z.number(),
+    key: z.string(),
+    session: z.string(),
     cost: z.number(),
     flags: z.string(),
     status: z.number(),
   });
   const rows = db
-    .prepare(
-      'SELECT key_id, input_tokens AS input, output_tokens AS output, cost_nano AS cost, flags, status FROM requests',
-    )
+    .prepare('SELECT key_id AS key, session, cost_nano AS cost, flags, status FROM requests')
     .all()
     .map((row) => Row.parse(row));
   const open = z.object({ n: z.number() }).parse(db.prepare('SELECT count(*) AS n FROM holds').get()).n;
   db.close();
-  const exact = new Map<number, { cost: number; output: number }>();
-  let estimated = 0;
-  let doubled = 0;
-  for (const row of rows) {
-    if (row.status !== 200 || row.flags.includes('estimated')) {
-      estimated += row.cost > 0 ? 1 : 0;
-      continue;
-    }
-    if (exact.has(row.input)) doubled += 1;
-    exact.set(row.input, row);
-  }
-  let different = 0;
-  for (const [number, row] of exact) {
-    const entry = book.get(number);
-    if (entry === undefined || row.cost !== number * INPUT_NANO + entry.output * OUTPUT_NANO) different += 1;
-  }
-  const sumOf = (numbers: Iterable<number>) => [...numbers].reduce((sum, each) => sum + BigInt(each), 0n);
-  const complete = [...book].filter(([, { complete: whole }]) => whole);
-  const missing = complete.filter(([number]) => !exact.has(number));
-  return {
+  const found = {
     rows: rows.length,
-    exact: exact.size,
-    estimated,
-    doubled,
-    different,
-    missing: missing.length,
     open,
-    ledgerNano: sumOf([...exact.values()].map(({ cost }) => cost)),
-    bookNano: sumOf([...exact.keys()].map((n) => n * INPUT_NANO + (book.get(n)?.output ?? 0) * OUTPUT_NANO)),
-    byKey: Map.groupBy(rows, ({ key_id: id }) => id),
+    exact: 0,
+    estimated: 0,
+    different: 0,
+    ledgerNano: 0n,
+    bookNano: 0n,
+  };
+  const seen = new Map<string, z.infer<typeof Row>>();
+  for (const row of rows) {
+    seen.set(row.session, row);
+    const entry = book.get(row.session);
+    // What was cut before the provider had said what it used is an estimate, and marked as one.
+    if (row.flags.includes('estimated')) found.estimated += 1;
+    else if (row.status !== 200 || entry === undefined) found.different += row.cost === 0 ? 0 : 1;
+    else {
+      const billed = entry.input * INPUT_NANO + entry.output * OUTPUT_NANO;
+      found.exact += 1;
+      found.ledgerNano += BigInt(row.cost);
+      found.bookNano += BigInt(billed);
+      if (billed !== row.cost) found.different += 1;
+    }
+  }
+  const cut = /interrupted|stopped/;
+  const complete = [...book].filter(([, entry]) => entry.complete);
+  return {
+    ...found,
+    doubled: rows.length - seen.size,
+    unknown: [...book.keys()].filter((session) => !seen.has(session)).length,
+    // Whole answers that are an estimate though nobody hung up or was stopped.
+    guessed: complete.filter(([session]) => {
+      const flags = seen.get(session)?.flags ?? '';
+      return flags.includes('estimated') && !cut.test(flags);
+    }).length,
+    byKey: Map.groupBy(rows, ({ key }) => key),
   };
 }
 
@@ -251,7 +262,7 @@ try {
   const before = sample(gateway.pid);
   const samples: Sample[] = [];
   const client = async () => {
-    while (Date.now() < until) await once1(gateway);
+    while (Date.now() < until) await ask(gateway);
   };
   const everyone = Promise.all([...Array.from({ length: concurrency }, client), person(gateway, until)]);
   while (Date.now() < until) {
@@ -262,6 +273,7 @@ try {
   // Grace of hung-up streams, and connections kept for a next request that does not come.
   const idle = async () => (await gateway.call('keys.list', {})).every(({ heldNano }) => heldNano === 0);
   for (let round = 0; round < 60 && !(await idle()); round += 1) await delay(500);
+  connections.destroy();
   provider.closeIdleConnections();
   await delay(2_000);
   const after = sample(gateway.pid);
@@ -288,6 +300,13 @@ try {
   console.log(
     `Memory: ${fixed(before.rssMb)} before, ${fixed(rss[0])} in the second third, ${fixed(rss[1])} in the last, ${fixed(after.rssMb)} after`,
   );
+  const tenths = Array.from(
+    { length: 10 },
+    (_, at) => samples[Math.floor(((at + 1) * samples.length) / 10) - 1],
+  );
+  console.log(
+    `Memory by tenths of the time, in MB: ${tenths.map((each) => each?.rssMb.toFixed(0) ?? '-').join(' ')}`,
+  );
   console.log(
     `Descriptors: ${before.descriptors} before, ${files[0]} in the second third, ${files[1]} in the last, ${after.descriptors} after`,
   );
@@ -295,7 +314,8 @@ try {
   if (found.ledgerNano !== found.bookNano || found.different > 0)
     problems.push(`${found.different} rows differ from the provider's book`);
   if (found.doubled > 0) problems.push(`${found.doubled} answers are on the books twice`);
-  if (found.missing > 0) problems.push(`${found.missing} whole answers are not on the books as reported`);
+  if (found.unknown > 0) problems.push(`${found.unknown} answers are not on the books`);
+  if (found.guessed > 0) problems.push(`${found.guessed} whole answers are estimates`);
   if (held !== 0 || found.open !== 0) problems.push(`${held} nano-dollars are held by ${found.open} holds`);
   for (const { id, name, usageNano } of keys) {
     const sum = (found.byKey.get(id) ?? []).reduce((total, { cost }) => total + cost, 0);

@@ -8,7 +8,7 @@ import { expect, prepare, test } from './fixtures.ts';
 
 const body = JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] });
 
-test('fetch, form, image, beacon and WebSocket of another origin never reach the provider', async ({
+test('fetch, form, image, script, frame, beacon, events and WebSocket of another origin never reach the provider', async ({
   page,
   gateway,
   upstream,
@@ -66,6 +66,47 @@ test('fetch, form, image, beacon and WebSocket of another origin never reach the
         }),
       chat,
     );
+    // A frame without an origin says `Origin: null`; a script, a frame and an event stream say nothing.
+    await page.evaluate(
+      ({ url, text }) =>
+        new Promise<void>((resolve) => {
+          const frame = document.createElement('iframe');
+          frame.setAttribute('sandbox', 'allow-scripts');
+          frame.srcdoc = `<script>
+            fetch(${JSON.stringify(url)}, { method: 'POST', mode: 'no-cors', body: ${JSON.stringify(text)} })
+              .catch(() => {}).finally(() => parent.postMessage('over', '*'));
+          </script>`;
+          addEventListener('message', () => resolve(), { once: true });
+          document.body.append(frame);
+        }),
+      { url: chat, text: body },
+    );
+    await page.evaluate(
+      (url) =>
+        Promise.all(
+          ['script', 'iframe'].map(
+            (name) =>
+              new Promise<void>((resolve) => {
+                const element = document.createElement(name);
+                element.addEventListener('load', () => resolve());
+                element.addEventListener('error', () => resolve());
+                element.setAttribute('src', url);
+                document.body.append(element);
+              }),
+          ),
+        ),
+      chat.replace('/chat/completions', '/models'),
+    );
+    const streamOpened = await page.evaluate(
+      (url) =>
+        new Promise<boolean>((resolve) => {
+          const source = new EventSource(url);
+          source.addEventListener('open', () => resolve(true));
+          source.addEventListener('error', () => resolve(false));
+        }),
+      chat.replace('/chat/completions', '/models'),
+    );
+    expect(streamOpened).toBe(false);
     const socketOpened = await page.evaluate(
       (url) =>
         new Promise<boolean>((resolve) => {
@@ -115,6 +156,16 @@ test('a foreign name that leads to this machine is refused', async ({ page, gate
   const { port } = new URL(gateway.url);
   const response = await page.goto(`http://attacker.rebound.test:${port}/v1/models?key=${secret}`);
   expect(response?.status()).toBe(403);
+  // Now the page's own origin: what it asks for itself is not another site's any more, but for the name.
+  const spent = await page.evaluate(
+    async ({ key, text }) => {
+      const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+      const answer = await fetch('/v1/chat/completions', { method: 'POST', headers, body: text });
+      return answer.status;
+    },
+    { key: secret, text: body },
+  );
+  expect(spent).toBe(403);
   const api = new URL(gateway.apiUrl);
   const contract = await page.goto(`http://attacker.rebound.test:${api.port}/`);
   expect(contract?.status()).toBe(403);
