@@ -8,7 +8,7 @@ import type { DialectId } from '#shared/model.ts';
 import type { JsonFields } from './json.ts';
 import type { Provider } from './providers.ts';
 import type { Vocabulary } from './token-worker.ts';
-import { upstreamAddress } from './upstream.ts';
+import { jsonOf, upstreamAddress } from './upstream.ts';
 import type { VocabularyCounter } from './vocabulary-counter.ts';
 
 export interface CountRequest {
@@ -80,7 +80,7 @@ export function createTokenCounter(agent: Dispatcher, vocabularies: VocabularyCo
       dispatcher: agent,
       signal,
     });
-    const json: unknown = await answer.body.json();
+    const json = await jsonOf(answer.body);
     if (answer.statusCode !== 200 || typeof json !== 'object' || json === null) return null;
     const tokens: unknown = Reflect.get(json, field);
     return typeof tokens === 'number' && tokens > 0 ? tokens : null;

@@ -241,10 +241,25 @@ export async function fetchJson(
     headers: ['accept', 'application/json', ...credentialHeaders(provider)],
     signal: AbortSignal.timeout(15_000),
   });
-  const text = await body.text();
+  return { status: statusCode, body: await jsonOf(body) };
+}
+
+/** Far more than any list of models has. */
+const MAX_OWN_ANSWER = 32 * 1024 * 1024;
+
+/** The answer to a call of the gateway's own; undefined where it is no JSON, or longer than such an answer can be. */
+export async function jsonOf(body: AsyncIterable<Buffer>): Promise<unknown> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of body) {
+    length += part.length;
+    // Leaving the loop ends the connection: an answer without end does not fill the memory.
+    if (length > MAX_OWN_ANSWER) return undefined;
+    parts.push(part);
+  }
   try {
-    return { status: statusCode, body: JSON.parse(text) };
+    return JSON.parse(Buffer.concat(parts).toString('utf8'));
   } catch {
-    return { status: statusCode, body: undefined };
+    return undefined;
   }
 }

@@ -220,6 +220,10 @@ describe('providers.test', () => {
     expect((await at(`${upstream.url}/v1`)).message).toMatch(/HTTP 404\. Check the address/);
     upstream.reply(/models$/, { headers: { 'content-type': 'text/html' }, body: '<html>' });
     expect((await at(`${upstream.url}/v1`)).message).toMatch(/not with a list of models/);
+    // An answer without end is given up, not collected.
+    const piece = ' '.repeat(2 ** 20);
+    upstream.reply(/models$/, { chunks: Array.from({ length: 40 }, () => piece), hang: true });
+    expect((await at(`${upstream.url}/v1`)).message).toMatch(/not with a list of models/);
     await upstream.close();
     expect((await at(`${upstream.url}/v1`)).message).toMatch(/cannot be reached/);
   });
