@@ -1,7 +1,9 @@
 /** A damaged ledger, as a person meets it: the program says so, and one command brings the newest backup back. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { expect as playwrightExpect } from '@playwright/test';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openBrowser, startDesktop } from '../support/electron-standin/desktop.ts';
@@ -15,13 +17,14 @@ afterEach(() => gateway.dispose());
 
 const ledger = () => join(gateway.dataDir, 'faregate.db');
 
-function faregate(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [join(projectRoot, 'dist', 'cli.js'), ...args, '--data-dir', gateway.dataDir],
-    { encoding: 'utf8' },
-  );
-  return { code: status, stdout, stderr };
+/** Not in step with the test: a connection that is kept alive has to be seen closing. */
+async function faregate(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const program = [join(projectRoot, 'dist', 'cli.js'), ...args, '--data-dir', gateway.dataDir];
+  const child = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = (await once(child, 'close')) as [number | null];
+  const [stdout, stderr] = await said;
+  return { code, stdout, stderr };
 }
 
 test('a backup is restored by a command, through the running gateway and without one', async () => {
@@ -29,9 +32,9 @@ test('a backup is restored by a command, through the running gateway and without
   const { name } = await gateway.call('backups.create', {});
   await gateway.call('keys.delete', { id: key.id });
   await gateway.call('keys.create', { name: 'since' });
-  expect(faregate('restore').stdout).toContain(name);
+  expect((await faregate('restore')).stdout).toContain(name);
 
-  const forgotten = faregate('restore', 'latest', '--forget-usage');
+  const forgotten = await faregate('restore', 'latest', '--forget-usage');
   expect(forgotten).toMatchObject({ code: 0, stderr: '' });
   expect((await gateway.call('keys.list', {})).map((row) => row.name)).toEqual(['kept']);
 
@@ -41,16 +44,16 @@ test('a backup is restored by a command, through the running gateway and without
   writeSync(file, Buffer.alloc(64, 0x5a), 0, 64, 0);
   closeSync(file);
   const damaged = readFileSync(ledger());
-  const refused = faregate('keys', 'list');
+  const refused = await faregate('keys', 'list');
   expect(refused).toMatchObject({ code: 1, stdout: '' });
   expect(refused.stderr).toMatch(/is damaged and cannot be read\. Restore a backup/);
-  const start = faregate('gateway', '--no-dashboard');
+  const start = await faregate('gateway', '--no-dashboard');
   expect(start.code).toBe(1);
   expect(start.stderr).toContain('`faregate restore` lists and restores them.');
   expect(readFileSync(ledger()).equals(damaged)).toBe(true);
 
-  expect(faregate('restore', 'faregate-20200101-000000.db')).toMatchObject({ code: 1, stdout: '' });
-  const restored = faregate('restore', 'latest');
+  expect(await faregate('restore', 'faregate-20200101-000000.db')).toMatchObject({ code: 1, stdout: '' });
+  const restored = await faregate('restore', 'latest');
   expect(restored).toMatchObject({ code: 0, stderr: '' });
   expect(restored.stdout).toMatch(/is restored\. What was used since could not be read/);
   gateway = await gateway.restart();
@@ -95,7 +98,7 @@ test('a file system that takes no more is told, refuses limited keys, and mends 
 });
 
 test('the folder of one that was killed is free again, and of one that runs it is not', async () => {
-  const second = faregate('gateway', '--no-dashboard');
+  const second = await faregate('gateway', '--no-dashboard');
   expect(second.code).toBe(1);
   expect(second.stderr).toMatch(/already running with the data folder/);
   await gateway.kill9();
