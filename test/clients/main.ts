@@ -17,7 +17,7 @@ import { setStage, type Stage } from './stage.ts';
 
 const ISOLATED = 'FAREGATE_CLIENTS_ISOLATED';
 /** Most of a client's time is waiting. */
-const AT_ONCE = 2;
+const AT_ONCE = 3;
 
 const words = process.argv.slice(2);
 const screens = words.includes('--screens');
