@@ -1,8 +1,8 @@
 /** The connections to providers: directly, or through the proxy that the environment names. */
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
 
-/** Thirty minutes without a byte: a model may think for long, a dead connection is found by TCP keep-alive. */
-const IDLE_MS = 30 * 60_000;
+/** Thirty minutes to the first byte: a model may think for long, a dead connection is found by TCP keep-alive. */
+const FIRST_BYTE_MS = 30 * 60_000;
 const CONNECT_MS = 15_000;
 
 /** A proxy would look for a provider on this machine on its own machine. */
@@ -55,8 +55,9 @@ export function createUpstreamAgent(proxies: ProxySettings): Dispatcher {
   const options = {
     // No cap on connections: undici queues silently what is beyond one, and a queued stream has no first byte.
     pipelining: 1,
-    headersTimeout: IDLE_MS,
-    bodyTimeout: IDLE_MS,
+    headersTimeout: FIRST_BYTE_MS,
+    // An answer that has begun may fall silent for as long as its client waits for it.
+    bodyTimeout: 0,
     // One stream per connection keeps a slow reader from holding up its neighbours.
     allowH2: false,
   };

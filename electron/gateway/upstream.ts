@@ -189,7 +189,11 @@ export function unreachable(provider: Provider, error: unknown): Refusal {
       { cause: error },
     );
   }
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_CONNECT_TIMEOUT') {
+  if (
+    code === 'UND_ERR_HEADERS_TIMEOUT' ||
+    code === 'UND_ERR_BODY_TIMEOUT' ||
+    code === 'UND_ERR_CONNECT_TIMEOUT'
+  ) {
     return new Refusal('upstream_timeout', `${where} did not answer in time. Check the connection to it.`, {
       cause: error,
     });
