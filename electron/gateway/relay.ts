@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Transform } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import { COST_HEADER } from './answer-headers.ts';
@@ -58,6 +59,11 @@ const LAST_EVENT_MS = 20;
  * at once, but for providers that send blanks while the model works: those are passed on as they come.
  */
 const WHOLE_MS = 30;
+
+/** Where an ending starts with JSON. */
+const BRACE = 0x7b;
+/** How far apart two writes are not read as one. */
+const ALONE_MS = 30;
 
 /** Thrown into the upstream request to end it; never shown. */
 class Ended extends Error {}
@@ -242,8 +248,19 @@ export function createRelay(options: RelayOptions): Relay {
 
   /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */
   const endEarly = (ending: Buffer) => {
-    if (ending.length === 0) response.destroy();
-    else end(ending);
+    if (ending.length === 0) return response.destroy();
+    const bare = ending[0] === BRACE ? ending.indexOf('\n\n') + 2 : 0;
+    if (bare === 0) return end(ending);
+    settling = endInPieces(ending.subarray(0, bare), ending.subarray(bare), settling);
+  };
+
+  /** An error that is no event is seen only by who reads it alone: Gemini CLI parses what one read brings. */
+  const endInPieces = async (bare: Buffer, rest: Buffer, before: Promise<void> | undefined) => {
+    await before;
+    await delay(ALONE_MS);
+    response.write(bare);
+    await delay(ALONE_MS);
+    end(rest);
   };
   const endingOf = (message: string, code: EndingCode): Buffer => meter?.ending(message, code) ?? nothing;
 

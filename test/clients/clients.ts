@@ -19,6 +19,8 @@ export interface TestedClient {
   callsPerPrompt: number;
   /** It asks for the model of its configuration alone. */
   fixedModel?: true;
+  /** It stops at an error in a stream, and has a sentence of its own for it. */
+  hidesStreamErrors?: true;
 }
 
 /** A model that neither the catalogue nor the person has a price for. */
@@ -191,5 +193,5 @@ export const clients: readonly TestedClient[] = [
   sdk('ai-google', 'AI SDK 7.0.173 (google)', 'gemini'),
   sdk('langchain-openai', 'LangChain 1.6.0 (openai)', 'openai'),
   sdk('langchain-anthropic', 'LangChain 1.5.11 (anthropic)', 'anthropic'),
-  sdk('langchain-google', 'LangChain 2.3.2 (google-genai)', 'gemini'),
+  { ...sdk('langchain-google', 'LangChain 2.3.2 (google-genai)', 'gemini'), hidesStreamErrors: true },
 ];

@@ -112,7 +112,8 @@ test('headers arrive in the order, the spelling and the number they were sent in
   const others = [...headers.slice(0, first), ...headers.slice(first + lines.length)].map((line) =>
     line.split(':')[0]?.toLowerCase(),
   );
-  expect(others.toSorted()).toEqual(
-    ['accept-encoding', 'connection', 'content-length', 'content-type', 'host', 'x-api-key'].toSorted(),
+  expect(new Set(others)).toEqual(
+    new Set(['accept-encoding', 'connection', 'content-length', 'content-type', 'host', 'x-api-key']),
   );
+  expect(others).toHaveLength(6);
 });

@@ -154,7 +154,7 @@ export function endingOf(name: string, text: string, sent: string): { message: s
       return facts(data.at(-1), ({ error }) => [error?.message, error?.type]);
     default:
       // The raw form, which is no event, and the event.
-      expect(data.at(-2)).toBe(data.at(-1));
+      expect(JSON.parse(data.at(-1) ?? '')).toEqual({ ...JSON.parse(data.at(-2) ?? ''), candidates: {} });
       return facts(data.at(-1), ({ error }) => [error?.message, error?.code]);
   }
 }

@@ -246,10 +246,12 @@ class GeminiReader implements AnswerReader {
       stopped: 'STOPPED',
       upstream: 'UPSTREAM_GONE',
     }[code];
-    const error = JSON.stringify(geminiError(status, message, reason));
+    const told = geminiError(status, message, reason);
+    const error = JSON.stringify(told);
     if (this.#jsonArray) return `${this.#elements === 0 ? '[' : ','}${error}]`;
-    // Gemini CLI reads an error only where it is no event; other clients read either form.
-    return `${error}\n\ndata: ${error}\n\n`;
+    // Gemini CLI reads an error only where it is no event; other clients read either form. What is no list of
+    // candidates stops those that pass over an error (opencode, which would ask to go on for ever).
+    return `${error}\n\ndata: ${JSON.stringify({ ...told, candidates: {} })}\n\n`;
   }
 
   #read(chunk: JsonRecord): void {
