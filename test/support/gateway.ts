@@ -265,7 +265,7 @@ export function temporaryFolder(): string {
 /** Adds a provider that is the upstream; a base URL goes up to and including the version segment. */
 export function addProvider(
   { call }: Pick<Caller, 'call'>,
-  upstream: Upstream,
+  upstream: Pick<Upstream, 'url'>,
   kind: ProviderKind,
   more: Partial<Input<'providers.create'>> = {},
 ): Promise<ProviderRow> {
