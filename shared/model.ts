@@ -36,6 +36,7 @@ export const dialectIds = [
   'anthropic-messages',
   'gemini',
   'gemini-embeddings',
+  'gemini-interactions',
 ] as const;
 export const DialectId = z.enum(dialectIds);
 export type DialectId = z.infer<typeof DialectId>;

@@ -35,6 +35,7 @@ export const providerKindFacts: Readonly<Record<ProviderKind, KindFacts>> = {
     ...hosted('Google Gemini', 'https://generativelanguage.googleapis.com/v1beta', 'google', [
       'gemini',
       'gemini-embeddings',
+      'gemini-interactions',
     ]),
     credential: 'x-goog-api-key',
   },

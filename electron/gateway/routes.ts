@@ -28,7 +28,7 @@ export type Route =
 /** What is served, for the refusal of everything else. */
 export const SERVED =
   'POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/embeddings, /v1/messages, /v1/messages/count_tokens, ' +
-  '/v1beta/models/{model}:generateContent (streamGenerateContent, countTokens, embedContent), GET /v1/models and GET /v1/key';
+  '/v1beta/models/{model}:generateContent (streamGenerateContent, countTokens, embedContent), /v1beta/interactions, GET /v1/models and GET /v1/key';
 
 const metered: Readonly<Record<string, DialectId>> = {
   'chat/completions': 'openai-chat',
@@ -37,6 +37,7 @@ const metered: Readonly<Record<string, DialectId>> = {
   'responses/compact': 'openai-responses',
   embeddings: 'openai-embeddings',
   messages: 'anthropic-messages',
+  interactions: 'gemini-interactions',
 };
 
 const free: Readonly<Record<string, DialectId>> = {
@@ -64,7 +65,6 @@ const notMetered: readonly [pattern: RegExp, what: string][] = [
   [/^videos\b/, 'Video generation'],
   [/^realtime\b/, 'Realtime sessions'],
   [/^(assistants|threads|vector_stores|containers|evals)\b/, 'Stored assistants'],
-  [/^interactions\b/, 'Stored interactions'],
   [/^(rerank|ocr|moderations|alpha)\b/, 'This call'],
   [/^cachedContents\b/, 'Stored caches'],
 ];
@@ -94,13 +94,14 @@ export function matchRoute(method: string, pathname: string, slugs: ReadonlySet<
     const kind = paid ? 'metered' : 'free';
     return allow(method, ['POST']) ?? { kind, dialect, path: `/${rest}`, model: null, stream: false, slug };
   }
-  const stored = /^responses\/([\w-]+)(\/input_items|\/cancel)?$/.exec(rest);
+  const stored = /^(responses|interactions)\/[\w-]+(\/input_items|\/cancel)?$/.exec(rest);
   if (stored) {
     const methods = stored[2] === '/cancel' ? ['POST'] : stored[2] ? ['GET'] : ['GET', 'DELETE'];
+    // What is fetched was billed when it was made.
     return (
       allow(method, methods) ?? {
         kind: 'free',
-        dialect: 'openai-responses',
+        dialect: stored[1] === 'interactions' ? 'gemini-interactions' : 'openai-responses',
         path: `/${rest}`,
         model: null,
         stream: false,

@@ -84,4 +84,5 @@ const wordsFor: Readonly<Record<DialectId, string>> = {
   'anthropic-messages': 'the Anthropic Messages protocol',
   gemini: 'the Gemini protocol',
   'gemini-embeddings': 'the Gemini embeddings protocol',
+  'gemini-interactions': 'the Gemini Interactions protocol',
 };

@@ -72,8 +72,9 @@ describe('a call that costs money', () => {
     ['/gemini/v1beta/models/acme:generateContent', '/v1beta/models/acme:generateContent'],
     ['/v1beta/models/gemini/acme:generateContent', '/v1beta/models/acme:generateContent'],
     ['/v1beta/models/acme:embedContent', '/v1beta/models/acme:embedContent'],
+    ['/v1/interactions', '/v1beta/interactions'],
   ])('%s goes to %s and leaves a row', async (path, expected) => {
-    upstream.reply(/compact$/, { body: { usage: { input_tokens: 12, output_tokens: 5 } } });
+    upstream.reply(/(compact|interactions)$/, { body: { usage: { input_tokens: 12, output_tokens: 5 } } });
     const answer = await post(path);
     expect(answer.status).toBe(200);
     expect(upstream.requests.map(({ url }) => url)).toEqual([expected]);
@@ -91,7 +92,6 @@ describe('a call that costs money', () => {
     '/v1/realtime/sessions',
     '/v1/threads',
     '/v1/rerank',
-    '/v1/interactions',
     '/v1beta/cachedContents',
     '/v1beta/models/acme:predictLongRunning',
     '/v1beta/models/acme:batchGenerateContent',
@@ -105,6 +105,8 @@ describe('a call that costs money', () => {
   test.each([
     ['/v1/responses', { ...body, background: true }],
     ['/v1/chat/completions', { ...body, deferred: true }],
+    ['/v1beta/interactions', { ...body, background: true }],
+    ['/v1beta/interactions', { agent: 'deep-research', input: 'x' }],
   ])('and is fetched later is refused: %s', async (path, sent) => {
     const answer = await post(path, sent);
     expect(answer.status).toBe(400);

@@ -2,6 +2,7 @@
 import type { DialectId } from '#shared/model.ts';
 import { anthropicMessages } from './anthropic-messages.ts';
 import type { Dialect } from './dialect.ts';
+import { geminiInteractions } from './gemini-interactions.ts';
 import { gemini, geminiEmbeddings } from './gemini.ts';
 import { openaiChat, openaiCompletions } from './openai-chat.ts';
 import { openaiEmbeddings } from './openai-embeddings.ts';
@@ -15,4 +16,5 @@ export const dialects: Readonly<Record<DialectId, Dialect>> = {
   'anthropic-messages': anthropicMessages,
   gemini,
   'gemini-embeddings': geminiEmbeddings,
+  'gemini-interactions': geminiInteractions,
 };
