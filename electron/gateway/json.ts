@@ -58,6 +58,8 @@ export function scanObject(bytes: Buffer): JsonObject | null {
     spans.set(name, value);
   });
   if (end === NONE || skipSpace(bytes, end) !== bytes.length) return null;
+  // Looked over for escapes once: a body is searched for a dozen texts.
+  let plain: Buffer | null | undefined;
   return {
     bytes,
     duplicates: [...duplicates],
@@ -68,7 +70,11 @@ export function scanObject(bytes: Buffer): JsonObject | null {
         ? undefined
         : parseOr(bytes.toString('utf8', span.start, span.end), undefined);
     },
-    contains: (text) => bytes.includes(text) || withoutEscapes(bytes)?.includes(text) === true,
+    contains(text) {
+      if (bytes.includes(text)) return true;
+      if (plain === undefined) plain = withoutEscapes(bytes);
+      return plain?.includes(text) === true;
+    },
   };
 }
 
@@ -264,16 +270,8 @@ function skipNested(bytes: Buffer, start: number): number {
  * same to the provider as `"cache_control"` and must be found by the same search.
  */
 function withoutEscapes(bytes: Buffer): Buffer | null {
-  let plain = unescaped.get(bytes);
-  if (plain === undefined) {
-    plain = bytes.includes('\\u00') ? unescapeAscii(bytes) : null;
-    unescaped.set(bytes, plain);
-  }
-  return plain;
+  return bytes.includes('\\u00') ? unescapeAscii(bytes) : null;
 }
-
-/** A body is searched for a dozen texts; it is looked over for escapes once. */
-const unescaped = new WeakMap<Buffer, Buffer | null>();
 
 function unescapeAscii(bytes: Buffer): Buffer {
   const plain = bytes

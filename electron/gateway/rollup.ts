@@ -51,7 +51,8 @@ export type Dimension = 'key' | 'model' | 'provider' | 'client' | 'none';
 /** The days of `usage_agents`. */
 export const UTC_DAY_MS = 86_400_000;
 
-const ROLL_UP_AT = 512;
+/** Few enough that no stream waits for longer than a write of usage takes anyway: a millisecond or two. */
+const ROLL_UP_AT = 128;
 /** Ids in one transaction, so that a long history does not hold up the process for seconds at a time. */
 const CHUNK = 8192;
 
