@@ -53,6 +53,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'price-file.ts',
     'limits.ts',
     'ledger.ts',
+    'ledger-group.ts',
     'ledger-statements.ts',
     'balances.ts',
     'period-totals.ts',

@@ -1,9 +1,10 @@
 /**
  * The ledger: holds, usage rows and totals. The only writer of money.
  *
- * SQLite is the truth; the balances in memory mirror what has been committed and are what admission reads. Every
- * change is one synchronous transaction first and the mirror second, with no await between check and hold, so that
- * concurrent requests cannot both take the last dollar. One process owns the file (see store.ts).
+ * SQLite is the truth; the balances in memory are what admission reads. A hold is checked and taken there in one
+ * synchronous step, so that concurrent requests cannot both take the last dollar, and is written before anything is
+ * sent; a settlement changes them once it is written, before the client has the end of its answer. What comes at the
+ * same time shares a transaction. One process owns the file (see store.ts).
  */
 import type { RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
@@ -28,21 +29,22 @@ import {
   type SharedScope,
   type TopUp,
 } from './limits.ts';
-import { statements } from './ledger-statements.ts';
 import {
-  holdOf,
-  orphanOutcome,
-  ownPart,
-  recordOf,
-  rowOf,
-  type Hold,
-  type HoldDraft,
-  type Outcome,
-} from './holds.ts';
+  applyTo,
+  costOf,
+  emptyGroup,
+  endOf,
+  plus,
+  type End,
+  type KeySums,
+  type Settlement,
+} from './ledger-group.ts';
+import { statements } from './ledger-statements.ts';
+import { holdOf, orphanOutcome, recordOf, type Hold, type HoldDraft, type Outcome } from './holds.ts';
 import { createPeriodTotals } from './period-totals.ts';
 import { createRollup } from './rollup.ts';
 import { isDamage, type Store } from './store.ts';
-import { toRequestRow, type StoredRequest } from './requests.ts';
+import { toRequestRow } from './requests.ts';
 
 export type { Account, RunningBalance } from './balances.ts';
 export type { Hold, HoldDraft, Outcome } from './holds.ts';
@@ -347,7 +349,9 @@ export function createLedger(
 
   /** All of it or nothing: the transaction first, the balances in memory after it. */
   function commit(holds: readonly { hold: Hold }[], settlements: readonly Settlement[]): readonly End[] {
-    const ends = settlements.filter(({ hold: { id } }) => openHolds.has(id)).map(endOf);
+    const ends = settlements
+      .filter(({ hold: { id } }) => openHolds.has(id))
+      .map((each) => endOf(balances, each));
     const byKey = new Map<string, KeySums>();
     const byScope = new Map<RunningBalance, Nano>();
     for (const end of ends) {
@@ -379,37 +383,11 @@ export function createLedger(
     return ends;
   }
 
-  /** What a settlement writes and changes. */
-  function endOf({ hold: held, outcome, settledAt }: Settlement): End {
-    const counted = balances.against(held);
-    const cost = costOf(held, outcome);
-    const own = assertNano(ownPart(held.billing, cost ?? 0, outcome.ownKeyNano));
-    // Never before the windows it counts in, wherever a wrong clock stands: that is how they are told apart later.
-    const at = Math.max(settledAt, ...counted.map(({ window }) => window?.start ?? 0));
-    const row = rowOf(held, outcome, { settledAt: at, cost, own });
-    const account = balances.key(held.keyId);
-    return { hold: held, counted, account, spent: cost ?? 0, own, row };
-  }
-
-  function mirror({ hold: held, counted, account, spent, own, row }: End): void {
-    openHolds.delete(held.id);
-    ending.delete(held.id);
-    for (const balance of counted) {
-      balance.heldNano -= held.amountNano;
-      balance.running -= 1;
-      balance.requests += 1;
-      balance.usageNano = sumOf(balance.usageNano, spent);
-      if (balance.window) balance.window.usedNano = sumOf(balance.window.usedNano, spent);
-    }
-    if (account) {
-      account.usageCreditsNano += spent - own;
-      account.usageOwnKeyNano += own;
-      if (row.cost_nano === null) account.unpricedRequests += 1;
-      account.inputTokens += row.input_tokens;
-      account.outputTokens += row.output_tokens;
-      account.lastUsedAt = Math.max(account.lastUsedAt ?? 0, held.at);
-    }
-    period.add(row.at, spent);
+  function mirror(end: End): void {
+    openHolds.delete(end.row.id);
+    ending.delete(end.row.id);
+    applyTo(end);
+    period.add(end.row.at, end.spent);
   }
 
   /** `added` to what is spent under a limit that keys share. The usage of all keys is in the keys' own totals. */
@@ -500,62 +478,6 @@ export function createLedger(
     fail,
     rollUp: () => rollup.catchUp(),
   };
-}
-
-interface Settlement {
-  hold: Hold;
-  outcome: Outcome;
-  settledAt: number;
-}
-
-interface Group {
-  size: number;
-  holds: { hold: Hold; limited: boolean }[];
-  settlements: Settlement[];
-  /** What the settlements add to each key. */
-  spent: Map<string, Nano>;
-  told: PromiseWithResolvers<void> | null;
-}
-
-const emptyGroup = (): Group => ({ size: 0, holds: [], settlements: [], spent: new Map(), told: null });
-
-/** A settlement worked out: its row, and the balances it counts in. */
-interface End {
-  hold: Hold;
-  counted: RunningBalance[];
-  /** Undefined where the key is gone. */
-  account: Account | undefined;
-  spent: Nano;
-  own: Nano;
-  row: StoredRequest;
-}
-
-/** What requests add to their key's totals, in the names of the statement's parameters. */
-interface KeySums {
-  credits: Nano;
-  own: Nano;
-  requests: number;
-  unpriced: number;
-  input: number;
-  output: number;
-  at: number;
-}
-
-function plus(sums: KeySums | undefined, { hold: { at }, spent, own, row }: End): KeySums {
-  return {
-    credits: (sums?.credits ?? 0) + spent - own,
-    own: (sums?.own ?? 0) + own,
-    requests: (sums?.requests ?? 0) + 1,
-    unpriced: (sums?.unpriced ?? 0) + (row.cost_nano === null ? 1 : 0),
-    input: (sums?.input ?? 0) + row.input_tokens,
-    output: (sums?.output ?? 0) + row.output_tokens,
-    at: Math.max(sums?.at ?? 0, at),
-  };
-}
-
-/** null = no price. */
-function costOf(held: Hold, outcome: Outcome): Nano | null {
-  return held.billing === 'free' ? 0 : outcome.costNano;
 }
 
 /** Of several limits that are used up the one that resets last decides; an all-time limit never does. */

@@ -1,0 +1,95 @@
+/** What requests of one turn of the event loop write together, and what their settlements come to. Only the ledger uses it. */
+import { assertNano, type Nano } from '#shared/money.ts';
+import { sumOf, type Account, type Balances, type RunningBalance } from './balances.ts';
+import { ownPart, rowOf, type Hold, type Outcome } from './holds.ts';
+import type { StoredRequest } from './requests.ts';
+
+export interface Settlement {
+  hold: Hold;
+  outcome: Outcome;
+  settledAt: number;
+}
+
+export interface Group {
+  size: number;
+  holds: { hold: Hold; limited: boolean }[];
+  settlements: Settlement[];
+  /** What the settlements add to each key. */
+  spent: Map<string, Nano>;
+  told: PromiseWithResolvers<void> | null;
+}
+
+export const emptyGroup = (): Group => ({
+  size: 0,
+  holds: [],
+  settlements: [],
+  spent: new Map(),
+  told: null,
+});
+
+/** A settlement worked out: its row, and the balances it counts in. */
+export interface End {
+  hold: Hold;
+  counted: RunningBalance[];
+  /** Undefined where the key is gone. */
+  account: Account | undefined;
+  spent: Nano;
+  own: Nano;
+  row: StoredRequest;
+}
+
+/** What requests add to their key's totals, in the names of the statement's parameters. */
+export interface KeySums {
+  credits: Nano;
+  own: Nano;
+  requests: number;
+  unpriced: number;
+  input: number;
+  output: number;
+  at: number;
+}
+
+export function plus(sums: KeySums | undefined, { hold: { at }, spent, own, row }: End): KeySums {
+  return {
+    credits: (sums?.credits ?? 0) + spent - own,
+    own: (sums?.own ?? 0) + own,
+    requests: (sums?.requests ?? 0) + 1,
+    unpriced: (sums?.unpriced ?? 0) + (row.cost_nano === null ? 1 : 0),
+    input: (sums?.input ?? 0) + row.input_tokens,
+    output: (sums?.output ?? 0) + row.output_tokens,
+    at: Math.max(sums?.at ?? 0, at),
+  };
+}
+
+/** null = no price. */
+export function costOf(held: Hold, outcome: Outcome): Nano | null {
+  return held.billing === 'free' ? 0 : outcome.costNano;
+}
+
+export function endOf(balances: Balances, { hold: held, outcome, settledAt }: Settlement): End {
+  const counted = balances.against(held);
+  const cost = costOf(held, outcome);
+  const own = assertNano(ownPart(held.billing, cost ?? 0, outcome.ownKeyNano));
+  // Never before the windows it counts in, wherever a wrong clock stands: that is how they are told apart later.
+  const at = Math.max(settledAt, ...counted.map(({ window }) => window?.start ?? 0));
+  const row = rowOf(held, outcome, { settledAt: at, cost, own });
+  return { hold: held, counted, account: balances.key(held.keyId), spent: cost ?? 0, own, row };
+}
+
+/** Replaces the hold by the cost in the balances, once that is on record. */
+export function applyTo({ hold: held, counted, account, spent, own, row }: End): void {
+  for (const balance of counted) {
+    balance.heldNano -= held.amountNano;
+    balance.running -= 1;
+    balance.requests += 1;
+    balance.usageNano = sumOf(balance.usageNano, spent);
+    if (balance.window) balance.window.usedNano = sumOf(balance.window.usedNano, spent);
+  }
+  if (!account) return;
+  account.usageCreditsNano += spent - own;
+  account.usageOwnKeyNano += own;
+  if (row.cost_nano === null) account.unpricedRequests += 1;
+  account.inputTokens += row.input_tokens;
+  account.outputTokens += row.output_tokens;
+  account.lastUsedAt = Math.max(account.lastUsedAt ?? 0, held.at);
+}
