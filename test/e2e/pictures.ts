@@ -23,6 +23,9 @@ const pages = [
   'settings',
 ] as const;
 
+/** Copied beside the README's other pictures with `--update-screenshots`. */
+const inReadme: Readonly<Record<string, string>> = { 'usage-full': 'usage', 'request-full': 'activity' };
+
 interface Stage {
   history: string;
   full: GatewayProcess;
@@ -73,16 +76,20 @@ for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [1280, 720]) {
     test.describe(`${colorScheme} ${width}`, () => {
       test.use({ colorScheme, viewport: { width, height: 860 } });
-      const shot = (page: Page, name: string) =>
-        page.screenshot({
-          path: join(folder, `${name}-${colorScheme}-${width}.png`),
-          animations: 'disabled',
-        });
+      const shot = async (page: Page, name: string) => {
+        const path = join(folder, `${name}-${colorScheme}-${width}.png`);
+        await page.screenshot({ path, animations: 'disabled' });
+        const kept = inReadme[name];
+        if (process.env['UPDATE_SCREENSHOTS'] !== '1' || kept === undefined || width !== 1280) return;
+        const suffix = colorScheme === 'dark' ? '-dark' : '';
+        cpSync(path, resolve(import.meta.dirname, 'screenshots', `${kept}${suffix}.png`));
+      };
 
       test('full pages', async ({ full, page }) => {
         await open(page, full.dashboardUrl);
         for (const name of pages) {
           await go(page, `#/${name}`);
+          if (name === 'usage') await page.locator('.recharts-bar-rectangle').first().waitFor();
           await shot(page, `${name}-full`);
         }
         const [key] = await full.call('keys.list', {});
