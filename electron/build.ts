@@ -17,6 +17,7 @@ import {
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
+import { writeLicences } from './licences.ts';
 
 export const projectRoot = path.resolve(import.meta.dirname, '..');
 export const distFolder = path.join(projectRoot, 'dist');
@@ -94,6 +95,7 @@ export async function build(names: readonly TargetName[]): Promise<void> {
       writeFileSync(stampFile(name), stamp);
       say(`built ${targets[name].output} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
     }
+    writeLicences(projectRoot, distFolder);
   } finally {
     release();
   }

@@ -16,12 +16,15 @@ import { defaultDataDir, parseDesktopOptions } from './options.ts';
 import { registerPageScheme, servePage, servePageFrom } from './page.ts';
 import { startGateway, type Started } from './start.ts';
 import { openDesktopState, type DesktopStateFile } from './state.ts';
-import { createTray } from './tray.ts';
+import { createTray, type TrayIcon } from './tray.ts';
+import { createUpdates, hasUpdateFeed, type Updates } from './update.ts';
 import { closeWindow, focusWindow, guardContents, guardSession, openWindow } from './window.ts';
 
 /** As for the headless gateway: all over within 5 s of the wish to quit. */
 const GRACE_MS = 4_000;
 const DEADLINE_MS = 4_900;
+/** How often it is looked whether an update is due, or may be installed now. */
+const UPDATE_TICK_MS = 60_000;
 
 const options = parseDesktopOptions(process.argv.slice(1));
 const { dataDir } = options;
@@ -90,6 +93,7 @@ async function showApp(
 ): Promise<void> {
   let window: BrowserWindow | null = null;
   let quitting = false;
+  let ended = false;
   const call = callsOf(gateway);
 
   const show = (page = '') => {
@@ -118,6 +122,8 @@ async function showApp(
     log,
   });
   const tray = createTray({ gateway, open: show, quit: () => app.quit() });
+
+  const updates = await startUpdates({ call, notices, tray, state, log });
 
   const control = await createControl({
     gateway,
@@ -160,7 +166,14 @@ async function showApp(
     event?.preventDefault();
     app.quit();
   });
+  const end = () => {
+    ended = true;
+    if (updates?.restarts()) updates.install();
+    else app.exit(0);
+  };
   app.on('before-quit', (event) => {
+    // The installer of an update quits once more.
+    if (ended) return;
     event.preventDefault();
     if (quitting) return;
     quitting = true;
@@ -170,17 +183,74 @@ async function showApp(
     // The gateway still tells of what it settles while it ends.
     notices.close();
     tray?.destroy();
-    Promise.all([control?.close(), gateway.close({ graceMs: GRACE_MS })]).then(
-      () => app.exit(0),
-      (error: unknown) => {
-        log.error({ error: String(error) }, 'The gateway did not end in order.');
-        app.exit(1);
-      },
-    );
+    Promise.all([control?.close(), gateway.close({ graceMs: GRACE_MS })]).then(end, (error: unknown) => {
+      log.error({ error: String(error) }, 'The gateway did not end in order.');
+      app.exit(1);
+    });
   });
 
   if (!options.hidden && !wasStartedAtLogin()) show();
   await tellWhatIsLeftToDo(call, notices, { leftBehind, show });
+}
+
+/** null where this is no installed release, which nothing is looked for. */
+async function startUpdates({
+  call,
+  notices,
+  tray,
+  state,
+  log,
+}: {
+  call: Call;
+  notices: Notices;
+  tray: TrayIcon | null;
+  state: DesktopStateFile;
+  log: AppLog;
+}): Promise<Updates | null> {
+  if (!hasUpdateFeed({ isPackaged: app.isPackaged, resources: process.resourcesPath })) return null;
+  // Its parts look for what only a packed app has, so it is not so much as loaded elsewhere.
+  const { autoUpdater } = await import('electron-updater');
+  // As an AppImage that was unpacked by hand.
+  if (!autoUpdater.isUpdaterActive()) return null;
+  autoUpdater.logger = null;
+  const updates = createUpdates({
+    updater: autoUpdater,
+    wanted: async () => (await call('settings.get', {})).appUpdates,
+    running: async () => (await call('status.get', {})).totals.running,
+    lastCheck: {
+      get: () => state.get().updateCheckedAt,
+      set: (updateCheckedAt) => state.update({ updateCheckedAt }),
+    },
+    showItem: (item) => tray?.showUpdate(item ?? lookNow),
+    tell: (notice) => notices.tell(notice),
+    ask: async (message, detail, buttons) => {
+      const cancelId = buttons.length - 1;
+      const question = {
+        message,
+        detail,
+        buttons: [...buttons],
+        defaultId: cancelId,
+        cancelId,
+        noLink: true,
+      };
+      return buttons[
+        (await dialog.showMessageBox({ type: 'question', title: APP_NAME, ...question })).response
+      ];
+    },
+    quit: () => app.quit(),
+    now: () => Date.now(),
+    log,
+  });
+  const lookNow = { label: 'Look for a new version', click: () => void updates.offer() };
+  tray?.showUpdate(lookNow);
+  const tick = () =>
+    void updates
+      .tick()
+      .catch((error: unknown) =>
+        log.warn({ error: String(error) }, 'Whether an update is due could not be worked out.'),
+      );
+  setInterval(tick, UPDATE_TICK_MS).unref();
+  return updates;
 }
 
 /** What a start cannot mend by itself, and the person may not see while the window stays closed. */

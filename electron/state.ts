@@ -14,6 +14,8 @@ export interface DesktopState {
   bounds: WindowBounds | null;
   /** Names of the notices that are shown once and were. */
   told: string[];
+  /** When a newer version was last looked for, in milliseconds since the epoch. */
+  updateCheckedAt: number;
 }
 
 export interface DesktopStateFile {
@@ -50,7 +52,7 @@ export function openDesktopState(dataDir: string): DesktopStateFile {
 }
 
 function read(file: string): DesktopState {
-  const fresh: DesktopState = { bounds: null, told: [] };
+  const fresh: DesktopState = { bounds: null, told: [], updateCheckedAt: 0 };
   try {
     const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
     if (typeof value !== 'object' || value === null) return fresh;
@@ -60,6 +62,8 @@ function read(file: string): DesktopState {
         'told' in value && Array.isArray(value.told)
           ? value.told.filter((name) => typeof name === 'string')
           : [],
+      updateCheckedAt:
+        'updateCheckedAt' in value && isWhole(value.updateCheckedAt) ? value.updateCheckedAt : 0,
     };
   } catch {
     return fresh;

@@ -324,6 +324,8 @@ export const strings = {
     about: 'About',
     licence: 'Licence',
     licenceText: 'MIT',
+    licences: 'Licences of the software in it',
+    licencesMissing: 'The text could not be read. It lies beside the program, as licences.txt.',
     privacy: 'Privacy',
     privacyText: 'Prompts and answers are never stored. Requests go to your providers and nowhere else.',
     theme: 'Theme',

@@ -8,6 +8,7 @@ import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
 import { CopyIcon, ListState, Page, submitting } from '../ui/page.tsx';
 import { BackupsSection } from './Backups.tsx';
+import { Licences } from './Licences.tsx';
 import { Section } from './Section.tsx';
 
 const words = strings.settings;
@@ -111,6 +112,7 @@ function About() {
         <dt>{words.privacy}</dt>
         <dd>{words.privacyText}</dd>
       </dl>
+      <Licences />
     </Section>
   );
 }

@@ -1,6 +1,15 @@
 /** What an installer would hold: packed by electron-builder round a stand-in for Electron's own files, then started. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +17,7 @@ import { FuseState, FuseV1Options, getCurrentFuseWire } from '@electron/fuses';
 import { expect as playwrightExpect } from '@playwright/test';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser, startDesktop } from '../support/electron-standin/desktop.ts';
+import { RESOURCES } from '../support/electron-standin/protocol.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..');
 const nativeModule = `node_modules/better-sqlite3/prebuilds/${process.platform}-${process.arch}.node`;
@@ -15,6 +25,9 @@ const nativeModule = `node_modules/better-sqlite3/prebuilds/${process.platform}-
 const trayIcons = ['near', 'ok', 'paused', 'reached'].flatMap((state) =>
   ['', '@2x', 'Template', 'Template@2x'].map((kind) => `dist/icons/tray-${state}${kind}.png`),
 );
+
+/** Beside Electron itself: the archive and what is kept outside of it. */
+const BUDGET_MB = 16;
 
 let folder: string;
 let unpacked: string;
@@ -57,6 +70,31 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     expect(outside.filter((file) => String(file).endsWith('.node'))).toEqual([nativeModule]);
   });
 
+  test('stays small: what is ours, the native module and the page within a budget', () => {
+    const packed = readdirSync(path.join(unpacked, 'resources'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => statSync(path.join(entry.parentPath, entry.name)).size);
+    const megabytes = packed.reduce((sum, size) => sum + size, 0) / 1e6;
+    expect(megabytes).toBeLessThan(BUDGET_MB);
+    // Chromium's own texts in the one language that the window speaks.
+    expect(readdirSync(path.join(unpacked, 'locales'))).toEqual(['en-US.pak']);
+  });
+
+  test('knows no place to look for newer versions unless it was released there', () => {
+    expect(readdirSync(path.join(unpacked, 'resources')).toSorted()).toEqual([
+      'app.asar',
+      'app.asar.unpacked',
+    ]);
+  });
+
+  test('says whose software is in it, and on what terms', () => {
+    const licences = archive.get('dist/renderer/licences.txt')?.read().toString('utf8') ?? '';
+    // One of each: bundled into the program, into its worker, into the page, and not bundled at all.
+    for (const name of ['undici', 'electron-updater', 'gpt-tokenizer', 'react', 'better-sqlite3'])
+      expect(licences).toMatch(new RegExp(`^${name} - \\d+\\.\\d+\\.\\d+ \\(MIT\\)$`, 'm'));
+    expect(licences).toContain('LICENSES.chromium.html');
+  });
+
   test('has the switches of Electron thrown that keep others from running code in it', async () => {
     const wire = await getCurrentFuseWire(path.join(unpacked, 'faregate'));
     const { ENABLE, DISABLE } = FuseState;
@@ -72,7 +110,12 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     });
   });
 
-  test('starts from these files alone', async () => {
+  test('starts from these files alone, and as a release looks for a newer version when it is asked to', async () => {
+    const resources = path.join(unpacked, 'resources');
+    writeFileSync(
+      path.join(resources, 'app-update.yml'),
+      'provider: generic\nurl: http://127.0.0.1:9/\nupdaterCacheDirName: faregate-updater\n',
+    );
     const app = path.join(folder, 'app');
     extract(archive, app);
     const browser = await openBrowser();
@@ -81,6 +124,8 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
       browser,
       dataDir,
       args: ['--port', '0'],
+      // An AppImage is updated by putting another in its place.
+      env: { [RESOURCES]: resources, APPIMAGE: path.join(folder, 'Faregate.AppImage') },
       program: path.join(app, 'dist', 'main.js'),
     });
     try {
@@ -88,6 +133,10 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
       await playwrightExpect(page.getByRole('heading', { name: 'API Keys' })).toBeVisible({
         timeout: 15_000,
       });
+      await desktop.entry('tray-menu');
+      desktop.send({ do: 'choose-tray-item', label: 'Look for a new version' });
+      // There is nothing at that address, and on the stand-in no network of Chromium's to ask it by.
+      expect((await desktop.entry('notification')).title).toBe('The update could not be fetched');
       desktop.send({ do: 'quit' });
       expect(await desktop.ended()).toBe(0);
     } finally {
@@ -109,7 +158,7 @@ function electronFiles(at: string): string {
   ]);
   writeFileSync(path.join(at, 'electron'), Buffer.concat([Buffer.alloc(64), wire, Buffer.alloc(64)]));
   chmodSync(path.join(at, 'electron'), 0o755);
-  for (const file of ['LICENSE', 'LICENSES.chromium.html', 'version', 'locales/en-US.pak'])
+  for (const file of ['LICENSE', 'LICENSES.chromium.html', 'version', 'locales/en-US.pak', 'locales/de.pak'])
     writeFileSync(path.join(at, file), '');
   return at;
 }

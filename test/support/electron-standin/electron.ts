@@ -7,7 +7,15 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import path from 'node:path';
 import { chromium, type BrowserContext } from 'playwright-core';
-import { CDP_ENDPOINT, DISPLAY, KEYRING, OTHER_MACHINE, type Command, type FromApp } from './protocol.ts';
+import {
+  CDP_ENDPOINT,
+  DISPLAY,
+  KEYRING,
+  OTHER_MACHINE,
+  RESOURCES,
+  type Command,
+  type FromApp,
+} from './protocol.ts';
 import { PageContents, type Frame, type ProtocolHandler } from './contents.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
@@ -15,6 +23,9 @@ const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
 export function record(entry: FromApp): void {
   process.send?.(entry);
 }
+
+// Electron adds it to Node's `process`, and says it is always there.
+Object.defineProperty(process, 'resourcesPath', { value: process.env[RESOURCES] ?? projectRoot });
 
 /** A preventable event, as Electron passes it first to a listener. */
 function preventable<T extends object>(fields: T) {
@@ -30,7 +41,7 @@ function preventable<T extends object>(fields: T) {
 
 class App extends EventEmitter {
   name = 'electron';
-  readonly isPackaged = false;
+  readonly isPackaged = process.env[RESOURCES] !== undefined;
   readonly commandLine = { appendSwitch: () => undefined };
   #paths = new Map<string, string>();
   #ready = Promise.withResolvers<void>();
@@ -55,6 +66,7 @@ class App extends EventEmitter {
   setPath(name: string, folder: string): void {
     this.#paths.set(name, folder);
   }
+  getName = () => this.name;
   getPath(name: string): string {
     return this.#paths.get(name) ?? '';
   }
