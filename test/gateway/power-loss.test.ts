@@ -15,6 +15,8 @@ const books = booksForEachTest();
 
 /** What a disk writes whole or not at all. */
 const SECTOR = 512;
+/** Bytes (sqlite.org/fileformat2.html, "WAL File Format"). */
+const LOG_HEADER = 32;
 /** As they say of themselves which requests they know: those that ended with their cost, those that run with theirs. */
 type State = Record<number, number | 'running'>;
 
@@ -49,6 +51,9 @@ test(
           const isNew = luck.next().value === true;
           (isNew ? log : disk.log).subarray(at, at + SECTOR).copy(torn, at);
         }
+        // SQLite syncs the head of a log that starts anew before it writes the first frame behind it, so that no frame
+        // of the log before can be taken for one of this (sqlite.org/src/info/ff5be73dee).
+        log.copy(torn, 0, 0, LOG_HEADER);
         const found = reopen({ database: disk.database, log: torn });
         const which = states.findLastIndex((state) => JSON.stringify(state) === JSON.stringify(found));
         expect(which, JSON.stringify(found)).toBeGreaterThanOrEqual(disk.state);
