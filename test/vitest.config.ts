@@ -10,7 +10,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: 'forks',
-    // One less than the cores, the default, would be one worker; most tests wait for sockets and pages, not for a core.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // More than the cores: most tests wait for sockets, processes and pages, not for a core.
+    maxWorkers: availableParallelism() + 1,
   },
 });

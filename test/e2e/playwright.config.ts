@@ -8,8 +8,10 @@ export default defineConfig({
   testDir: import.meta.dirname,
   testMatch: '*.spec.ts',
   outputDir: resolve(import.meta.dirname, '..', '..', 'test-results'),
-  // Each worker is a Chromium and a gateway of its own; two fill the smallest machine this runs on.
-  workers: 2,
+  // Each worker is a Chromium and a gateway of its own, and waits for them half of its time.
+  workers: 3,
+  // A machine that is busy with something else is no finding; what needed a second run is listed as flaky.
+  retries: 1,
   fullyParallel: true,
   forbidOnly: Boolean(process.env['CI']),
   timeout: 60_000,

@@ -89,9 +89,8 @@ describe.skipIf(executablePath === null)('the window', () => {
       const seen = new MutationObserver((records) => {
         for (const { target } of records) changed.push(nameOf(target) ?? 'outside the rows');
       });
-      const table = document.querySelector('table');
-      if (table)
-        seen.observe(table, { subtree: true, childList: true, characterData: true, attributes: true });
+      const rows = document.querySelector('table tbody');
+      if (rows) seen.observe(rows, { subtree: true, childList: true, characterData: true, attributes: true });
     });
     const calls = () => backend.requests.filter((line) => line.includes('/api/call')).length;
     const asked = calls();
