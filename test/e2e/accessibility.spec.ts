@@ -43,7 +43,7 @@ function ask(gateway: GatewayProcess, secret: string, model = 'gpt-4o-mini'): Pr
 }
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  test.describe(colorScheme, () => {
+  test.describe(colorScheme, { tag: colorScheme === 'dark' ? '@everything' : [] }, () => {
     test.use({ colorScheme });
     // axe takes seconds for a page where the processor is shared.
     test.describe.configure({ timeout: 180_000 });

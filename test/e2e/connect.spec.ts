@@ -22,7 +22,7 @@ const test = base.extend<{ home: string }>({
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  test.describe(colorScheme, () => {
+  test.describe(colorScheme, { tag: colorScheme === 'dark' ? '@everything' : [] }, () => {
     test.use({ colorScheme });
 
     test(`Claude Code is connected with a limit, checked, and disconnected (${colorScheme})`, async ({
