@@ -1,5 +1,5 @@
 /** The copies of the ledger: what there is, one more, and back to one of them. */
-import { Button, Checkbox } from '@mantine/core';
+import { Button, Checkbox, VisuallyHidden } from '@mantine/core';
 import { useState } from 'react';
 import type { BackupRow } from '#shared/model.ts';
 import { announce, call, closeDialog, openDialog } from '../actions.ts';
@@ -42,7 +42,9 @@ export function BackupsSection() {
                 <th scope="col" className="end">
                   {words.columns.size}
                 </th>
-                <th aria-label={words.restore} />
+                <th>
+                  <VisuallyHidden>{words.restore}</VisuallyHidden>
+                </th>
               </tr>
             </thead>
             <tbody>
