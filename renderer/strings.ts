@@ -101,6 +101,7 @@ export const strings = {
     status: { active: 'Active', disabled: 'Disabled', expired: 'Expired' },
     noLimit: 'No limit',
     per: (amount: string, period: Every) => `${amount} / ${every[period]}`,
+    perSession: (amount: string) => `${amount} / session`,
     editLimit: (name: string) => `Edit usage limit of ${name}`,
     actionsOf: (name: string) => `Actions for ${name}`,
     held: (amount: string) => `${amount} held`,
@@ -181,6 +182,12 @@ export const strings = {
     recurringField: 'Recurring limit (USD)',
     recurringHint: 'A second limit that starts again each period. Leave empty for none.',
     recurringPlaceholder: 'None',
+    session: {
+      title: 'Limit per session',
+      field: 'Limit per session (USD)',
+      hint: 'What one session of a coding agent may cost, its subagents included. Requests that name no session have the other limits alone.',
+      zero: 'A limit of $0.00 blocks every request that names a session.',
+    },
     period: 'Period',
     everyLabel: { hour: 'per hour', day: 'per day', week: 'per week', month: 'per month' } satisfies Record<
       Every,

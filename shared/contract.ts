@@ -91,6 +91,8 @@ export const methods = {
       name: KeyName,
       limitNano: LimitAmount.nullable().default(null),
       recurring: RecurringLimit.nullable().default(null),
+      /** What each session may cost, where its client names one; a request that names none has the other limits alone. */
+      sessionLimitNano: LimitAmount.nullable().default(null),
       expiresAt: time.nullable().optional(),
     }),
     z.object({ key: KeyRow, secret: z.string() }),
@@ -101,15 +103,17 @@ export const methods = {
       name: KeyName.optional(),
       enabled: z.boolean().optional(),
       expiresAt: time.nullable().optional(),
+      sessionLimitNano: LimitAmount.nullable().optional(),
     }),
     KeyRow,
   ),
-  /** `recurring` left out keeps the recurring limit as it is; null removes it. */
+  /** `recurring` or `sessionLimitNano` left out keeps that limit as it is; null removes it. */
   'keys.setLimit': method(
     z.strictObject({
       id,
       limitNano: LimitAmount.nullable(),
       recurring: RecurringLimit.nullable().optional(),
+      sessionLimitNano: LimitAmount.nullable().optional(),
       stopRunning: z.boolean().optional(),
     }),
     KeyRow,

@@ -83,6 +83,8 @@ export const KeyRow = z.object({
   unpricedRequests: count,
   limitNano: nano.nullable(),
   recurring: RecurringUse.nullable(),
+  /** What each session may cost, by the session id that its client sends; null = no limit. */
+  sessionLimitNano: nano.nullable(),
   topUp: TopUp.nullable(),
   pause: KeyPause.nullable(),
   limitState: LimitState,

@@ -31,6 +31,7 @@ const help = `Usage: faregate keys ACTION [arguments] [options]
 KEY is a key's name or its id.
 
   --limit AMOUNT              with create: the all-time limit
+  --session-limit AMOUNT      with create and set-limit: what each session of a coding agent may cost; 'none' removes it
   --recurring AMOUNT --every hour|day|week|month
                               with create and set-limit: a limit that starts again each period; 'none' removes it
   --stop-running              with set-limit: also end the requests that run now
@@ -40,6 +41,7 @@ ${commonHelp}
 const options = {
   ...commonOptions,
   limit: { type: 'string' },
+  'session-limit': { type: 'string' },
   recurring: { type: 'string' },
   every: { type: 'string' },
   'stop-running': { type: 'boolean' },
@@ -61,6 +63,7 @@ const actions: Readonly<
         name,
         limitNano: values.limit === undefined ? null : readLimit('--limit', values.limit),
         recurring: readRecurring(values) ?? null,
+        sessionLimitNano: readSessionLimit(values) ?? null,
       });
     },
   },
@@ -69,10 +72,12 @@ const actions: Readonly<
     async run(client, [which = '', amount = ''], values) {
       const recurring = readRecurring(values);
       const limitNano = readLimit('AMOUNT', amount);
+      const sessionLimitNano = readSessionLimit(values);
       const key = await client.call('keys.setLimit', {
         id: (await findKey(client, which)).id,
         limitNano,
         ...(recurring === undefined ? {} : { recurring }),
+        ...(sessionLimitNano === undefined ? {} : { sessionLimitNano }),
         ...(values['stop-running'] === undefined ? {} : { stopRunning: values['stop-running'] }),
       });
       return { key };
@@ -148,7 +153,7 @@ async function list(client: Client, values: Values, { print }: Context): Promise
 
 function keyTable(rows: readonly KeyRow[]): string {
   return table(
-    ['name', 'key', 'status', '>usage', '>limit', 'recurring', 'last used', 'id'],
+    ['name', 'key', 'status', '>usage', '>limit', 'recurring', '>a session', 'last used', 'id'],
     rows.map((row) => [
       row.name,
       row.masked,
@@ -163,6 +168,7 @@ function keyTable(rows: readonly KeyRow[]): string {
       row.recurring === null
         ? 'none'
         : `${money(row.recurring.usedNano)} of ${formatLimit(row.recurring.amountNano)} a ${row.recurring.every}`,
+      row.sessionLimitNano === null ? 'none' : formatLimit(row.sessionLimitNano),
       moment(row.lastUsedAt),
       row.id,
     ]),
@@ -197,6 +203,11 @@ export async function findKey(client: Client, which: string): Promise<KeyRow> {
   const [key] = named;
   if (!key) throw new CommandError(`There is no key "${which}". \`faregate keys list\` shows all of them.`);
   return key;
+}
+
+/** undefined = not asked for; null = remove it. */
+function readSessionLimit({ 'session-limit': amount }: Values) {
+  return amount === undefined ? undefined : readLimit('--session-limit', amount);
 }
 
 /** undefined = not asked for; null = remove it. */

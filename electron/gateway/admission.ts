@@ -47,6 +47,9 @@ export interface Admission {
 }
 
 interface Waiter {
+  session: string | null;
+  /** Nothing but its own session's limit stood in its way: who comes after it for another session need not wait for it. */
+  waitsForSession(): boolean;
   attempt(): boolean;
   giveUp(): void;
   refuse(refusal: Refusal): void;
@@ -131,13 +134,35 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
     // An attempt may itself free money (a settlement that could be written at last) and come back here.
     if (queue === undefined || waking.has(keyId)) return;
     waking.add(keyId);
-    while (queue[0]?.attempt() === true) queue.shift();
+    /** Sessions whose first one goes on waiting for its session's money; others pass it by. */
+    const behind = new Set<string>();
+    for (let index = 0; index < queue.length;) {
+      const waiter = queue[index];
+      if (waiter === undefined) break;
+      if (waiter.session !== null && behind.has(waiter.session)) index += 1;
+      else if (waiter.attempt()) queue.splice(index, 1);
+      else if (waiter.session !== null && waiter.waitsForSession()) {
+        behind.add(waiter.session);
+        index += 1;
+      } else break;
+    }
     waking.delete(keyId);
     if (queue.length === 0) queues.delete(keyId);
     if (queues.size === 0) {
       clearInterval(looking);
       looking = undefined;
     }
+  }
+
+  /** Whether others of the key were there before and wait for money that this one would take. */
+  function standsBehind(keyId: string, session: string | null): boolean {
+    const behind = new Set<string | null>();
+    for (const waiter of queues.get(keyId) ?? []) {
+      if (behind.has(waiter.session)) continue;
+      if (!waiter.waitsForSession()) return true;
+      behind.add(waiter.session);
+    }
+    return behind.has(session);
   }
 
   function wait(
@@ -157,6 +182,8 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
         signal.removeEventListener('abort', waiter.giveUp);
       };
       const waiter: Waiter = {
+        session: draft.session,
+        waitsForSession: () => busy?.busy.scope.kind === 'session',
         attempt() {
           try {
             const result = tryHold(key, draft, bound);
@@ -221,7 +248,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
     async admit(key, draft, { bound: cheap, exact }, signal) {
       let bound = cheap;
       let busy: Busy | null = null;
-      if (!queues.has(key.id)) {
+      if (!standsBehind(key.id, draft.session)) {
         const whole = holdAll(key, draft, bound);
         if ('hold' in whole) return written(whole);
         if (exact && isWorthCounting(bound, whole.short.roomNano)) {
@@ -233,7 +260,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
         }
       }
       if (closed) throw new Refusal('stopped', CLOSED);
-      if (!queues.has(key.id)) {
+      if (!standsBehind(key.id, draft.session)) {
         const result = tryHold(key, draft, bound);
         if ('hold' in result) return written(result);
         busy = result;
@@ -261,7 +288,8 @@ type Counted = Pick<HoldDraft, 'provider'>;
 
 function limitReachedText(key: Key, draft: Counted, limit: AppliedLimit): string {
   const { whose, where } = naming(key, draft, limit);
-  return `Usage limit reached for ${whose}: ${spent(limit)}${resets(limit)} Raise the limit in ${where}.`;
+  const orElse = limit.scope.kind === 'session' ? ', or go on in a new session' : '';
+  return `Usage limit reached for ${whose}: ${spent(limit)}${resets(limit)} Raise the limit in ${where}${orElse}.`;
 }
 
 function notEnoughText(key: Key, draft: Counted, limit: AppliedLimit, neededNano: Nano): string {
@@ -293,6 +321,11 @@ function naming(
       return { whose: `all keys together (key "${key.name}" among them)`, where: 'Faregate, Limits' };
     case 'provider':
       return { whose: `provider "${provider}" (asked with key "${key.name}")`, where: 'Faregate, Limits' };
+    case 'session':
+      return {
+        whose: `this session of key "${key.name}" (limit per session)`,
+        where: 'Faregate, API Keys, Limit per session',
+      };
     default:
       return { whose: `key "${key.name}"`, where: 'Faregate, API Keys' };
   }

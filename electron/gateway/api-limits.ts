@@ -37,7 +37,7 @@ export function limitHandlers(dependencies: LimitDependencies, changed: (key: Ke
   const mustHaveKey = (id: string) => mustBe(keys.get(id), 'key');
 
   return {
-    'keys.setLimit': ({ id, limitNano, recurring, stopRunning }) => {
+    'keys.setLimit': ({ id, limitNano, recurring, sessionLimitNano, stopRunning }) => {
       const key = mustHaveKey(id);
       const before = mustBe(ledger.account(id), 'key');
       const scope = { kind: 'key', id } as const;
@@ -45,6 +45,7 @@ export function limitHandlers(dependencies: LimitDependencies, changed: (key: Ke
         limitNano,
         recurring: recurring === undefined ? before.recurring : recurring,
       });
+      if (sessionLimitNano !== undefined) ledger.setSessionLimit(id, sessionLimitNano);
       if (stopRunning === true)
         dependencies.stopRunning(
           scope,

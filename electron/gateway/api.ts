@@ -144,6 +144,7 @@ export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefi
     unpricedRequests: account.unpricedRequests,
     limitNano: account.limitNano,
     recurring: recurringUse(account),
+    sessionLimitNano: account.sessionLimitNano,
     topUp: topUp && {
       amountNano: topUp.amountNano,
       until: topUp.until === null ? null : new Date(topUp.until).toISOString(),
@@ -176,19 +177,25 @@ function createHandlers(dependencies: ApiDependencies): Omit<Handlers, MachineMe
     'status.get': () => dependencies.status(),
 
     'keys.list': () => keys.list().map(rowOf),
-    'keys.create': ({ name, limitNano, recurring, expiresAt }) => {
+    'keys.create': ({ name, limitNano, recurring, sessionLimitNano, expiresAt }) => {
       const limits = { limitNano, recurring };
-      const { key, secret } = keys.create({ name, expiresAt: toMillis(expiresAt ?? null), limits });
+      const { key, secret } = keys.create({
+        name,
+        expiresAt: toMillis(expiresAt ?? null),
+        limits,
+        sessionLimitNano,
+      });
       ledger.openAccount(key.id);
       return { key: changed(key), secret };
     },
-    'keys.update': ({ id, name, enabled, expiresAt }) => {
+    'keys.update': ({ id, name, enabled, expiresAt, sessionLimitNano }) => {
       const change = {
         ...(name === undefined ? {} : { name }),
         ...(enabled === undefined ? {} : { enabled }),
         ...(expiresAt === undefined ? {} : { expiresAt: toMillis(expiresAt) }),
       };
       const key = mustBe(keys.update(id, change), 'key');
+      if (sessionLimitNano !== undefined) ledger.setSessionLimit(id, sessionLimitNano);
       if (enabled === false) stopKey(id, `Stopped: the key "${key.name}" was disabled in Faregate.`);
       return changed(key);
     },

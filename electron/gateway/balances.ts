@@ -5,16 +5,27 @@
 import type { Every } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { KeyRecord, ScopeRecord, Statements } from './ledger-statements.ts';
-import { windowAt, type Balance, type Limits, type Scope, type TopUp, type Window } from './limits.ts';
+import {
+  windowAt,
+  type Balance,
+  type KeyScope,
+  type Limits,
+  type Scope,
+  type SessionScope,
+  type TopUp,
+  type Window,
+} from './limits.ts';
 
 /** A balance with the requests that run against it. */
-export interface RunningBalance extends Balance {
+export interface RunningBalance<Of extends Scope | SessionScope = Scope | SessionScope> extends Balance<Of> {
   running: number;
   requests: number;
 }
 
 /** A key's totals as committed. */
-export interface Account extends RunningBalance {
+export interface Account extends RunningBalance<KeyScope> {
+  /** What each session of it may cost; null = no limit. */
+  sessionLimitNano: Nano | null;
   usageCreditsNano: Nano;
   usageOwnKeyNano: Nano;
   unpricedRequests: number;
@@ -27,12 +38,13 @@ export interface Account extends RunningBalance {
 export interface Balances {
   key(id: string): Account | undefined;
   /** A provider that was never used has a balance of zero. */
-  provider(id: string): RunningBalance;
-  global(): RunningBalance;
+  provider(id: string): RunningBalance<Scope>;
+  global(): RunningBalance<Scope>;
   /** All that a request counts against, its key first. The key may be gone by the time it is settled. */
   against(request: Counted): RunningBalance[];
   openKey(record: KeyRecord): void;
   closeKey(id: string): void;
+  setSessionLimit(account: Account, limitNano: Nano | null): void;
   /** Ends what has ended, and returns whose window or top-up did since the last call. */
   takeEnded(): Scope[];
 }
@@ -42,7 +54,17 @@ export interface Counted {
   keyId: string;
   /** Empty where it is not known. */
   providerId: string;
+  /** null where the request names none: then only the other limits hold. */
+  session: string | null;
 }
+
+/** A request that runs, as far as it counts in its session. */
+export interface Running extends Pick<Counted, 'keyId' | 'session'> {
+  amountNano: Nano;
+}
+
+/** Sessions in memory that no request runs in; those that are dropped are summed up again when they go on. */
+const MOST_IDLE_SESSIONS = 1_000;
 
 const GLOBAL_SCOPE = 'global';
 
@@ -51,13 +73,20 @@ export function scopeId(scope: Scope): string {
   return scope.kind === 'global' ? GLOBAL_SCOPE : scope.id;
 }
 
-export function createBalances(sql: Statements, now: () => number): Balances {
+/** `running` gives every request whose cost is not on record yet. */
+export function createBalances(
+  sql: Statements,
+  now: () => number,
+  running: () => Iterable<Running>,
+): Balances {
   const keys = new Map<string, Account>();
-  const providers = new Map<string, RunningBalance>();
-  const ended = new Set<Balance>();
+  const providers = new Map<string, RunningBalance<Scope>>();
+  /** Of keys with a limit per session, by key and session. What they have cost is in the rows; here it is kept summed. */
+  const sessions = new Map<string, Map<string, RunningBalance<SessionScope>>>();
+  const ended = new Set<Balance<Scope>>();
 
   for (const record of sql.accounts.all()) openKey(record);
-  const global = emptyBalance({ kind: 'global' });
+  const global: RunningBalance<Scope> = emptyBalance({ kind: 'global' });
   for (const record of sql.scopes.all()) {
     if (record.id === GLOBAL_SCOPE) Object.assign(global, limitsOf(record, now()));
     else {
@@ -75,7 +104,7 @@ export function createBalances(sql: Statements, now: () => number): Balances {
   }
 
   /** Starts the next window where the current one has ended. A clock set back ends none. */
-  function current<B extends Balance>(balance: B): B {
+  function current<B extends Balance<Scope>>(balance: B): B {
     const { window, recurring, topUp } = balance;
     const at = now();
     if (topUp !== null && topUp.until !== null && at >= topUp.until) {
@@ -108,10 +137,38 @@ export function createBalances(sql: Statements, now: () => number): Balances {
     return Number(sql.spentBetween[scope.kind].get(...bounds));
   }
 
-  function providerBalance(id: string): RunningBalance {
+  function sessionBalance({ scope: { id: keyId }, sessionLimitNano }: Account, id: string): RunningBalance {
+    const ofKey = sessions.get(keyId) ?? new Map<string, RunningBalance<SessionScope>>();
+    sessions.set(keyId, ofKey);
+    let balance = ofKey.get(id);
+    if (balance === undefined) {
+      balance = emptyBalance({ kind: 'session', keyId, id });
+      balance.usageNano = sumOf(0, sql.sessionSpent.get({ keyId, session: id }) ?? 0);
+      for (const request of running()) {
+        if (request.keyId !== keyId || request.session !== id) continue;
+        balance.heldNano += request.amountNano;
+        balance.running += 1;
+      }
+      ofKey.set(id, balance);
+    }
+    balance.limitNano = sessionLimitNano;
+    return balance;
+  }
+
+  function dropIdleSessions(): void {
+    let count = 0;
+    for (const ofKey of sessions.values()) count += ofKey.size;
+    if (count <= MOST_IDLE_SESSIONS) return;
+    for (const [keyId, ofKey] of sessions) {
+      for (const [id, balance] of ofKey) if (balance.running === 0) ofKey.delete(id);
+      if (ofKey.size === 0) sessions.delete(keyId);
+    }
+  }
+
+  function providerBalance(id: string): RunningBalance<Scope> {
     let balance = providers.get(id);
     if (balance === undefined) {
-      balance = emptyBalance({ kind: 'provider', id });
+      balance = emptyBalance<Scope>({ kind: 'provider', id });
       providers.set(id, balance);
     }
     return current(balance);
@@ -123,17 +180,28 @@ export function createBalances(sql: Statements, now: () => number): Balances {
       return account && current(account);
     },
     provider: providerBalance,
-    against({ keyId, providerId }) {
+    against({ keyId, providerId, session }) {
       const account = keys.get(keyId);
       const counted: RunningBalance[] = account ? [current(account)] : [];
+      if (account && session !== null && account.sessionLimitNano !== null)
+        counted.push(sessionBalance(account, session));
       if (providerId !== '') counted.push(providerBalance(providerId));
       counted.push(current(global));
       return counted;
     },
     global: () => current(global),
     openKey,
-    closeKey: (id) => void keys.delete(id),
+    closeKey(id) {
+      keys.delete(id);
+      sessions.delete(id);
+    },
+    setSessionLimit(account, limitNano) {
+      account.sessionLimitNano = limitNano;
+      // Without one its sessions are not counted; what they cost until there is one again is in the rows.
+      if (limitNano === null) sessions.delete(account.scope.id);
+    },
     takeEnded() {
+      dropIdleSessions();
       for (const balance of [...keys.values(), ...providers.values(), global]) current(balance);
       const scopes = [...ended].map(({ scope }) => scope);
       ended.clear();
@@ -148,7 +216,11 @@ export function sumOf(nano: Nano, added: Nano): Nano {
 }
 
 /** Limits with the window they lead to: a new amount keeps what the window has used, a new period starts its own. */
-export function withLimits(balance: Balance, next: Limits, now: number): Limits & { window: Window | null } {
+export function withLimits(
+  balance: Balance<Scope>,
+  next: Limits,
+  now: number,
+): Limits & { window: Window | null } {
   const { recurring } = next;
   if (recurring === null) return { ...next, window: null };
   const samePeriod = balance.recurring?.every === recurring.every;
@@ -161,7 +233,7 @@ function newWindow(every: Every, now: number): Window {
   return { ...windowAt(now, every), start: now, usedNano: 0 };
 }
 
-function emptyBalance(scope: Scope): RunningBalance {
+function emptyBalance<Of extends Scope | SessionScope>(scope: Of): RunningBalance<Of> {
   return {
     scope,
     usageNano: 0,
@@ -188,6 +260,7 @@ function toAccount(record: KeyRecord, at: number): Account {
     lastUsedAt: record.last_used_at,
     ...limitsOf(record, at),
     topUp: topUpOf(record, at),
+    sessionLimitNano: record.session_limit_nano,
   };
 }
 

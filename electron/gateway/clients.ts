@@ -1,7 +1,8 @@
 /**
  * Who sent a request: the program, its session, and the agent within the session, as far as it says so itself. Ids
- * only: they group rows, and are never used to decide anything. What each client sends was measured or read in its
- * source; a client that is not known is named by the first word of its user agent.
+ * only: they group rows, and where the person set a limit per session they say which session pays. A client can send
+ * what it likes, so what must hold whatever it sends is the key's own limit. What each client sends was measured or read
+ * in its source; a client that is not known is named by the first word of its user agent.
  */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';

@@ -1,7 +1,7 @@
 /** What a row of usage did cost, told after the fact: by hand, or by a price that was set since. Part of the ledger. */
 import type { RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
-import { scopeId, sumOf, type Balances, type Counted } from './balances.ts';
+import { scopeId, sumOf, type Balances, type Counted, type RunningBalance } from './balances.ts';
 import { ownPart } from './holds.ts';
 import type { Statements } from './ledger-statements.ts';
 import type { Balance } from './limits.ts';
@@ -37,6 +37,8 @@ interface CostChange {
   after: StoredRequest;
   delta: Nano;
   ownDelta: Nano;
+  /** Looked up before anything is written: what is summed up afterwards has the change already. */
+  counted: readonly RunningBalance[];
 }
 
 export function createCorrections({
@@ -78,10 +80,11 @@ export function createCorrections({
       },
       delta,
       ownDelta: own - before.cost_own_key_nano,
+      counted: balances.against(countedBy(before)),
     };
   }
 
-  function write({ before, after, delta, ownDelta }: CostChange, reason: string): void {
+  function write({ before, after, delta, ownDelta, counted }: CostChange, reason: string): void {
     sql.insertCorrection.run(before.id, now(), before.cost_nano, after.cost_nano, reason);
     sql.correctRequest.run({
       id: before.id,
@@ -100,19 +103,20 @@ export function createCorrections({
       unpriced: before.cost_nano === null ? -1 : 0,
       window: account && countsInWindow(account, before) ? delta : 0,
     });
-    for (const balance of balances.against(countedBy(before))) {
-      if (balance.scope.kind === 'key') continue;
+    for (const balance of counted) {
+      const { scope } = balance;
+      if (scope.kind === 'key' || scope.kind === 'session') continue;
       sql.adjustScope.run({
-        id: scopeId(balance.scope),
-        usage: balance.scope.kind === 'provider' ? delta : 0,
+        id: scopeId(scope),
+        usage: scope.kind === 'provider' ? delta : 0,
         window: countsInWindow(balance, before) ? delta : 0,
       });
     }
   }
 
   /** After the commit: the mirror in memory, and whoever looks. */
-  function apply({ before, after, delta, ownDelta }: CostChange): void {
-    for (const balance of balances.against(countedBy(before))) {
+  function apply({ before, after, delta, ownDelta, counted }: CostChange): void {
+    for (const balance of counted) {
       balance.usageNano = sumOf(balance.usageNano, delta);
       if (balance.window && countsInWindow(balance, before))
         balance.window.usedNano = sumOf(balance.window.usedNano, delta);
@@ -170,7 +174,7 @@ export function createCorrections({
 }
 
 function countedBy(row: StoredRequest): Counted {
-  return { keyId: row.key_id, providerId: row.provider_id ?? '' };
+  return { keyId: row.key_id, providerId: row.provider_id ?? '', session: row.session };
 }
 
 /** A cost counts in the window in which it was settled. */

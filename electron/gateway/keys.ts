@@ -1,5 +1,6 @@
 /** Gateway keys: who may call. Their money is the ledger's. */
 import { hash as digestOf, randomInt, randomUUID } from 'node:crypto';
+import type { Nano } from '#shared/money.ts';
 import type { Limits } from './limits.ts';
 import type { Store } from './store.ts';
 
@@ -19,7 +20,13 @@ export interface Keys {
   list(): Key[];
   get(id: string): Key | undefined;
   /** With its limits in the same write: a key is never without them. The secret cannot be had again. */
-  create(fields: { name: string; expiresAt: number | null; limits: Limits }): { key: Key; secret: string };
+  create(fields: {
+    name: string;
+    expiresAt: number | null;
+    limits: Limits;
+    /** What each of its sessions may cost. */
+    sessionLimitNano?: Nano | null;
+  }): { key: Key; secret: string };
   update(id: string, change: Partial<Pick<Key, 'name' | 'enabled' | 'expiresAt'>>): Key | undefined;
   /** A new secret for the same key; the old one stops working at once. */
   rotate(id: string): { key: Key; secret: string } | undefined;
@@ -83,8 +90,9 @@ export function createKeys(store: Store, now: () => number): Keys {
   }
 
   const insert = db.prepare(
-    `INSERT INTO keys (id, name, secret_hash, masked, created_at, expires_at, limit_nano, recurring_nano, recurring_every)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO keys (id, name, secret_hash, masked, created_at, expires_at, limit_nano, recurring_nano, recurring_every,
+       session_limit_nano)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const updateKey = db.prepare('UPDATE keys SET name = ?, enabled = ?, expires_at = ? WHERE id = ?');
   const updateSecret = db.prepare('UPDATE keys SET secret_hash = ?, masked = ? WHERE id = ?');
@@ -97,7 +105,7 @@ export function createKeys(store: Store, now: () => number): Keys {
     list: () => [...byId.values()],
     get: (id) => byId.get(id),
 
-    create({ name, expiresAt, limits: { limitNano, recurring } }) {
+    create({ name, expiresAt, limits: { limitNano, recurring }, sessionLimitNano = null }) {
       const { secret, hash, masked } = newSecret();
       const key: Key = {
         id: `key_${randomUUID()}`,
@@ -110,7 +118,18 @@ export function createKeys(store: Store, now: () => number): Keys {
       };
       const { amountNano = null, every = null } = recurring ?? {};
       store.write(() =>
-        insert.run(key.id, name, hash, masked, key.createdAt, expiresAt, limitNano, amountNano, every),
+        insert.run(
+          key.id,
+          name,
+          hash,
+          masked,
+          key.createdAt,
+          expiresAt,
+          limitNano,
+          amountNano,
+          every,
+          sessionLimitNano,
+        ),
       );
       add(key, hash.toString('hex'));
       return { key, secret };

@@ -19,6 +19,7 @@ export interface KeyRecord {
   window_used_nano: number;
   top_up_nano: number | null;
   top_up_until: number | null;
+  session_limit_nano: number | null;
 }
 
 /** A row of `limit_scopes`; see migrations/0004-limit-scopes.ts. */
@@ -77,7 +78,8 @@ function inserting<Row>(db: Connection, table: string, columns: readonly (keyof 
 }
 
 const ACCOUNT_COLUMNS = `id, last_used_at, usage_credits_nano, usage_own_key_nano, requests, unpriced_requests,
-  input_tokens, output_tokens, limit_nano, recurring_nano, recurring_every, window_start, window_used_nano, top_up_nano, top_up_until`;
+  input_tokens, output_tokens, limit_nano, recurring_nano, recurring_every, window_start, window_used_nano, top_up_nano, top_up_until,
+  session_limit_nano`;
 
 const SPENT_BETWEEN =
   'SELECT coalesce(sum(cost_nano), 0) FROM requests WHERE settled_at >= ? AND settled_at < ?';
@@ -112,6 +114,7 @@ export function statements({ db }: Store) {
          window_start = @windowStart, window_used_nano = @windowUsed, top_up_nano = @topUp, top_up_until = @topUpUntil
        WHERE id = @id`,
     ),
+    setSessionLimit: db.prepare('UPDATE keys SET session_limit_nano = ? WHERE id = ?'),
     setTopUp: db.prepare('UPDATE keys SET top_up_nano = @topUp, top_up_until = @topUpUntil WHERE id = @id'),
     scopes: db.prepare<[], ScopeRecord>('SELECT * FROM limit_scopes'),
     keyTotals: db.prepare<[], { usage: number; requests: number }>(
@@ -146,6 +149,23 @@ export function statements({ db }: Store) {
       provider: db.prepare(`${SPENT_BETWEEN} AND provider_id = ?`).pluck(),
       global: db.prepare(SPENT_BETWEEN).pluck(),
     },
+    /**
+     * What a session has cost: its sums, and the rows and changes of rows that are not in them yet (rollup.ts), which
+     * are few. Each part is found by an index.
+     */
+    sessionSpent: db
+      .prepare<{ keyId: string; session: string }, number>(
+        `SELECT
+           (SELECT coalesce(sum(cost_nano), 0) FROM usage_agents WHERE session =
+             (SELECT id FROM usage_sessions WHERE session = @session AND key_id = @keyId))
+           + (SELECT coalesce(sum(r.cost_nano), 0) FROM requests AS r
+             WHERE r.id > (SELECT up_to FROM usage_rolled) AND r.key_id = @keyId AND r.session = @session)
+           + (SELECT coalesce(sum(r.cost_nano), 0) FROM usage_open AS o CROSS JOIN requests AS r ON r.id = o.id
+             WHERE r.key_id = @keyId AND r.session = @session)
+           + (SELECT coalesce(sum(c.cost_nano), 0) FROM usage_changes AS c CROSS JOIN requests AS r ON r.id = c.request_id
+             WHERE r.key_id = @keyId AND r.session = @session)`,
+      )
+      .pluck(),
     /** By requests that began in a local day or month. */
     spent: db
       .prepare<[span: number, start: number], number>(

@@ -54,7 +54,7 @@ export type HoldResult =
   | { held: Hold }
   /**
    * `reached`: nothing left. `busy`: enough would be left if `others` running requests gave back. `short`: never.
-   * The limit is the one that decides: the key's, the provider's or that of all keys.
+   * The limit is the one that decides: the key's, its session's, the provider's or that of all keys.
    */
   | { refused: 'reached' | 'busy' | 'short'; limit: AppliedLimit; others: number };
 
@@ -62,7 +62,7 @@ export interface Ledger extends Corrections {
   /** The account as it stands now, its window rolled over if it has ended. Undefined for an unknown key. */
   account(keyId: string): Readonly<Account> | undefined;
   /** What a provider, or all keys together, have cost, deleted ones included. */
-  balance(scope: SharedScope): Readonly<RunningBalance>;
+  balance(scope: SharedScope): Readonly<RunningBalance<Scope>>;
   /** What a request of this key to this provider counts against: as they stand now, those without a limit left out. */
   limiting(request: Counted): readonly Readonly<RunningBalance>[];
   /** Called when the key's row exists in the store. */
@@ -87,6 +87,8 @@ export interface Ledger extends Corrections {
   /** Writes it now. */
   flush(): void;
   setLimits(scope: Scope, limits: Limits): void;
+  /** What each session of the key may cost; null = no limit. A top-up is on top of the key's own limits alone. */
+  setSessionLimit(keyId: string, limitNano: Nano | null): void;
   /** null removes it. Until when is the key's window's end, where it has one. */
   setTopUp(keyId: string, amountNano: Nano | null): void;
   /** Ends the windows and top-ups whose time has come, and tells of them. */
@@ -142,9 +144,9 @@ export function createLedger(
   options: LedgerOptions = { soon: (write) => write() },
 ): Ledger {
   const sql = statements(store);
-  const balances = createBalances(sql, now);
   /** Every id that was given out and whose row is not written yet. */
   const openHolds = new Map<number, Hold>();
+  const balances = createBalances(sql, now, () => openHolds.values());
   /** Those whose settlement is on its way: in the group, or among the unwritten. */
   const ending = new Set<number>();
   /** Waits for its transaction. The balances in memory have its holds already, and its settlements once they are written. */
@@ -171,8 +173,10 @@ export function createLedger(
   function findOrphans(): Hold[] {
     const found = sql.holds.all().map(holdOf);
     for (const orphan of found) {
+      // First: a session that is seen for the first time counts all that is open.
+      const counted = balances.against(orphan);
       openHolds.set(orphan.id, orphan);
-      for (const balance of balances.against(orphan)) {
+      for (const balance of counted) {
         balance.heldNano += orphan.amountNano;
         balance.running += 1;
       }
@@ -304,9 +308,10 @@ export function createLedger(
   /** Without a limit there is no promise to break: such a hold stays, and is written when it is settled. */
   function takeBack(taken: Hold, message: string, cause: unknown): void {
     failed.set(taken.id, new LedgerUnavailable(message, cause));
+    const counted = balances.against(taken);
     openHolds.delete(taken.id);
     ending.delete(taken.id);
-    for (const balance of balances.against(taken)) {
+    for (const balance of counted) {
       balance.heldNano -= taken.amountNano;
       balance.running -= 1;
     }
@@ -392,7 +397,9 @@ export function createLedger(
 
   /** `added` to what is spent under a limit that keys share. The usage of all keys is in the keys' own totals. */
   function writeUsage({ scope, usageNano, window }: RunningBalance, added: Nano): void {
-    if (scope.kind === 'key' || (window === null && (added === 0 || scope.kind === 'global'))) return;
+    // A session's usage is in the rows and their sums.
+    if (scope.kind === 'key' || scope.kind === 'session') return;
+    if (window === null && (added === 0 || scope.kind === 'global')) return;
     sql.setScopeUsage.run({
       id: scopeId(scope),
       usage: scope.kind === 'global' ? 0 : sumOf(usageNano, added),
@@ -424,6 +431,15 @@ export function createLedger(
     listener.freed(scope.kind === 'key' ? scope.id : null);
   }
 
+  function setSessionLimit(keyId: string, limitNano: Nano | null): void {
+    const account = mustHave(keyId);
+    if (limitNano === account.sessionLimitNano) return;
+    store.write(() => sql.setSessionLimit.run(limitNano, keyId));
+    balances.setSessionLimit(account, limitNano);
+    listener.changed({ kind: 'key', id: keyId });
+    listener.freed(keyId);
+  }
+
   function setTopUp(keyId: string, amountNano: Nano | null): void {
     const account = mustHave(keyId);
     const topUp = amountNano === null ? null : { amountNano, until: account.window?.end ?? null };
@@ -433,7 +449,7 @@ export function createLedger(
     listener.freed(keyId);
   }
 
-  function sharedBalance(scope: SharedScope): RunningBalance {
+  function sharedBalance(scope: SharedScope): RunningBalance<Scope> {
     return scope.kind === 'global' ? balances.global() : balances.provider(scope.id);
   }
 
@@ -451,6 +467,7 @@ export function createLedger(
     written,
     flush,
     setLimits,
+    setSessionLimit,
     setTopUp,
     endPeriods() {
       const ended = balances.takeEnded();

@@ -10,8 +10,18 @@ export interface Limits {
 }
 
 /** What a limit is over. */
-export type Scope = { kind: 'key'; id: string } | SharedScope;
+export type Scope = KeyScope | SharedScope;
+export interface KeyScope {
+  kind: 'key';
+  id: string;
+}
 export type SharedScope = { kind: 'provider'; id: string } | { kind: 'global' };
+/** One session of a key, by the id that its client sends. The amount is the key's: each of its sessions may cost it. */
+export interface SessionScope {
+  kind: 'session';
+  keyId: string;
+  id: string;
+}
 
 /** The current window of a recurring limit. Times in milliseconds; `end` is the first instant of the next window. */
 export interface Window {
@@ -30,8 +40,8 @@ export interface TopUp {
 }
 
 /** What a scope has cost and holds, with its limits. */
-export interface Balance extends Limits {
-  scope: Scope;
+export interface Balance<Of extends Scope | SessionScope = Scope | SessionScope> extends Limits {
+  scope: Of;
   usageNano: Nano;
   heldNano: Nano;
   window: Window | null;
@@ -39,8 +49,8 @@ export interface Balance extends Limits {
 }
 
 /** A limit as it applies now. */
-export interface AppliedLimit {
-  scope: Scope;
+export interface AppliedLimit<Of extends Scope | SessionScope = Scope | SessionScope> {
+  scope: Of;
   /** The top-up included. */
   limitNano: Nano;
   usedNano: Nano;
@@ -51,9 +61,9 @@ export interface AppliedLimit {
   recurring: { every: Every; resetsAt: number } | null;
 }
 
-export function appliedLimits(balance: Balance): AppliedLimit[] {
+export function appliedLimits<Of extends Scope | SessionScope>(balance: Balance<Of>): AppliedLimit<Of>[] {
   const { scope, limitNano, recurring, window, usageNano, heldNano, topUp } = balance;
-  const applied: AppliedLimit[] = [];
+  const applied: AppliedLimit<Of>[] = [];
   const add = (amountNano: Nano, usedNano: Nano, period: AppliedLimit['recurring']) => {
     const topped = amountNano + (topUp?.amountNano ?? 0);
     applied.push({

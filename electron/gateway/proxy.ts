@@ -8,7 +8,7 @@ import { Refusal } from '#shared/errors.ts';
 import { formatUsd } from '#shared/money.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Admission, Admitted } from './admission.ts';
-import { senderOf } from './clients.ts';
+import { senderOf, type Sender } from './clients.ts';
 import { costHeaders, meterHeaders } from './answer-headers.ts';
 import { dialects } from './dialects/index.ts';
 import type { Price } from './cost.ts';
@@ -96,16 +96,17 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     if (call.route.kind === 'free') return relay(call, { ...read, target, dialect });
 
     if (read.facts.notMetered !== null) throw new Refusal('not_metered', read.facts.notMetered);
+    const sender = senderOf(call.request.headers, read.fields);
     const price = prices.find(target.provider, target.model, now());
-    requirePrice(call.key, target, price);
+    requirePrice(call.key, sender, target, price);
     const others = fallbacksOf(read, target).map((model) => {
       const other = prices.find(target.provider, model, now());
-      requirePrice(call.key, { ...target, model }, other);
+      requirePrice(call.key, sender, { ...target, model }, other);
       return { model, price: other };
     });
     const step = enterLoop(call, read);
     try {
-      const admitted = await admit(call, read, target, [{ model: target.model, price }, ...others]);
+      const admitted = await admit(call, read, sender, target, [{ model: target.model, price }, ...others]);
       const money: Money = { admitted, asked: askedOf(call, read.facts, target, price, admitted), step };
       // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
       if (call.signal.aborted) return await giveBack(money, 0);
@@ -171,13 +172,19 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   /** Law 5: a model without a price is a decision of the person's, never a silent zero. */
-  function requirePrice(key: Key, { provider, model }: Target, price: Price | null): void {
+  function requirePrice(
+    key: Key,
+    { session }: Sender,
+    { provider, model }: Target,
+    price: Price | null,
+  ): void {
     if (price !== null) return;
-    const [limit] = ledger.limiting({ keyId: key.id, providerId: provider.id });
+    const [limit] = ledger.limiting({ keyId: key.id, providerId: provider.id, session });
     if (limit === undefined) return;
     dependencies.unpriced(provider, model, key.id);
     const limited = {
       key: `key "${key.name}" has a usage limit`,
+      session: `key "${key.name}" has a limit per session`,
       provider: `${provider.name} has a usage limit`,
       global: 'there is a usage limit over all keys',
     }[limit.scope.kind];
@@ -191,6 +198,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   function admit(
     call: Call,
     { facts, fields }: ReadRequest,
+    sender: Sender,
     target: Target,
     models: readonly [Priced, ...Priced[]],
   ): Promise<Admitted> {
@@ -205,7 +213,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       model,
       stream: facts.stream,
       price: price && priceText(price),
-      ...senderOf(call.request.headers, fields),
+      ...sender,
     };
     const bounds = requestBounds(dependencies, {
       dialect: call.route.dialect,

@@ -3,19 +3,19 @@
  * next one. A window that resets or a limit that is raised takes the usage below a threshold and arms it again.
  */
 import type { LimitNotice } from '#shared/model.ts';
-import { appliedLimits, type AppliedLimit, type Balance } from './limits.ts';
+import { appliedLimits, type AppliedLimit, type Balance, type Scope } from './limits.ts';
 import type { Store } from './store.ts';
 
 export interface Warnings {
   /** Looks at the limits of a balance that has changed. */
-  check(balance: Balance): void;
+  check(balance: Balance<Scope>): void;
 }
 
 export function createWarnings(
   store: Store,
   options: {
     thresholds(): readonly number[];
-    nameOf(balance: Balance): string;
+    nameOf(balance: Balance<Scope>): string;
     tell(notice: LimitNotice): void;
     onInternalError(error: unknown): void;
   },
@@ -31,7 +31,7 @@ export function createWarnings(
   );
   const forget = db.prepare('DELETE FROM limit_notices WHERE scope = ? AND recurring = ?');
 
-  function checkLimit(balance: Balance, limit: AppliedLimit): void {
+  function checkLimit(balance: Balance<Scope>, limit: AppliedLimit<Scope>): void {
     const recurring = limit.recurring !== null;
     const id = idOf(balance);
     const before = told.get(keyOf(id, recurring)) ?? 0;
@@ -63,11 +63,11 @@ function highestPassed(thresholds: readonly number[], { usedNano, limitNano }: A
 
 const keyOf = (scope: string, recurring: boolean) => `${scope}${recurring ? ' recurring' : ''}`;
 
-function idOf({ scope }: Balance): string {
+function idOf({ scope }: Balance<Scope>): string {
   return scope.kind === 'global' ? 'global' : scope.id;
 }
 
-function toNotice(limit: AppliedLimit, id: string, name: string, percent: number): LimitNotice {
+function toNotice(limit: AppliedLimit<Scope>, id: string, name: string, percent: number): LimitNotice {
   return {
     scope: limit.scope.kind,
     id,

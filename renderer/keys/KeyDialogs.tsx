@@ -8,7 +8,7 @@ import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { ConfirmDialog, Dialog, DialogButtons, FormError, submitting } from '../ui/page.tsx';
 import { renameKey } from './changes.ts';
-import { emptyDraft, errorsFrom, readDraft, type LimitErrors } from './limit-form.ts';
+import { emptyKeyDraft, errorsFrom, readDraft, type LimitErrors } from './limit-form.ts';
 import { LimitFields } from './LimitFields.tsx';
 import { SecretDialog } from './SecretView.tsx';
 
@@ -22,7 +22,7 @@ export function CreateKeyDialog() {
   const [created, setCreated] = useState<Output<'keys.create'> | null>(null);
   const noProvider = useApp((state) => state.providersLoad.state === 'ready' && state.providers.length === 0);
   const [name, setName] = useState('');
-  const [draft, setDraft] = useState(emptyDraft);
+  const [draft, setDraft] = useState(emptyKeyDraft);
   const [errors, setErrors] = useState<LimitErrors & { name?: string }>({});
   const [busy, setBusy] = useState(false);
   if (created)

@@ -1,7 +1,7 @@
-/** The limit as a person types it: one field; a recurring limit is folded away until it is wanted. */
+/** The limit as a person types it: one field; a recurring one and one per session are folded away until they are wanted. */
 import { NativeSelect, TextInput } from '@mantine/core';
 import { IconAlertTriangle, IconChevronRight } from '@tabler/icons-react';
-import { useId, useState } from 'react';
+import { useId, useState, type ReactNode } from 'react';
 import { Every, type KeyRow } from '#shared/model.ts';
 import { strings } from '../strings.ts';
 import { limitWarning, readDraft, type LimitDraft, type LimitErrors } from './limit-form.ts';
@@ -22,11 +22,8 @@ export function LimitFields({
   autoFocus: boolean;
   onChange: (draft: LimitDraft) => void;
 }) {
-  const [open, setOpen] = useState(draft.recurringAmount !== '');
-  const panel = useId();
   const read = readDraft(draft);
   const warning = read.ok ? limitWarning(read.limits, row) : null;
-  const unfolded = open || errors.recurringAmount !== undefined;
   return (
     <>
       <TextInput
@@ -46,17 +43,11 @@ export function LimitFields({
         {...(autoFocus ? { 'data-autofocus': true } : {})}
       />
       {warning?.field === 'amount' && <Warning text={warning.text} />}
-      <button
-        type="button"
-        className="fold"
-        aria-expanded={unfolded}
-        aria-controls={panel}
-        onClick={() => setOpen(!unfolded)}
+      <Fold
+        label={strings.limit.recurring}
+        filled={draft.recurringAmount !== ''}
+        wrong={errors.recurringAmount !== undefined}
       >
-        <IconChevronRight size={14} />
-        {strings.limit.recurring}
-      </button>
-      <div id={panel} hidden={!unfolded}>
         <div className="field-row">
           <TextInput
             label={strings.limit.recurringField}
@@ -79,6 +70,62 @@ export function LimitFields({
         </div>
         <p className="hint">{strings.limit.recurringHint}</p>
         {warning?.field === 'recurringAmount' && <Warning text={warning.text} />}
+      </Fold>
+      {draft.sessionAmount !== undefined && (
+        <Fold
+          label={strings.limit.session.title}
+          filled={draft.sessionAmount !== ''}
+          wrong={errors.sessionAmount !== undefined}
+        >
+          <TextInput
+            label={strings.limit.session.field}
+            placeholder={strings.limit.recurringPlaceholder}
+            leftSection="$"
+            inputMode="decimal"
+            autoComplete="off"
+            spellCheck={false}
+            className="amount-field"
+            value={draft.sessionAmount}
+            error={errors.sessionAmount}
+            onChange={(event) => onChange({ ...draft, sessionAmount: event.currentTarget.value })}
+          />
+          <p className="hint">{strings.limit.session.hint}</p>
+          {warning?.field === 'sessionAmount' && <Warning text={warning.text} />}
+        </Fold>
+      )}
+    </>
+  );
+}
+
+/** Folded away until it is wanted, unless it says something already. */
+function Fold({
+  label,
+  filled,
+  wrong,
+  children,
+}: {
+  label: string;
+  filled: boolean;
+  wrong: boolean;
+  children: ReactNode;
+}) {
+  const [open, setOpen] = useState(filled);
+  const panel = useId();
+  const unfolded = open || wrong;
+  return (
+    <>
+      <button
+        type="button"
+        className="fold"
+        aria-expanded={unfolded}
+        aria-controls={panel}
+        onClick={() => setOpen(!unfolded)}
+      >
+        <IconChevronRight size={14} />
+        {label}
+      </button>
+      <div id={panel} hidden={!unfolded}>
+        {children}
       </div>
     </>
   );

@@ -2,7 +2,7 @@
 import { Checkbox } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import type { Answer } from '#shared/contract.ts';
-import type { ScopeLimit } from '#shared/model.ts';
+import type { KeyRow, ScopeLimit } from '#shared/model.ts';
 import { formatUsd } from '#shared/money.ts';
 import { closeDialog } from '../actions.ts';
 import { strings } from '../strings.ts';
@@ -20,7 +20,7 @@ export function LimitForm({
   /** What `name` is of: a key, or what keys share. */
   label: string;
   name: string;
-  limit: ScopeLimit;
+  limit: ScopeLimit & Partial<Pick<KeyRow, 'sessionLimitNano'>>;
   save: (change: Limits & { stopRunning?: boolean }) => Promise<Answer<unknown>>;
   /** Below the fields. */
   children: ReactNode;

@@ -11,12 +11,15 @@ const words = strings.keys;
 
 /** Of a key, or of what keys share. */
 type Limited = Pick<KeyRow, 'usageNano' | 'heldNano' | 'limitNano' | 'recurring' | 'limitState'> &
-  Partial<Pick<KeyRow, 'topUp'>>;
+  Partial<Pick<KeyRow, 'topUp' | 'sessionLimitNano'>>;
 
 export function LimitSummary({ row }: { row: Limited }) {
   const progress = limitProgress(row);
-  if (!progress) return <span className="limit-text dim">{words.noLimit}</span>;
   const text = limitText(row);
+  if (!progress) {
+    const amount = row.sessionLimitNano == null ? 'dim' : 'amount';
+    return <span className={`limit-text ${amount}`}>{text}</span>;
+  }
   return (
     <span className="limit-text amount">
       <span className="limit-amounts" title={text}>

@@ -53,11 +53,12 @@ export async function setKeyLimit(row: KeyRow, input: Input<'keys.setLimit'>): P
   const answer = await changeKey('keys.setLimit', input);
   if (answer.ok && limitText(answer.value) !== limitText(row)) {
     notifyUndo(words.limitToast, async () => {
-      const { limitNano, recurring } = row;
+      const { limitNano, recurring, sessionLimitNano } = row;
       const undone = await changeKey('keys.setLimit', {
         id: row.id,
         limitNano,
         recurring: recurring && { amountNano: recurring.amountNano, every: recurring.every },
+        sessionLimitNano,
       });
       return undone.ok ? null : undone.error.message;
     });
@@ -65,11 +66,16 @@ export async function setKeyLimit(row: KeyRow, input: Input<'keys.setLimit'>): P
   return answer;
 }
 
-/** `$50.00 · $10.00 / day`, or that there is none. */
-export function limitText({ limitNano, recurring }: Pick<KeyRow, 'limitNano' | 'recurring'>): string {
+/** `$50.00 · $10.00 / day · $2.00 / session`, or that there is none. */
+export function limitText({
+  limitNano,
+  recurring,
+  sessionLimitNano = null,
+}: Pick<KeyRow, 'limitNano' | 'recurring'> & Partial<Pick<KeyRow, 'sessionLimitNano'>>): string {
   const parts = [
     ...(limitNano === null ? [] : [formatLimit(limitNano)]),
     ...(recurring === null ? [] : [words.per(formatLimit(recurring.amountNano), recurring.every)]),
+    ...(sessionLimitNano === null ? [] : [words.perSession(formatLimit(sessionLimitNano))]),
   ];
   return parts.length === 0 ? words.noLimit : parts.join(' · ');
 }

@@ -9,11 +9,14 @@ export interface LimitDraft {
   amount: string;
   recurringAmount: string;
   every: Every;
+  /** Of a key alone: what keys share has no limit per session. */
+  sessionAmount?: string;
 }
 
 export interface LimitErrors {
   amount?: string;
   recurringAmount?: string;
+  sessionAmount?: string;
   /** Belongs to no field. */
   form?: string;
 }
@@ -21,29 +24,37 @@ export interface LimitErrors {
 export interface Limits {
   limitNano: Nano | null;
   recurring: RecurringLimit | null;
+  sessionLimitNano?: Nano | null;
 }
+
+type Limited = Pick<KeyRow, 'limitNano' | 'recurring'> & Partial<Pick<KeyRow, 'sessionLimitNano'>>;
 
 export type ReadDraft = { ok: true; limits: Limits } | { ok: false; errors: LimitErrors };
 
 export const emptyDraft: LimitDraft = { amount: '', recurringAmount: '', every: 'month' };
+export const emptyKeyDraft: LimitDraft = { ...emptyDraft, sessionAmount: '' };
 
-export function draftOf(row: Pick<KeyRow, 'limitNano' | 'recurring'>): LimitDraft {
+export function draftOf(row: Limited): LimitDraft {
+  const { sessionLimitNano: session } = row;
   return {
     amount: row.limitNano === null ? '' : formatPlainUsd(row.limitNano),
     recurringAmount: row.recurring === null ? '' : formatPlainUsd(row.recurring.amountNano),
     every: row.recurring?.every ?? emptyDraft.every,
+    ...(session === undefined ? {} : { sessionAmount: session === null ? '' : formatPlainUsd(session) }),
   };
 }
 
 export function readDraft(draft: LimitDraft): ReadDraft {
   const amount = parseAmount(draft.amount);
   const recurring = parseAmount(draft.recurringAmount);
-  if (!amount.ok || !recurring.ok) {
+  const session = parseAmount(draft.sessionAmount ?? '');
+  if (!amount.ok || !recurring.ok || !session.ok) {
     return {
       ok: false,
       errors: {
         ...(amount.ok ? {} : { amount: amount.message }),
         ...(recurring.ok ? {} : { recurringAmount: recurring.message }),
+        ...(session.ok ? {} : { sessionAmount: session.message }),
       },
     };
   }
@@ -52,6 +63,7 @@ export function readDraft(draft: LimitDraft): ReadDraft {
     limits: {
       limitNano: amount.nano,
       recurring: recurring.nano === null ? null : { amountNano: recurring.nano, every: draft.every },
+      ...(draft.sessionAmount === undefined ? {} : { sessionLimitNano: session.nano }),
     },
   };
 }
@@ -60,10 +72,11 @@ export function readDraft(draft: LimitDraft): ReadDraft {
 export function limitWarning(
   limits: Limits,
   row: Pick<KeyRow, 'usageNano' | 'recurring'> | null,
-): { text: string; field: 'amount' | 'recurringAmount' } | null {
-  const { limitNano, recurring } = limits;
+): { text: string; field: 'amount' | 'recurringAmount' | 'sessionAmount' } | null {
+  const { limitNano, recurring, sessionLimitNano } = limits;
   if (limitNano === 0) return { field: 'amount', text: strings.limit.zero };
   if (recurring?.amountNano === 0) return { field: 'recurringAmount', text: strings.limit.zero };
+  if (sessionLimitNano === 0) return { field: 'sessionAmount', text: strings.limit.session.zero };
   if (row && limitNano !== null && limitNano <= row.usageNano) {
     return { field: 'amount', text: strings.limit.belowUsage(formatUsd(row.usageNano)) };
   }
@@ -85,5 +98,6 @@ export function limitWarning(
 export function errorsFrom(error: ContractError): LimitErrors {
   if (error.field === 'limitNano') return { amount: error.message };
   if (error.field?.startsWith('recurring')) return { recurringAmount: error.message };
+  if (error.field === 'sessionLimitNano') return { sessionAmount: error.message };
   return { form: error.message };
 }

@@ -8,13 +8,14 @@ import { booksForEachTest, draft, outcome } from '../support/ledger.ts';
 const books = booksForEachTest();
 
 type Step =
-  | { do: 'hold'; key: number; provider: number; want: number; least: number }
+  | { do: 'hold'; key: number; provider: number; session: number; want: number; least: number }
   | { do: 'settle'; which: number; percent: number }
   | { do: 'correct'; which: number; cost: number }
   | { do: 'limit'; on: number; limits: Limits }
   | { do: 'top-up'; key: number; amount: number }
+  | { do: 'session-limit'; key: number; amount: number | null }
   | { do: 'pass-time'; ms: number }
-  | { do: 'delete-key' | 'break' | 'mend' | 'crash' };
+  | { do: 'delete-key' | 'break' | 'mend' | 'crash' | 'roll-up' };
 
 const share = fc.integer({ min: 0, max: 600 });
 const amount = fc.integer({ min: 0, max: 2000 });
@@ -31,6 +32,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('hold' as const),
       key: fc.nat(2),
       provider: fc.nat(1),
+      session: fc.nat(2),
       want: share,
       least: share,
     }),
@@ -45,6 +47,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('limit' as const), on: fc.nat(5), limits }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('top-up' as const), key: fc.nat(2), amount }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('session-limit' as const),
+      key: fc.nat(2),
+      amount: fc.option(amount),
+    }),
+  },
   // Backwards as well: a clock is set by its person, by the network and by daylight saving in other systems.
   {
     weight: 2,
@@ -56,12 +66,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      do: fc.constantFrom('delete-key' as const, 'break' as const, 'mend' as const, 'crash' as const),
+      do: fc.constantFrom(
+        'delete-key' as const,
+        'break' as const,
+        'mend' as const,
+        'crash' as const,
+        'roll-up' as const,
+      ),
     }),
   },
 );
 
 const providers = ['prv_one', 'prv_two'];
+const sessions = ['session-1', 'session-2'];
 
 test(
   'whatever is held, settled, limited, topped up, deleted, broken, mended or cut off',
@@ -73,6 +90,7 @@ test(
         books.newKey({ recurring: { amountNano: 700, every: 'hour' } }),
         books.newKey(),
       ];
+      books.ledger.setSessionLimit(keys[2] ?? '', 400);
       const deleted = new Set<string>();
       const scopes: Scope[] = [
         ...keys.map((id) => ({ kind: 'key' as const, id })),
@@ -84,7 +102,12 @@ test(
       const allBefore = books.ledger.totals().usageNano;
       for (const scope of scopes) if (scope.kind !== 'key') books.ledger.setLimits(scope, noLimit);
       let open: Hold[] = [];
-      const settled = new Map<number, { key: string; provider: string; cost: number }>();
+      const settled = new Map<
+        number,
+        { key: string; provider: string; session: string | null; cost: number }
+      >();
+      const record = ({ id, keyId: key, providerId: provider, session }: Hold, cost: number) =>
+        settled.set(id, { key, provider, session, cost });
       const writable = (yes: boolean) => books.store.db.pragma(`query_only = ${yes ? 'OFF' : 'ON'}`);
       const attempt = (change: () => void) => {
         try {
@@ -95,7 +118,7 @@ test(
       };
       const settle = (held: Hold, cost: number) => {
         books.ledger.settle(held, outcome(cost));
-        settled.set(held.id, { key: held.keyId, provider: held.providerId, cost });
+        record(held, cost);
       };
 
       for (const one of steps) {
@@ -108,10 +131,11 @@ test(
           if (deleted.has(keyId)) continue;
           const providerId = providers[one.provider] ?? '';
           try {
-            const result = books.ledger.hold(draft(keyId, { providerId }), wanted);
+            const session = sessions[one.session] ?? null;
+            const result = books.ledger.hold(draft(keyId, { providerId, session }), wanted);
             if ('held' in result) {
               open.push(result.held);
-              const tightest = tightestLimit(...books.ledger.limiting({ keyId, providerId }));
+              const tightest = tightestLimit(...books.ledger.limiting({ keyId, providerId, session }));
               expect(tightest?.roomNano ?? 0).toBeGreaterThanOrEqual(0);
             }
           } catch (error) {
@@ -134,6 +158,11 @@ test(
           const key = keys[one.key] ?? '';
           if (!deleted.has(key))
             attempt(() => books.ledger.setTopUp(key, one.amount === 0 ? null : one.amount));
+        } else if (one.do === 'session-limit') {
+          const key = keys[one.key] ?? '';
+          if (!deleted.has(key)) attempt(() => books.ledger.setSessionLimit(key, one.amount));
+        } else if (one.do === 'roll-up') {
+          books.ledger.rollUp();
         } else if (one.do === 'pass-time') {
           books.clock.advance(one.ms);
           books.ledger.endPeriods();
@@ -149,8 +178,7 @@ test(
           writable(true);
           books.ledger.retry();
           books.reopen();
-          for (const held of open)
-            settled.set(held.id, { key: held.keyId, provider: held.providerId, cost: held.amountNano });
+          for (const held of open) record(held, held.amountNano);
           open = [];
         } else writable(one.do === 'mend');
       }
@@ -160,7 +188,7 @@ test(
       for (const held of open) settle(held, held.amountNano);
       expect(books.ledger.problem()).toBeNull();
       expect(books.rows('holds')).toEqual([]);
-      const sum = (fits: (row: { key: string; provider: string }) => boolean) =>
+      const sum = (fits: (row: { key: string; provider: string; session: string | null }) => boolean) =>
         [...settled.values()].filter(fits).reduce((total, { cost }) => total + cost, 0);
       const inBooks = () => ({
         keys: keys.filter((key) => !deleted.has(key)).map((key) => books.ledger.account(key)),
@@ -179,6 +207,25 @@ test(
         global: { usageNano: allBefore + sum(() => true), heldNano: 0, running: 0 },
       };
       expect(inBooks()).toMatchObject(expected);
+      // Those that had no limit per session until now start from what is on record.
+      const alive = keys.filter((key) => !deleted.has(key));
+      for (const key of alive)
+        if (books.ledger.account(key)?.sessionLimitNano === null) books.ledger.setSessionLimit(key, 5000);
+      const ofSessions = () =>
+        alive.flatMap((keyId) =>
+          sessions.map((session) => {
+            const counted = books.ledger.limiting({ keyId, providerId: '', session });
+            return counted.find(({ scope }) => scope.kind === 'session');
+          }),
+        );
+      const expectedOfSessions = alive.flatMap((key) =>
+        sessions.map((session) => ({
+          usageNano: sum((row) => row.key === key && row.session === session),
+          heldNano: 0,
+          running: 0,
+        })),
+      );
+      expect(ofSessions()).toMatchObject(expectedOfSessions);
       for (const key of keys) if (!deleted.has(key)) books.expectToBalance(key);
       // What memory says is what the file says.
       const live = inBooks();
@@ -187,6 +234,7 @@ test(
       books.reopen();
       expect(inBooks()).toMatchObject(expected);
       expect(windows(inBooks())).toEqual(windows(live));
+      expect(ofSessions()).toMatchObject(expectedOfSessions);
     });
     fc.assert(property, { numRuns: 150 });
   },

@@ -61,6 +61,7 @@ export function keyRow(part: Partial<KeyRow> & { id: string; name: string }): Ke
     unpricedRequests: 0,
     limitNano: null,
     recurring: null,
+    sessionLimitNano: null,
     topUp: null,
     pause: null,
     limitState: 'none',
@@ -228,12 +229,13 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
       case 'keys.list':
         return state.keys;
       case 'keys.create': {
-        const { name: keyName, limitNano, recurring } = methods[name].input.parse(input);
+        const { name: keyName, limitNano, recurring, sessionLimitNano } = methods[name].input.parse(input);
         const row = keyRow({
           id: randomBytes(4).toString('hex'),
           name: keyName,
           createdAt: new Date().toISOString(),
           limitNano,
+          sessionLimitNano,
           recurring: recurring && { ...recurring, usedNano: 0, resetsAt: '2026-12-01T00:00:00.000Z' },
         });
         state.keys = [...state.keys, row];
@@ -249,9 +251,14 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
         });
       }
       case 'keys.setLimit': {
-        const { id, limitNano, recurring } = methods[name].input.parse(input);
+        const { id, limitNano, recurring, sessionLimitNano } = methods[name].input.parse(input);
         const next = recurring && { ...recurring, usedNano: 0, resetsAt: '2026-12-01T00:00:00.000Z' };
-        return told({ ...find(id), limitNano, ...(next === undefined ? {} : { recurring: next }) });
+        return told({
+          ...find(id),
+          limitNano,
+          ...(next === undefined ? {} : { recurring: next }),
+          ...(sessionLimitNano === undefined ? {} : { sessionLimitNano }),
+        });
       }
       case 'keys.rotate':
         return { key: find(methods[name].input.parse(input).id), secret: `sk-fg-${'Rt4'.repeat(14)}y` };

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { draftOf, emptyDraft, errorsFrom, limitWarning, readDraft } from '../../renderer/keys/limit-form.ts';
+import {
+  draftOf,
+  emptyDraft,
+  emptyKeyDraft,
+  errorsFrom,
+  limitWarning,
+  readDraft,
+} from '../../renderer/keys/limit-form.ts';
 import { keyRow } from './fake-backend.ts';
 
 const usd = (dollars: number) => Math.round(dollars * 1e9);
@@ -55,8 +62,22 @@ describe('reading what was typed', () => {
       limits: {
         limitNano,
         recurring: recurring && { amountNano: recurring.amountNano, every: recurring.every },
+        sessionLimitNano: null,
       },
     });
+  });
+
+  test('a limit per session is of keys alone', () => {
+    const row = keyRow({ id: 'k', name: 'k', sessionLimitNano: usd(2) });
+    expect(draftOf(row)).toMatchObject({ amount: '', sessionAmount: '2.00' });
+    expect(readDraft({ ...emptyKeyDraft, sessionAmount: '0.5' })).toMatchObject({
+      limits: { limitNano: null, sessionLimitNano: usd(0.5) },
+    });
+    expect(readDraft({ ...emptyKeyDraft, sessionAmount: 'x' })).toEqual({
+      ok: false,
+      errors: { sessionAmount: expect.stringMatching(/\w/) as string },
+    });
+    expect(draftOf({ limitNano: null, recurring: null })).not.toHaveProperty('sessionAmount');
   });
 });
 

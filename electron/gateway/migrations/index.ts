@@ -8,6 +8,7 @@ import { priceDetail } from './0003-price-detail.ts';
 import { limitScopes } from './0004-limit-scopes.ts';
 import { clients } from './0005-clients.ts';
 import { aggregates } from './0006-aggregates.ts';
+import { sessionLimits } from './0007-session-limits.ts';
 import type { Migration } from './migration.ts';
 
 export const migrations: readonly Migration[] = [
@@ -17,4 +18,5 @@ export const migrations: readonly Migration[] = [
   limitScopes,
   clients,
   aggregates,
+  sessionLimits,
 ];
