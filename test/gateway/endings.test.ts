@@ -54,11 +54,11 @@ async function settled(): Promise<RequestRow> {
 }
 
 const brokenCode: Readonly<Record<string, unknown>> = {
-  chat: 'server_error',
-  responses: 'server_error',
+  chat: 'upstream_gone',
+  responses: 'invalid_prompt',
   messages: 'api_error',
-  'gemini events': 502,
-  'gemini array': 502,
+  'gemini events': 424,
+  'gemini array': 424,
 };
 
 describe('a provider that cannot be reached', () => {

@@ -240,7 +240,8 @@ class GeminiReader implements AnswerReader {
   }
 
   ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
-    const status = code === 'upstream' ? 502 : 402;
+    // Not 502: Gemini CLI and opencode send the whole request again for it, and a provider that breaks off bills each.
+    const status = code === 'upstream' ? 424 : 402;
     const reason = {
       limit_reached: 'KEY_SPEND_LIMIT_REACHED',
       stopped: 'STOPPED',

@@ -178,7 +178,8 @@ class ChatReader implements AnswerReader {
   }
 
   ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
-    const reason = code === 'upstream' ? 'server_error' : 'insufficient_quota';
+    // Continue sends the request ten more times for the type `server_error`, opencode five more for that word anywhere.
+    const reason = code === 'upstream' ? 'upstream_gone' : 'insufficient_quota';
     const error = JSON.stringify({ error: { message, type: reason, param: null, code: reason } });
     return `data: ${error}\n\ndata: [DONE]\n\n`;
   }

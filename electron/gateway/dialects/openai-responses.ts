@@ -146,7 +146,7 @@ class ResponsesReader implements AnswerReader {
     this.finished = true;
   }
 
-  ending(message: string, code: 'limit_reached' | 'stopped' | 'upstream'): string {
+  ending(message: string): string {
     const { usage } = this.facts;
     const event = {
       type: 'response.failed',
@@ -156,8 +156,9 @@ class ResponsesReader implements AnswerReader {
         object: 'response',
         created_at: count(this.#response['created_at']) ?? 0,
         status: 'failed',
-        // Codex shows the sentence and stops for this code alone; with `server_error` it connects anew.
-        error: { code: code === 'upstream' ? 'server_error' : 'invalid_prompt', message },
+        // Codex and opencode show the sentence and stop for this code alone; with `server_error` each of them sends the
+        // whole request five more times, which a provider that breaks off bills as often.
+        error: { code: 'invalid_prompt', message },
         incomplete_details: null,
         model: this.facts.model,
         output: [],

@@ -91,6 +91,7 @@ const googleStatuses: Record<number, string> = {
   404: 'NOT_FOUND',
   405: 'UNIMPLEMENTED',
   413: 'INVALID_ARGUMENT',
+  424: 'FAILED_PRECONDITION',
   426: 'FAILED_PRECONDITION',
   429: 'RESOURCE_EXHAUSTED',
   500: 'INTERNAL',

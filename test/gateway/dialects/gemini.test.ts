@@ -102,7 +102,7 @@ describe('a Gemini stream', () => {
     const reader = stream(gemini, [element], { jsonArray: true });
     expect(JSON.parse(`[${JSON.stringify(element)}${reader.ending('Over.', 'stopped')}`)).toHaveLength(2);
     expect(JSON.parse(readerOf(gemini, { jsonArray: true }).ending('Gone.', 'upstream'))).toMatchObject([
-      { error: { code: 502, status: 'UNAVAILABLE' } },
+      { error: { code: 424, status: 'FAILED_PRECONDITION' } },
     ]);
   });
 });
