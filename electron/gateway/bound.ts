@@ -34,6 +34,8 @@ export interface BoundRequest {
   /** Of a model that is asked on the way; null = none known, and the request's own counts. */
   priceOf(model: string): Price | null;
   bodyBytes: number;
+  /** The provider is the vendor whose protocol it is. */
+  atVendor: boolean;
   /** No output is generated. */
   embeds: boolean;
   /** The provider takes a lower number of searches. */
@@ -52,13 +54,15 @@ const USEFUL_OUTPUT_TOKENS = 16;
 
 /**
  * A token is at least one byte of text in every byte-level tokenizer, so the body's bytes, escapes and all, bound its
- * tokens; `extraInputTokens` says what stands outside the body or is shown in more bytes than tokens. A window holds no
- * more than it holds: what is longer is refused by the provider.
+ * tokens; `extraInputTokens` says what stands outside the body or is shown in more bytes than tokens, and
+ * `hiddenInputTokens` what the server adds. A window holds no more than it holds: what is longer is refused by the
+ * provider.
  */
 export function boundOf(request: BoundRequest): Bound {
   const { facts, model, price, ratio } = request;
   const limits = modelLimits(model);
-  const cheap = Math.max(1, request.bodyBytes + facts.extraInputTokens);
+  const hidden = facts.hiddenInputTokens[request.atVendor ? 'atVendor' : 'elsewhere'];
+  const cheap = Math.max(1, request.bodyBytes + facts.extraInputTokens + hidden);
   const window = request.embeds ? Infinity : limits.contextTokens;
   const sentTokens = Math.min(cheap, window, request.countedTokens ?? Infinity);
   const inputTokens = sentTokens + facts.hostedInputTokens;

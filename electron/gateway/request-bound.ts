@@ -54,6 +54,7 @@ export function requestBounds(
       price: one.price ?? freePrice,
       priceOf: (name) => prices.find(provider, name, now()),
       bodyBytes,
+      atVendor: dialect.startsWith(provider.kind),
       embeds,
       clampsSearches: clampsSearches.has(provider.kind),
       ratio: overruns.ratio(provider.slug, one.model),

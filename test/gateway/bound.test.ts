@@ -40,13 +40,25 @@ function isUsable(exchange: Exchange): boolean {
 
 const exchanges = loadExchanges().filter(isUsable);
 
+/** As the recordings name them. */
+const vendors: ReadonlySet<string> = new Set(['openai', 'anthropic', 'google']);
+
 /** Tokens of input that the bound allows for, and those that were billed. */
-function inputsOf({ api, request, expected }: Exchange): { bound: number; billed: number; body: number } {
+function inputsOf({ api, provider, request, expected }: Exchange): {
+  bound: number;
+  billed: number;
+  body: number;
+} {
   const id = dialectOf[api] ?? 'openai-chat';
   const body = Buffer.from(request.body_text ?? JSON.stringify(request.body));
   const path = /\/models\/([^/:]+):/.exec(request.path)?.[1] ?? null;
   return {
-    bound: inputBound(id, body, { model: path, stream: request.path.includes('stream') }),
+    bound: inputBound(
+      id,
+      body,
+      { model: path, stream: request.path.includes('stream') },
+      vendors.has(provider),
+    ),
     billed: expected.usage?.input_tokens ?? 0,
     body: body.length,
   };

@@ -19,6 +19,7 @@ export function boundOfBody(
   body: Buffer,
   path: { model: string | null; stream: boolean } = { model: null, stream: false },
   price: Price = inputAlone,
+  atVendor = false,
 ): Bound {
   const fields = scanObject(body);
   if (fields === null) throw new Error('the body is no object');
@@ -29,6 +30,7 @@ export function boundOfBody(
     price,
     priceOf: () => null,
     bodyBytes: body.length,
+    atVendor,
     embeds: id.endsWith('embeddings'),
     clampsSearches: true,
     ratio: 1,
@@ -40,7 +42,8 @@ export function inputBound(
   id: DialectId,
   body: Buffer,
   path?: { model: string | null; stream: boolean },
+  atVendor?: boolean,
 ): number {
-  const { fixedNano, searches, searchNano } = boundOfBody(id, body, path);
+  const { fixedNano, searches, searchNano } = boundOfBody(id, body, path, inputAlone, atVendor);
   return fixedNano + searches * searchNano;
 }

@@ -8,6 +8,7 @@ import {
   type AnswerReader,
   type Dialect,
   type EventVerdict,
+  type HiddenTokens,
   type RequestChange,
   type RequestFacts,
   type TokenUsage,
@@ -42,10 +43,13 @@ export const anthropicMessages: Dialect = {
 const LARGEST_CONTEXT = 1_000_000;
 
 /** Around the messages: 112 tokens at the most in what was recorded. */
-const HIDDEN_TOKENS = 512;
+const HIDDEN_TOKENS = { atVendor: 256, elsewhere: 512 };
 
-/** System prompt that tools bring along, several hundred tokens each for bash, editor, computer (tool-use/overview). */
-const TOOL_PROMPT_TOKENS = 3_000;
+/**
+ * System prompt that tools bring along (tool-use/overview, "Pricing"): up to 530 tokens for tools of the client's own,
+ * several hundred more for each of bash, editor and computer.
+ */
+const TOOL_PROMPT_TOKENS = { own: 1_000, vendors: 3_000 };
 
 /** The loop of server tools pauses after ten rounds (tool-use/server-tools, `pause_turn`). */
 const SERVER_TOOL_ROUNDS = 10;
@@ -81,13 +85,22 @@ function read(body: JsonFields): RequestFacts {
     // `fast` is dearer than any tier; `standard` says nothing.
     serviceTier: speed !== null && speed !== 'standard' ? speed : text(body.get('service_tier')),
     cacheWrites: !marked ? 'none' : body.contains('"1h"') ? '1h' : '5m',
-    extraInputTokens: HIDDEN_TOKENS + attachments(body, model) + (tools.length > 0 ? TOOL_PROMPT_TOKENS : 0),
+    extraInputTokens: attachments(body, model),
+    hiddenInputTokens: hiddenTokens(tools),
     hostedInputTokens: toolTokens(tools, body, model),
     webSearches: searches.reduce((sum, tool) => sum + uses(tool), 0),
     searchInputTokens: SEARCH_TOKENS,
     searchesCanBeClamped: searches.length === 1,
     passes: allowedPasses(body, tools),
   };
+}
+
+function hiddenTokens(tools: readonly JsonRecord[]): HiddenTokens {
+  const { atVendor, elsewhere } = HIDDEN_TOKENS;
+  if (tools.length === 0) return HIDDEN_TOKENS;
+  const { own, vendors } = TOOL_PROMPT_TOKENS;
+  const areOwn = tools.every(({ type }) => type === undefined || type === 'custom');
+  return { atVendor: atVendor + (areOwn ? own : vendors), elsewhere: elsewhere + vendors };
 }
 
 function thinks(body: JsonFields): boolean {

@@ -70,6 +70,14 @@ export type AllowedUses = Partial<
   Pick<TokenUsage, 'fileSearches' | 'codeSessions' | 'xSearches' | 'mapSearches'>
 >;
 
+/** Input tokens that a server puts around what was sent: its template, a prompt of its own. */
+export interface HiddenTokens {
+  /** At the vendor whose protocol it is. */
+  atVendor: number;
+  /** At the others that speak it. */
+  elsewhere: number;
+}
+
 /** What the request allows, as far as it can make it dearer. */
 export interface RequestFacts {
   /** As the client wrote it, in the body or the path; null where it names none. */
@@ -85,10 +93,11 @@ export interface RequestFacts {
   /** Whether the request asks for cache writes, and of which class: the dearest that can apply. */
   cacheWrites: 'none' | '5m' | '1h';
   /**
-   * Input tokens beyond one a body byte: images and files by reference, stored conversations, hidden prompts. Below
-   * zero where the body shows more bytes than tokens (base64).
+   * Input tokens beyond one a body byte: images and files by reference, stored conversations. Below zero where the body
+   * shows more bytes than tokens (base64).
    */
   extraInputTokens: number;
+  hiddenInputTokens: HiddenTokens;
   /** Input that hosted tools can add while the answer is made; a count of what was sent does not have it. */
   hostedInputTokens: number;
   /** A part of the input is not in the body: files by reference, earlier answers. */
@@ -231,6 +240,7 @@ export const nothingAsked: RequestFacts = {
   serviceTier: null,
   cacheWrites: 'none',
   extraInputTokens: 0,
+  hiddenInputTokens: { atVendor: 0, elsewhere: 0 },
   hostedInputTokens: 0,
   storedInput: false,
   soundInput: false,

@@ -44,7 +44,7 @@ export const geminiInteractions: Dialect = {
 /** Input limit of the Gemini models (ai.google.dev/gemini-api/docs/models). */
 const LARGEST_CONTEXT = 1_048_576;
 /** Around the input; nothing was measured. */
-const HIDDEN_TOKENS = 256;
+const HIDDEN_TOKENS = { atVendor: 256, elsewhere: 256 };
 /** Billed by the query; no maximum is published (docs/google-search). */
 const SEARCHES = 10;
 
@@ -62,7 +62,8 @@ function read(body: JsonFields): RequestFacts {
     stream: body.get('stream') === true,
     maxOutputTokens: largest(record(body.get('generation_config'))['max_output_tokens']),
     serviceTier: text(body.get('service_tier')),
-    extraInputTokens: HIDDEN_TOKENS + (stored ? window : attachedTokens(body, window)),
+    extraInputTokens: stored ? window : attachedTokens(body, window),
+    hiddenInputTokens: HIDDEN_TOKENS,
     // A page, a search, a document: each turn of a hosted tool reads all that there is again.
     hostedInputTokens: hosted ? window : 0,
     storedInput: stored,

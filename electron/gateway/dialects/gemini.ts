@@ -51,7 +51,7 @@ export const geminiEmbeddings: Dialect = {
 const LARGEST_CONTEXT = 1_048_576;
 
 /** Around the contents; nothing was measured. */
-const HIDDEN_TOKENS = 256;
+const HIDDEN_TOKENS = { atVendor: 64, elsewhere: 256 };
 
 /** Gemini 3 is billed by the query, Gemini 2 by the request; no maximum is published (docs/google-search). */
 const SEARCHES = 10;
@@ -72,7 +72,8 @@ function readGenerate(body: JsonFields, path: { model: string | null; stream: bo
     choices: positive(config['candidateCount'] ?? config['candidate_count']),
     serviceTier: text(body.get('serviceTier') ?? body.get('service_tier')),
     // Storing an explicit cache is another call; the implicit one costs nothing to write.
-    extraInputTokens: HIDDEN_TOKENS + input.tokens,
+    extraInputTokens: input.tokens,
+    hiddenInputTokens: HIDDEN_TOKENS,
     hostedInputTokens: toolTokens(tools, model),
     soundInput: input.sound,
     webSearches: searchesAllowed(tools, model),
@@ -87,7 +88,8 @@ function readEmbed(body: JsonFields, path: { model: string | null; stream: boole
     ...nothingAsked,
     model,
     maxOutputTokens: 0,
-    extraInputTokens: HIDDEN_TOKENS + input.tokens,
+    extraInputTokens: input.tokens,
+    hiddenInputTokens: HIDDEN_TOKENS,
     soundInput: input.sound,
   };
 }

@@ -5,6 +5,7 @@ import {
   nothingAsked,
   type AllowedPass,
   type AllowedUses,
+  type HiddenTokens,
   type RequestChange,
   type RequestFacts,
 } from './dialect.ts';
@@ -21,10 +22,13 @@ const SEARCH_TOKENS = 16_000;
 const SEARCHES = 10;
 
 /**
- * What stands around the messages and outside the body: nothing was measured at OpenAI itself, 304 tokens at Groq, 196
- * with tools at Snowflake, 494 at Grok by way of OpenRouter.
+ * Beyond one token a byte of the body, whose own punctuation pays for a template. In recordings OpenAI itself never needed
+ * any; Groq took 304 more, Snowflake 196 with tools, Grok by way of OpenRouter 494.
  */
-const HIDDEN_TOKENS = { always: 384, withTools: 512, grok: 768 };
+const HIDDEN_TOKENS = {
+  atVendor: { always: 32, withTools: 256 },
+  elsewhere: { always: 384, withTools: 512, grok: 768 },
+};
 
 /** A picture of the image tool at the highest quality and largest size (guides/image-generation, "Cost"), and its input. */
 const PICTURE = { inputTokens: 20_000, outputTokens: 8_000 };
@@ -43,7 +47,8 @@ export function commonFacts(body: JsonFields): RequestFacts {
     serviceTier: text(body.get('service_tier')),
     // Newer models write the cache unasked and bill it (`cache_write_tokens`); routers pass Anthropic's markers on.
     cacheWrites: body.contains('"cache_control"') && body.contains('"1h"') ? '1h' : '5m',
-    extraInputTokens: input.tokens + hiddenTokens(body, tools),
+    extraInputTokens: input.tokens,
+    hiddenInputTokens: hiddenTokens(body, tools),
     hostedInputTokens: toolTokens(tools, model),
     storedInput: input.stored,
     soundInput: input.sound,
@@ -59,9 +64,14 @@ export function storedTokens(model: string | null): number {
   return contextTokens(model, LARGEST_CONTEXT);
 }
 
-function hiddenTokens(body: JsonFields, tools: readonly JsonRecord[]): number {
-  const { always, withTools, grok } = HIDDEN_TOKENS;
-  return always + (tools.length > 0 ? withTools : 0) + (body.contains('grok') ? grok : 0);
+function hiddenTokens(body: JsonFields, tools: readonly JsonRecord[]): HiddenTokens {
+  const { atVendor, elsewhere } = HIDDEN_TOKENS;
+  const has = tools.length > 0;
+  return {
+    atVendor: atVendor.always + (has ? atVendor.withTools : 0),
+    elsewhere:
+      elsewhere.always + (has ? elsewhere.withTools : 0) + (body.contains('grok') ? elsewhere.grok : 0),
+  };
 }
 
 /** Tools may also stand in the input, as Codex sends them to its newer models. */

@@ -272,7 +272,8 @@ describe('a Messages request', () => {
       choices: 1,
       serviceTier: 'fast',
       cacheWrites: 'none',
-      extraInputTokens: 512,
+      extraInputTokens: 0,
+      hiddenInputTokens: { atVendor: 256, elsewhere: 512 },
       searchInputTokens: 16_000,
     });
   });
@@ -312,16 +313,18 @@ describe('a Messages request', () => {
     const ask = (...content: object[]) =>
       asked(messages, { model: 'c', messages: [{ role: 'user', content }] }).extraInputTokens;
     const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } };
-    expect(ask({ type: 'text', text: 'a' })).toBe(512);
+    expect(ask({ type: 'text', text: 'a' })).toBe(0);
     // Not even a header: the most that an image can cost, less the bytes that show it.
-    expect(ask(image, image)).toBe(512 + 2 * (5_000 - 4));
-    expect(ask({ type: 'document', source: { type: 'url', url: 'https://x/y.pdf' } })).toBe(1_000_512);
-    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(5_512);
-    expect(ask({ type: 'document', source: { type: 'text', data: 'a' } })).toBe(512);
+    expect(ask(image, image)).toBe(2 * (5_000 - 4));
+    expect(ask({ type: 'document', source: { type: 'url', url: 'https://x/y.pdf' } })).toBe(1_000_000);
+    expect(ask({ type: 'image', source: { type: 'file', file_id: 'f' } })).toBe(5_000);
+    expect(ask({ type: 'document', source: { type: 'text', data: 'a' } })).toBe(0);
     const schema = { properties: { type: { enum: ['image', 'document'] } } };
-    expect(
-      asked(messages, { model: 'c', tools: [{ name: 'f', input_schema: schema }] }).extraInputTokens,
-    ).toBe(3_512);
+    const hidden = (...tools: object[]) => asked(messages, { model: 'c', tools }).hiddenInputTokens;
+    expect(hidden({ name: 'f', input_schema: schema })).toEqual({ atVendor: 1_256, elsewhere: 3_512 });
+    expect(hidden({ type: 'custom', name: 'f' }, { type: 'bash_20250124', name: 'bash' }).atVendor).toBe(
+      3_256,
+    );
     const tools = [{ type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 2, max_content_tokens: 5_000 }];
     expect(asked(messages, { model: 'c', tools }).hostedInputTokens).toBe(10_000);
   });

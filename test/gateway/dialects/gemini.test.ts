@@ -193,7 +193,8 @@ describe('a Gemini request', () => {
       choices: 2,
       serviceTier: null,
       cacheWrites: 'none',
-      extraInputTokens: 256,
+      extraInputTokens: 0,
+      hiddenInputTokens: { atVendor: 64, elsewhere: 256 },
       uses: { mapSearches: 0 },
     });
     expect(asked(gemini, { generation_config: { max_output_tokens: 7 } }, path).maxOutputTokens).toBe(7);
@@ -210,18 +211,18 @@ describe('a Gemini request', () => {
   it('counts input that its bytes do not show', () => {
     const ask = (body: object) => asked(gemini, body, path).extraInputTokens;
     expect(ask({ contents: [{ parts: [{ inlineData: { mimeType: 'image/png', data: 'AA' } }] }] })).toBe(
-      256 + 10_000 - 2,
+      10_000 - 2,
     );
-    expect(ask({ contents: [{ parts: [{ file_data: { file_uri: 'https://x' } }] }] })).toBe(1_048_832);
+    expect(ask({ contents: [{ parts: [{ file_data: { file_uri: 'https://x' } }] }] })).toBe(1_048_576);
     expect(
       ask({ contents: [{ parts: [{ fileData: { mimeType: 'image/png', fileUri: 'https://x' } }] }] }),
-    ).toBe(10_256);
+    ).toBe(10_000);
     expect(
       ask({ contents: [{ parts: [{ inlineData: { mimeType: 'application/pdf', data: 'AA' } }] }] }),
-    ).toBe(1_048_832);
-    expect(ask({ cachedContent: 'cachedContents/1' })).toBe(1_048_832);
+    ).toBe(1_048_576);
+    expect(ask({ cachedContent: 'cachedContents/1' })).toBe(1_048_576);
     expect(asked(gemini, { tools: [{ urlContext: {} }] }, path).hostedInputTokens).toBe(1_048_576);
-    expect(ask({ tools: [{ function_declarations: [] }] })).toBe(256);
+    expect(ask({ tools: [{ function_declarations: [] }] })).toBe(0);
   });
 
   it.each([

@@ -265,7 +265,8 @@ describe('a chat request', () => {
       choices: 3,
       serviceTier: 'flex',
       cacheWrites: '5m',
-      extraInputTokens: 384,
+      extraInputTokens: 0,
+      hiddenInputTokens: { atVendor: 32, elsewhere: 384 },
       searchInputTokens: 16_000,
       uses: { fileSearches: 0, codeSessions: 0, xSearches: 0 },
     });
@@ -294,14 +295,13 @@ describe('a chat request', () => {
     const image = { type: 'image_url', image_url: { url: 'https://x/y.png' } };
     const ask = (content: unknown[], model = 'gpt-5') =>
       asked(chat, { model, messages: [{ role: 'user', content }] }).extraInputTokens;
-    expect(ask([{ type: 'text', text: 'an "image_url" in a text, or "file"' }])).toBe(384);
-    expect(ask([image, image])).toBe(384 + 2 * 24_600);
-    expect(ask([image], 'gpt-4o-mini')).toBe(384 + 48_169);
+    expect(ask([{ type: 'text', text: 'an "image_url" in a text, or "file"' }])).toBe(0);
+    expect(ask([image, image])).toBe(2 * 24_600);
+    expect(ask([image], 'gpt-4o-mini')).toBe(48_169);
     expect(
-      asked(chat, { model: 'm', tools: [{ parameters: { image_url: {}, enum: ['file', 'image_url'] } }] })
-        .extraInputTokens,
-    ).toBe(384 + 512);
-    expect(ask([{ type: 'file', file: { file_id: 'f' } }])).toBe(400_384);
+      asked(chat, { model: 'm', tools: [{ parameters: { image_url: {}, enum: ['file', 'image_url'] } }] }),
+    ).toMatchObject({ extraInputTokens: 0, hiddenInputTokens: { atVendor: 32 + 256, elsewhere: 384 + 512 } });
+    expect(ask([{ type: 'file', file: { file_id: 'f' } }])).toBe(400_000);
   });
 
   it('is not metered where its answer is fetched later', () => {
