@@ -86,11 +86,7 @@ async function runApp(): Promise<void> {
   await showApp(started, state, log);
 }
 
-async function showApp(
-  { gateway, leftBehind }: Started,
-  state: DesktopStateFile,
-  log: AppLog,
-): Promise<void> {
+async function showApp({ gateway, followed }: Started, state: DesktopStateFile, log: AppLog): Promise<void> {
   let window: BrowserWindow | null = null;
   let quitting = false;
   let ended = false;
@@ -190,7 +186,7 @@ async function showApp(
   });
 
   if (!options.hidden && !wasStartedAtLogin()) show();
-  await tellWhatIsLeftToDo(call, notices, { leftBehind, show });
+  await tellWhatIsLeftToDo(call, notices, { followed, show });
 }
 
 /** null where this is no installed release, which nothing is looked for. */
@@ -257,14 +253,24 @@ async function startUpdates({
 async function tellWhatIsLeftToDo(
   call: Call,
   notices: Notices,
-  { leftBehind, show }: Pick<Started, 'leftBehind'> & { show: (page: string) => void },
+  { followed, show }: Pick<Started, 'followed'> & { show: (page: string) => void },
 ): Promise<void> {
   const names = (rows: readonly { name: string }[]) => rows.map(({ name }) => name).join(', ');
-  if (leftBehind.length > 0) {
+  const led = followed.filter(({ state }) => state === 'connected');
+  const left = followed.filter(({ state }) => state !== 'connected');
+  if (led.length > 0) {
+    notices.tell({
+      about: 'followed',
+      title: 'Your tools follow the gateway to its new port',
+      body: `The new address is in the configuration of ${names(led)}. What runs already needs to be started again.`,
+      click: () => show('#/connect'),
+    });
+  }
+  if (left.length > 0) {
     notices.tell({
       about: 'left-behind',
       title: 'Connect your tools again',
-      body: `The gateway has a new port, and ${names(leftBehind)} still asks at the old one.`,
+      body: `The gateway has a new port. The configuration of ${names(left)} was changed meanwhile, or cannot be written: only you can lead it there.`,
       click: () => show('#/connect'),
     });
   }

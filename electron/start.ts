@@ -31,8 +31,8 @@ export interface StartOptions {
 
 export interface Started {
   gateway: Gateway;
-  /** Tools that are still led to the port of before. */
-  leftBehind: ToolRow[];
+  /** Tools that were led to another port, those included that only the person can lead to this one. */
+  followed: ToolRow[];
 }
 
 /** null where the person chose to quit instead. */
@@ -59,7 +59,9 @@ export async function startGateway(options: StartOptions): Promise<Started | nul
         await gateway.close({ graceMs: 0 });
         return null;
       }
-      return { gateway, leftBehind: moved ? await toolsLeftBehind(gateway) : [] };
+      // A port for this one start is not where tools are to be led.
+      const followed = moved || options.port === undefined ? await followTools(gateway, log) : [];
+      return { gateway, followed };
     } catch (error) {
       if (!(error instanceof DataFolderError || error instanceof SecretKeyError)) {
         log.error(
@@ -142,7 +144,7 @@ async function listen(gateway: Gateway, port: number | undefined): Promise<boole
       const choice = await ask(
         'error',
         'The gateway cannot listen',
-        `${error.message}\n\n${who}With another port, tools that you connected are to be connected again.`,
+        `${error.message}\n\n${who}${await costOfMoving(gateway)}`,
         ['Try again', 'Use another port', 'Quit'],
       );
       if (choice !== 'Try again' && choice !== 'Use another port') return 'quit';
@@ -151,10 +153,24 @@ async function listen(gateway: Gateway, port: number | undefined): Promise<boole
   }
 }
 
-async function toolsLeftBehind(gateway: Gateway): Promise<ToolRow[]> {
-  // Nothing to fail a start for.
+/** Nothing to fail a start for. */
+async function followTools(gateway: Gateway, log: AppLog): Promise<ToolRow[]> {
+  return callsOf(gateway)('connect.follow', {}).catch((error: unknown) => {
+    log.warn({ error: messageOf(error) }, 'The connected tools could not be led to this port.');
+    return [];
+  });
+}
+
+/** What *Use another port* does besides, before it is done. */
+async function costOfMoving(gateway: Gateway): Promise<string> {
   const tools = await callsOf(gateway)('connect.list', {}).catch(() => []);
-  return tools.filter(({ state }) => state === 'changed');
+  const names = tools
+    .filter(({ keyId, state }) => keyId !== null && state !== 'not-connected')
+    .map(({ name }) => name);
+  const byHand = 'What you set up by hand has to be led to it by hand.';
+  return names.length === 0
+    ? `Another port is kept from then on. ${byHand}`
+    : `Another port is kept from then on, and written into the configuration of ${names.join(', ')}. ${byHand}`;
 }
 
 /** The last button is what Escape means. */

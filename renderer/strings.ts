@@ -338,7 +338,8 @@ export const strings = {
     theme: 'Theme',
     themes: { system: 'System', light: 'Light', dark: 'Dark' },
     port: 'Port',
-    portHint: 'Where the gateway listens on 127.0.0.1. A change takes effect after a restart.',
+    portHint:
+      'Where the gateway listens on 127.0.0.1. A change takes effect after a restart, and the tools you connected are led there.',
     portInvalid: 'Enter a port from 0 to 65535.',
     restart: 'Saved. Restart Faregate to use the new port.',
     thresholds: 'Usage notices',

@@ -362,6 +362,11 @@ export const methods = {
     z.object({ ok: z.boolean(), message: z.string() }),
   ),
   /**
+   * Leads every tool that is connected at an address of before to the one the gateway has now. The rows of those tools:
+   * `connected` where that was all, `changed` with the reason where the person is needed.
+   */
+  'connect.follow': method(none, z.array(ToolRow)),
+  /**
    * Gives the files their bytes back and switches the key off. Where a file was changed since, `planHash` of a plan with
    * `undo` says that its person has seen what is taken out of it.
    */

@@ -265,9 +265,18 @@ try {
     while (Date.now() < until) await ask(gateway);
   };
   const everyone = Promise.all([...Array.from({ length: concurrency }, client), person(gateway, until)]);
+  let told = Date.now();
   while (Date.now() < until) {
     await delay(2_000);
-    samples.push(sample(gateway.pid));
+    const now = sample(gateway.pid);
+    samples.push(now);
+    if (Date.now() - told < 60_000) continue;
+    told = Date.now();
+    // So that a long run that has to be broken off has said something.
+    const left = Math.ceil((until - told) / 60_000);
+    console.log(
+      `${sent} requests, ${now.rssMb.toFixed(0)} MB, ${now.descriptors} descriptors, ${left} min to go`,
+    );
   }
   await everyone;
   // Grace of hung-up streams, and connections kept for a next request that does not come.
@@ -334,7 +343,7 @@ try {
 }
 console.log(
   problems.length === 0
-    ? `Soak: ${minutes} minutes at ${concurrency}, survived`
+    ? `Soak: ${minutes} minutes at ${concurrency}, ${sent} requests tried, all survived`
     : `Soak: failed\n  ${problems.join('\n  ')}`,
 );
 process.exitCode = problems.length === 0 ? 0 : 1;

@@ -13,9 +13,10 @@ import {
   type Context,
 } from './command.ts';
 
-const connectHelp = `Usage: faregate connect [TOOL] [options]
+const connectHelp = `Usage: faregate connect [TOOL | --follow] [options]
 
 Without TOOL: which tools are on this machine and which of them are connected.
+With --follow: leads all that are connected to the address that the gateway has now, for instance after its port changed.
 
 With TOOL: makes a key for it, shows the change to its configuration, asks, writes it and checks it by a request that
 costs nothing. \`faregate disconnect TOOL\` gives the file its bytes back.
@@ -47,14 +48,17 @@ export const connectCommand: Command = {
   async run(args, context) {
     const { values, positionals } = readArguments(
       args,
-      { ...options, limit: { type: 'string' }, model: { type: 'string' } },
+      { ...options, limit: { type: 'string' }, model: { type: 'string' }, follow: { type: 'boolean' } },
       { max: 1 },
     );
     const tool = positionals[0] === undefined ? null : readTool(positionals[0]);
+    if (values.follow && tool !== null)
+      throw new UsageError('--follow is for all tools that are connected: leave TOOL out.');
     const limitNano = values.limit === undefined ? undefined : readLimit('--limit', values.limit);
     const model = values.model === undefined ? {} : { model: values.model };
     const client = await openClient(context, values['data-dir']);
     try {
+      if (values.follow) return await follow(client, values.json ?? false, context);
       if (tool === null) return await list(client, values.json ?? false, context);
       const plan = await client.call('connect.plan', { tool, ...model });
       if (!(await confirmed(plan, values, context))) return values['dry-run'] ? 0 : 1;
@@ -118,6 +122,20 @@ async function list(client: Client, json: boolean, { print }: Context): Promise<
   if (json) print(JSON.stringify(rows, null, 2));
   else print(table(['tool', 'name', 'found', 'state', 'configuration'], rows.map(cells)));
   return 0;
+}
+
+/** 1 where a tool still asks at the address of before. */
+async function follow(client: Client, json: boolean, { print }: Context): Promise<number> {
+  const rows = await client.call('connect.follow', {});
+  if (json) print(JSON.stringify(rows, null, 2));
+  else if (rows.length === 0) print('Every connected tool is led to this gateway already.');
+  else {
+    for (const { name, state, why } of rows)
+      print(
+        state === 'connected' ? `${name} is led to this gateway. Start it again.` : `${name}: ${why ?? ''}`,
+      );
+  }
+  return rows.every(({ state }) => state === 'connected') ? 0 : 1;
 }
 
 function cells(row: ToolRow): string[] {

@@ -2,7 +2,14 @@
 import { structuredPatch } from 'diff';
 import type { DiffLine } from '#shared/connect.ts';
 import { applyEntries, readEntries } from './edit.ts';
-import { canonical, ConfigConflictError, ConfigSyntaxError, isTable, type Path } from './format.ts';
+import {
+  canonical,
+  ConfigConflictError,
+  ConfigSyntaxError,
+  isTable,
+  type Entry,
+  type Path,
+} from './format.ts';
 import { FileError, sha256 } from './files.ts';
 import type { EntryRecord, FileRecord } from './records.ts';
 import type { FileEdit } from './tools.ts';
@@ -33,14 +40,14 @@ export type Standing = 'ours' | 'partly' | 'theirs';
 /** How much of what was written is still there. A file that cannot be read any more has nothing of ours. */
 export function standingOf(file: FileRecord, current: Buffer | null): Standing {
   if (current === null) return 'theirs';
-  if (sha256(current) === file.written) return 'ours';
+  if (isAsWritten(file, current)) return 'ours';
   try {
     const values = readEntries(
       file.format,
       current.toString('utf8'),
       file.entries.map((entry) => entry.path),
     );
-    const kept = file.entries.filter((entry, index) => hashOf(values[index]) === entry.wrote).length;
+    const kept = file.entries.filter((entry, index) => isOurs(entry, values[index])).length;
     return kept === file.entries.length ? 'ours' : kept === 0 ? 'theirs' : 'partly';
   } catch {
     return 'theirs';
@@ -60,7 +67,7 @@ export function withoutOurs(
   if (current === null) return { bytes: null, exact: original === null };
   // Not written yet, or taken back by hand.
   if (original?.equals(current)) return { bytes: original, exact: true };
-  if (sha256(current) === file.written) return { bytes: original, exact: true };
+  if (isAsWritten(file, current)) return { bytes: original, exact: true };
   const text = decode(file.path, current);
   return explained(file.path, () => {
     const values = readEntries(
@@ -68,7 +75,7 @@ export function withoutOurs(
       text,
       file.entries.map((entry) => entry.path),
     );
-    const ours = file.entries.filter((entry, index) => hashOf(values[index]) === entry.wrote);
+    const ours = file.entries.filter((entry, index) => isOurs(entry, values[index]));
     const back = applyEntries(
       file.format,
       text,
@@ -93,6 +100,69 @@ function withoutEmptied(file: FileRecord, ours: readonly EntryRecord[], text: st
     }
   }
   return current;
+}
+
+/** A file whose gateway has another address now. */
+export interface Readdressed {
+  bytes: Buffer | null;
+  /** Whether it leads to the new address. */
+  leads: boolean;
+  /** The record while the file may have either address, and once it has the new one. */
+  during: FileRecord;
+  after: FileRecord;
+}
+
+/**
+ * Puts the new address wherever one of our entries holds the old one, also in an entry that has more in it by now than
+ * was written. Everything else of the file stays, and what can be taken back later stays the same.
+ * @throws FileError where the file cannot be read.
+ */
+export function readdressed(file: FileRecord, current: Buffer | null, from: string, to: string): Readdressed {
+  if (current === null) return { bytes: null, leads: false, during: file, after: settled(file) };
+  const text = decode(file.path, current);
+  return explained(file.path, () => {
+    const paths = file.entries.map(({ path }) => path);
+    const before = readEntries(file.format, text, paths);
+    const leaves = before.flatMap((value, at) => addressesIn(value, paths[at] ?? [], from, to));
+    const moved = applyEntries(file.format, text, leaves);
+    const now = readEntries(file.format, moved, paths);
+    const entries = file.entries.map((entry, at) =>
+      isOurs(entry, before[at])
+        ? { ...entry, wroteBefore: hashOf(before[at]), wrote: hashOf(now[at]) }
+        : entry,
+    );
+    // A file that the person changed too is not what was written, with either address.
+    const written = isAsWritten(file, current)
+      ? { writtenBefore: sha256(current), written: sha256(moved) }
+      : {};
+    const during = { ...file, ...written, entries };
+    return {
+      bytes: Buffer.from(moved),
+      leads: now.some((value, at) => addressesIn(value, paths[at] ?? [], to, to).length > 0),
+      during,
+      after: settled(during),
+    };
+  });
+}
+
+/** Each text in the value that is the address `from`, or begins with it, as an entry that leads to `to`. */
+function addressesIn(value: unknown, path: Path, from: string, to: string): Entry[] {
+  if (typeof value === 'string') {
+    const holds = value === from || value.startsWith(`${from}/`);
+    return holds ? [{ path, value: to + value.slice(from.length) }] : [];
+  }
+  return isTable(value)
+    ? Object.entries(value).flatMap(([name, inner]) => addressesIn(inner, [...path, name], from, to))
+    : [];
+}
+
+function settled(record: FileRecord): FileRecord {
+  const { writtenBefore: _, ...file } = record;
+  const entries = file.entries.map((each) => {
+    const { wroteBefore: __, ...entry } = each;
+    return entry;
+  });
+  return { ...file, entries };
 }
 
 /** Lines with three of context; secrets on both sides are masked. */
@@ -132,6 +202,14 @@ export const PLACEHOLDER = 'sk-fg-0000000000000000000000000000000000000000000';
 const MASKED_NEW = 'sk-fg-…';
 
 const hashOf = (value: unknown) => (value === undefined ? null : sha256(canonical(value)));
+
+const isOurs = ({ wrote, wroteBefore }: EntryRecord, value: unknown) => {
+  const hash = hashOf(value);
+  return hash === wrote || (wroteBefore !== undefined && hash === wroteBefore);
+};
+
+const isAsWritten = ({ written, writtenBefore }: FileRecord, bytes: Buffer) =>
+  [written, writtenBefore].includes(sha256(bytes));
 
 /** How many segments of the path lead to something already. */
 function depthOf(edit: FileEdit, text: string, path: Path): number {

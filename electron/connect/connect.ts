@@ -3,7 +3,7 @@ import { APP_NAME } from '#shared/defaults.ts';
 import type { ConnectPlan, ToolId, ToolRow } from '#shared/connect.ts';
 import type { DialectId } from '#shared/model.ts';
 import { CallError, type Call, type MachineHandlers } from '../gateway/gateway.ts';
-import { diffOf, PLACEHOLDER, planFile, standingOf, withoutOurs } from './changes.ts';
+import { diffOf, PLACEHOLDER, planFile, readdressed, standingOf, withoutOurs } from './changes.ts';
 import { readEntries } from './edit.ts';
 import {
   assertReplaceable,
@@ -28,9 +28,16 @@ export interface ConnectOptions {
   platform?: NodeJS.Platform;
 }
 
+/** Of one file; null = there is none. */
+interface Change {
+  path: string;
+  before: Buffer | null;
+  after: Buffer | null;
+}
+
 interface Planned {
   how: ConnectPlan['how'];
-  files: { path: string; before: Buffer | null; after: Buffer | null; record: FileRecord | null }[];
+  files: (Change & { record: FileRecord | null })[];
 }
 
 export function connectMethods(options: ConnectOptions): (call: Call) => MachineHandlers {
@@ -123,8 +130,8 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
   }
 
   /** All files or none: what was written before one fails is put back. */
-  function carryOut({ files }: Planned): void {
-    const done: Planned['files'] = [];
+  function carryOut(files: readonly Change[]): void {
+    const done: Change[] = [];
     try {
       for (const file of files) {
         if (sameBytes(file.before, file.after)) continue;
@@ -151,7 +158,10 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
       needsModel: tool.modelPath !== undefined,
     };
     if (!connection || connection.gatewayUrl === null) return { ...row, state: 'not-connected', why: null };
-    const why = await whyChanged(tool, connection);
+    const why = await whyChanged(tool, connection).catch((error: unknown) => {
+      if (error instanceof FileError) return error.message;
+      throw error;
+    });
     return { ...row, state: why === null ? 'connected' : 'changed', why };
   }
 
@@ -179,6 +189,26 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
     await call('keys.update', { id: known.id, enabled: true });
     if (limitNano !== undefined) await call('keys.setLimit', { id: known.id, limitNano });
     return rotated;
+  }
+
+  /** From the address it was led to to this one; files in which it no longer leads to us are left as they are. */
+  function follow(connection: Connection, from: string, to: string): void {
+    const files = connection.files.map((file) => {
+      const before = readBytes(file.path);
+      const moved = readdressed(file, before, from, to);
+      if (!sameBytes(before, moved.bytes)) assertReplaceable(file.path);
+      return { ...moved, path: file.path, before };
+    });
+    if (!files.some(({ leads }) => leads)) return;
+    // Until all is done either address is ours, so that whatever ends the program in between can be taken back or gone on with.
+    connections.write({ ...connection, files: files.map(({ during }) => during) });
+    try {
+      carryOut(files.map(({ path, before, bytes }) => ({ path, before, after: bytes })));
+    } catch (error) {
+      connections.write(connection);
+      throw error;
+    }
+    connections.write({ ...connection, gatewayUrl: to, files: files.map(({ after }) => after) });
   }
 
   return {
@@ -217,7 +247,7 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
         const files = planned.files.flatMap(({ record }) => record ?? []);
         connections.write({ tool: id, keyId: key.id, gatewayUrl: target.base, files });
         try {
-          carryOut(planned);
+          carryOut(planned.files);
         } catch (error) {
           // The old secret is gone; a key that nothing knows is of no use.
           connections.write(before ?? { tool: id, keyId: key.id, gatewayUrl: null, files: [] });
@@ -228,6 +258,28 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
       }),
 
     'connect.check': ({ tool: id }) => inTurn(async () => checkTool(mustWork(id), connected(id), call)),
+
+    'connect.follow': () =>
+      inTurn(async () => {
+        const to = await gatewayUrl();
+        const rows: ToolRow[] = [];
+        for (const tool of tools) {
+          const connection = connections.read(tool.id);
+          const from = connection?.gatewayUrl ?? null;
+          if (!connection || from === null || from === to) continue;
+          let why: string | null = null;
+          try {
+            follow(connection, from, to);
+          } catch (error) {
+            // One file that is in the way keeps no other tool from its gateway.
+            if (!(error instanceof FileError)) throw error;
+            why = error.message;
+          }
+          const row = await rowOf(tool);
+          rows.push(why === null ? row : { ...row, state: 'changed', why });
+        }
+        return rows;
+      }),
 
     'connect.undo': ({ tool: id, planHash }) =>
       inTurn(async () => {
@@ -241,7 +293,7 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
           );
         }
         if (planHash !== undefined && hashOfPlan(id, planned) !== planHash) throw staleness(tool);
-        carryOut(planned);
+        carryOut(planned.files);
         connections.write({ tool: id, keyId: connection.keyId, gatewayUrl: null, files: [] });
         const key = (await call('keys.list', {})).find((row) => row.id === connection.keyId);
         if (key) await call('keys.update', { id: key.id, enabled: false });

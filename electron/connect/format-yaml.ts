@@ -12,16 +12,17 @@ import {
   type Document,
   type YAMLSeq,
 } from 'yaml';
-import { ConfigConflictError, ConfigSyntaxError, isTable, type Format } from './format.ts';
+import { ConfigConflictError, ConfigSyntaxError, isTable, type Format, type Path } from './format.ts';
 
 export const yamlFormat: Format = {
   read: (text): unknown => open(text).toJS() ?? {},
 
   set(text, path, value, eol) {
     const document = open(text);
-    const [first, second] = path;
-    if (typeof first !== 'string' || path.length > 2) throw new ConfigConflictError('has nothing that deep');
+    const [first, second, third] = path;
+    if (typeof first !== 'string' || path.length > 3) throw new ConfigConflictError('has nothing that deep');
     if (second === undefined) return setKey(text, document, first, value, eol);
+    if (third !== undefined) return setInPlace(text, document, path, value);
     if (typeof second === 'string' || !isTable(value)) throw new ConfigConflictError('has nothing that deep');
     const list = document.get(first, true);
     if (list == null) {
@@ -84,6 +85,15 @@ function setKey(text: string, document: Document, name: string, value: unknown, 
   return `${withLineEnd(text, eol)}${name}: ${scalar(value)}${eol}`;
 }
 
+/** A single value in an item of a list, which has to be there. */
+function setInPlace(text: string, document: Document, [first, second, third]: Path, value: unknown): string {
+  const list = document.get(first, true);
+  const named = typeof second === 'object' && isSeq(list) ? itemNamed(list, second.named) : undefined;
+  const node = isMap(named) && typeof third === 'string' ? named.get(third, true) : undefined;
+  if (!isScalar(node) || !node.range) throw new ConfigConflictError('has nothing that deep');
+  return text.slice(0, node.range[0]) + scalar(value) + text.slice(node.range[1]);
+}
+
 /** The lines of `name: value` at the root. */
 function pairPlace(text: string, document: Document, name: string): Place | null {
   const root = document.contents;
@@ -97,9 +107,12 @@ function pairPlace(text: string, document: Document, name: string): Place | null
   return { start: lineStart(text, key.range[0]), end: lineEnd(text, end) };
 }
 
+const itemNamed = (list: YAMLSeq, name: string) =>
+  list.items.find((each) => isMap(each) && each.get('name') === name);
+
 /** The lines of the item of this name. */
 function itemPlace(text: string, list: YAMLSeq, name: string): Place | null {
-  const item = list.items.find((each) => isMap(each) && each.get('name') === name);
+  const item = itemNamed(list, name);
   if (!isMap(item) || !item.range) return null;
   return { start: lineStart(text, item.range[0]), end: lineEnd(text, item.range[1]) };
 }

@@ -14,6 +14,8 @@ const EntryRecord = z.object({
   path: z.array(Segment),
   /** Hash of the value that was written, `null` where the entry was removed: the file alone holds the key. */
   wrote: z.string().nullable(),
+  /** What it was until now, while the file is being changed from one of ours to another of ours. */
+  wroteBefore: z.string().nullable().optional(),
   /** What stood there; left out where nothing did. */
   before: z.unknown().optional(),
   /** How much of the path was there before: what was made for the entry goes with it. */
@@ -28,6 +30,8 @@ const FileRecord = z.object({
   original: z.string().nullable(),
   /** SHA-256 of what was written. */
   written: z.string(),
+  /** As `wroteBefore`, of the whole file. */
+  writtenBefore: z.string().optional(),
   entries: z.array(EntryRecord),
 });
 export type FileRecord = z.infer<typeof FileRecord>;

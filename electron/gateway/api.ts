@@ -118,6 +118,7 @@ const noMachine: MachineHandlers = {
   'connect.plan': notHere,
   'connect.apply': notHere,
   'connect.check': notHere,
+  'connect.follow': () => [],
   'connect.undo': notHere,
 };
 

@@ -215,11 +215,23 @@ describe('with a gateway that runs', () => {
       /^Claude Code +sk-fg-\S+ +active +\$0\.00 +\$2\.00 /m,
     );
 
+    expect(await faregateHere('connect', '--follow')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('led to this gateway already'),
+    });
+    await own.stop();
+    const elsewhere = await own.restart();
+    expect(await faregateHere('connect', '--follow')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Claude Code is led to this gateway'),
+    });
+    expect(readFileSync(settings, 'utf8')).toContain(elsewhere.url);
+
     const back = await faregateHere('disconnect', 'claude-code');
     expect(back).toMatchObject({ code: 0, stdout: expect.stringContaining('byte for byte') });
     expect(readFileSync(settings, 'utf8')).toBe('{ "model": "opus" }\n');
     expect((await faregateHere('connect', 'cursor')).stderr).toContain("Cursor's own servers");
-    await own.stop();
+    await elsewhere.stop();
   });
 
   const script = (text: string) => {

@@ -16,9 +16,12 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ToolId } from '#shared/connect.ts';
 import type { Input } from '#shared/contract.ts';
+import { planFile, readdressed, standingOf, withoutOurs } from '../../electron/connect/changes.ts';
 import { connectMethods } from '../../electron/connect/connect.ts';
 import { applyEntries, readEntries, type FormatName } from '../../electron/connect/edit.ts';
+import { sha256 } from '../../electron/connect/files.ts';
 import type { Entry } from '../../electron/connect/format.ts';
+import type { FileRecord } from '../../electron/connect/records.ts';
 import { addProvider, startCore, temporaryFolder, usd, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -245,6 +248,136 @@ describe('what a person changed meanwhile', () => {
   });
 });
 
+/** What a person adds meanwhile, to any of the formats. */
+const files = [
+  [
+    'claude-code',
+    '.claude/settings.json',
+    'json',
+    '{\n  // c\n  "env": { "ANTHROPIC_API_KEY": "x", "A": "1" }\n}\n',
+  ],
+  ['claude-code', '.claude/settings.json', 'json', '{}'],
+  [
+    'codex',
+    '.codex/config.toml',
+    'toml',
+    'model_provider = "mine" # c\n\n[model_providers.mine]\nname = "M"\n# end\n',
+  ],
+  ['codex', '.codex/config.toml', 'toml', '# only\n'],
+  ['gemini-cli', '.gemini/.env', 'dotenv', '# c\nGEMINI_API_KEY=x\n'],
+  ['aider', '.aider.conf.yml', 'yaml', 'model: a # c\nlist:\n- x\n'],
+  [
+    'continue',
+    '.continue/config.yaml',
+    'yaml',
+    'name: N\nversion: 1.0.0\nschema: v1\nmodels:\n  - name: A\n    model: b\n',
+  ],
+] as const satisfies readonly (readonly [ToolId, string, FormatName, string])[];
+
+describe('a gateway at another port', () => {
+  const follow = () => core.call('connect.follow', {});
+  const address = /http:\/\/127\.0\.0\.1:\d+/;
+  /** What a person changed besides, which leaves the address as it was. */
+  const mine: [tool: ToolId, from: string, to: string][] = [
+    ['zed', '200000', '100000'],
+    ['claude-code', '"env": {', '"model": "opus", // mine\n  "env": {'],
+  ];
+
+  test('is followed by every tool, but for what was changed to lead elsewhere or cannot be written', async () => {
+    const before = new Map<ToolId, string>();
+    for (const [tool, below, text] of everyTool) {
+      put(below, text);
+      await connect(tool);
+      before.set(tool, readFileSync(path.join(home, below), 'utf8'));
+    }
+    const file = (tool: ToolId) => path.join(home, everyTool.find(([id]) => id === tool)?.[1] ?? '');
+    const edit = (tool: ToolId, from: string | RegExp, to: string) =>
+      writeFileSync(file(tool), readFileSync(file(tool), 'utf8').replace(from, to));
+    for (const [tool, from, to] of mine) edit(tool, from, to);
+    edit('codex', address, 'https://elsewhere.example');
+    chmodSync(file('aider'), 0o444);
+    expect(await follow()).toEqual([]);
+
+    const old = core.url;
+    core = await core.restart();
+    expect(core.url).not.toBe(old);
+    expect((await rowOf('claude-code'))?.why).toContain(old);
+    const rows = new Map((await follow()).map((row) => [row.id, row]));
+    expect(rows.size).toBe(everyTool.length);
+    expect(rows.get('codex')).toMatchObject({
+      state: 'changed',
+      why: expect.stringContaining('was changed'),
+    });
+    expect(readFileSync(file('codex'), 'utf8')).toContain('https://elsewhere.example/v1');
+    expect(rows.get('aider')).toMatchObject({
+      state: 'changed',
+      why: expect.stringContaining('write-protected'),
+    });
+    expect(readFileSync(file('aider'), 'utf8')).toBe(before.get('aider'));
+    for (const [tool, , , written] of everyTool) {
+      if (tool === 'codex' || tool === 'aider') continue;
+      const text = readFileSync(file(tool), 'utf8');
+      expect(text).toContain(core.url);
+      expect(text).not.toContain(old);
+      expect(secretForm.exec(text)?.[0]).toBe(secretForm.exec(before.get(tool) ?? '')?.[0]);
+      const changed = mine.find(([id]) => id === tool);
+      if (changed) expect(text).toContain(changed[2]);
+      // Not one byte but those of the address.
+      else expect(text.replaceAll(core.url, old)).toBe(before.get(tool));
+      for (const part of written) expect(text).toMatch(part);
+      if (tool === 'zed') continue;
+      expect(rows.get(tool)).toMatchObject({ state: 'connected', why: null });
+      expect(await core.call('connect.check', { tool })).toMatchObject({ ok: true });
+    }
+
+    // Once it can be written, it follows too; the others are there already.
+    chmodSync(file('aider'), 0o644);
+    expect((await follow()).map(({ id, state }) => [id, state])).toEqual([
+      ['codex', 'changed'],
+      ['aider', 'connected'],
+    ]);
+    for (const [tool, below, text] of everyTool) {
+      const changed = tool === 'codex' || mine.some(([id]) => id === tool);
+      expect(await disconnect(tool)).toMatchObject({ how: changed ? 'take-out' : 'restore' });
+      if (!changed) expect(readFileSync(path.join(home, below), 'utf8')).toBe(text);
+    }
+  });
+
+  test.each(files)(
+    'may be followed in two steps: %s is ours, and can be taken back, whichever of them was the last',
+    (_tool, below, format, text) => {
+      const [from, to] = ['http://127.0.0.1:3273', 'http://127.0.0.1:40001'];
+      const entries = [
+        { path: ['provider', 'url'], value: `${from}/v1` },
+        { path: ['base'], value: from },
+      ].slice(format === 'json' || format === 'toml' ? 0 : 1);
+      const original = Buffer.from(text);
+      const planned = planFile({ path: below, format, entries }, original);
+      const written = Buffer.from(planned.text);
+      const record: FileRecord = {
+        path: below,
+        format,
+        original: original.toString('base64'),
+        written: sha256(written),
+        entries: planned.entries,
+      };
+      const moved = readdressed(record, written, from, to);
+      expect(moved).toMatchObject({ leads: true, bytes: Buffer.from(planned.text.replaceAll(from, to)) });
+      for (const bytes of [written, moved.bytes]) {
+        expect(standingOf(moved.during, bytes)).toBe('ours');
+        expect(withoutOurs(moved.during, bytes)).toEqual({ bytes: original, exact: true });
+        expect(readdressed(moved.during, bytes, from, to)).toMatchObject({
+          leads: true,
+          bytes: moved.bytes,
+          after: moved.after,
+        });
+      }
+      expect(standingOf(moved.after, written)).not.toBe('ours');
+      expect(withoutOurs(moved.after, moved.bytes)).toEqual({ bytes: original, exact: true });
+    },
+  );
+});
+
 describe('files as they are found', () => {
   test('a link is followed, and stays one', async () => {
     const target = put('dotfiles/claude.json', '{}\n', 0o640);
@@ -380,32 +513,6 @@ test('connect then disconnect gives back the same bytes, or nothing was touched 
     { numRuns: 60 },
   );
 });
-
-/** What a person adds meanwhile, to any of the formats. */
-const files = [
-  [
-    'claude-code',
-    '.claude/settings.json',
-    'json',
-    '{\n  // c\n  "env": { "ANTHROPIC_API_KEY": "x", "A": "1" }\n}\n',
-  ],
-  ['claude-code', '.claude/settings.json', 'json', '{}'],
-  [
-    'codex',
-    '.codex/config.toml',
-    'toml',
-    'model_provider = "mine" # c\n\n[model_providers.mine]\nname = "M"\n# end\n',
-  ],
-  ['codex', '.codex/config.toml', 'toml', '# only\n'],
-  ['gemini-cli', '.gemini/.env', 'dotenv', '# c\nGEMINI_API_KEY=x\n'],
-  ['aider', '.aider.conf.yml', 'yaml', 'model: a # c\nlist:\n- x\n'],
-  [
-    'continue',
-    '.continue/config.yaml',
-    'yaml',
-    'name: N\nversion: 1.0.0\nschema: v1\nmodels:\n  - name: A\n    model: b\n',
-  ],
-] as const satisfies readonly (readonly [ToolId, string, FormatName, string])[];
 
 test.each(files)(
   '%s: what a person adds to %s meanwhile is all that is left of the two changes',

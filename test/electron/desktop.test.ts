@@ -7,6 +7,7 @@ import path from 'node:path';
 import { expect as playwrightExpect } from '@playwright/test';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Answer } from '#shared/contract.ts';
+import { connectMethods } from '../../electron/connect/connect.ts';
 import {
   openBrowser,
   startDesktop,
@@ -19,6 +20,7 @@ import {
   OTHER_MACHINE,
   PRELOAD_IN_EVERY_FRAME,
 } from '../support/electron-standin/protocol.ts';
+import { startCore } from '../support/gateway.ts';
 
 // A busy machine takes its time until a page stands.
 const expectPage = playwrightExpect.configure({ timeout: 15_000 });
@@ -263,6 +265,45 @@ describe('the app', () => {
     if (!status.ok || !settings.ok) throw new Error('no answer');
     expect(Number(new URL(status.value.gatewayUrl).port)).toBe(settings.value.port);
     expect(settings.value.port).not.toBe(port);
+    other.close();
+  });
+
+  test('leads the connected tools to another port, and names those that only the person can lead there', async () => {
+    const home = path.join(dataDir, 'home');
+    const machine = connectMethods({ dataDir, home, env: {} });
+    const core = await startCore({ dataDir, machine });
+    for (const tool of ['claude-code', 'codex'] as const) {
+      const { hash } = await core.call('connect.plan', { tool });
+      await core.call('connect.apply', { tool, planHash: hash });
+    }
+    await core.gateway.close({ graceMs: 0 });
+    const codex = path.join(home, '.codex', 'config.toml');
+    writeFileSync(codex, readFileSync(codex, 'utf8').replace(core.url, 'https://elsewhere.example'));
+
+    const other = createServer().listen(Number(new URL(core.url).port), '127.0.0.1');
+    await once(other, 'listening');
+    const desktop = start({
+      args: ['--port', new URL(core.url).port, '--hidden'],
+      env: { HOME: home, CLAUDE_CONFIG_DIR: '', CODEX_HOME: '' },
+    });
+    const { id, options } = await desktop.entry('dialog');
+    expect(options.detail).toContain('written into the configuration of Claude Code, Codex');
+    desktop.send({ do: 'answer-dialog', id, response: 1 });
+    const led = await desktop.entry('notification');
+    expect(led).toMatchObject({
+      title: expect.stringContaining('follow the gateway'),
+      body: expect.stringMatching(/configuration of Claude Code\./),
+    });
+    const left = await desktop.entry('notification', 1);
+    expect(left).toMatchObject({ title: 'Connect your tools again', body: expect.stringContaining('Codex') });
+    const settings = readFileSync(path.join(home, '.claude', 'settings.json'), 'utf8');
+    const [now = ''] = /http:\/\/127\.0\.0\.1:\d+/.exec(settings) ?? [];
+    expect(now).not.toBe(core.url);
+    expect((await fetch(now)).status).toBe(200);
+    expect(readFileSync(codex, 'utf8')).toContain('https://elsewhere.example');
+    desktop.send({ do: 'answer-notification', id: left.id });
+    const page = await desktop.page();
+    await expectPage(page.getByRole('heading', { level: 1, name: 'Connect' })).toBeVisible();
     other.close();
   });
 
