@@ -5,9 +5,11 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect as playwrightExpect } from '@playwright/test';
+import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Answer } from '#shared/contract.ts';
+import type { Answer, Output } from '#shared/contract.ts';
 import { connectMethods } from '../../electron/connect/connect.ts';
+import { begin } from '../support/client.ts';
 import {
   openBrowser,
   startDesktop,
@@ -20,7 +22,8 @@ import {
   OTHER_MACHINE,
   PRELOAD_IN_EVERY_FRAME,
 } from '../support/electron-standin/protocol.ts';
-import { startCore } from '../support/gateway.ts';
+import { addProvider, startCore, usd, type Caller } from '../support/gateway.ts';
+import { gate, startUpstream } from '../support/upstream.ts';
 
 // A busy machine takes its time until a page stands.
 const expectPage = playwrightExpect.configure({ timeout: 15_000 });
@@ -333,6 +336,54 @@ describe('the app', () => {
     await expect(fetch(status.value.gatewayUrl)).rejects.toThrow('fetch failed');
     // SQLite removes its log when the last connection is closed in order.
     expect(existsSync(path.join(dataDir, 'faregate.db-wal'))).toBe(false);
+  });
+
+  test('lets what runs end when it quits, cuts what does not within five seconds, and settles both', async () => {
+    const { desktop, page } = await openApp();
+    const upstream = await startUpstream();
+    const call: Caller['call'] = async (name, input) => {
+      const answered = await page.evaluate<Answer<Output<typeof name>>>(callFromPage(name, input));
+      if (!answered.ok) throw new Error(answered.error.message);
+      return answered.value;
+    };
+    const { id } = await addProvider({ call }, upstream, 'openai');
+    await call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
+    const { secret } = await call('keys.create', { name: 'busy', limitNano: usd('10') });
+    const { gatewayUrl } = await call('status.get', {});
+    const ask = (model: string) =>
+      begin(`${gatewayUrl}/v1/chat/completions`, {
+        headers: { authorization: `Bearer ${secret}` },
+        body: { model: 'acme', user: model, messages: [], max_completion_tokens: 100, stream: true },
+      });
+    const delta = (content: string) =>
+      `data: {"model":"acme","choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
+    const usage = 'data: {"model":"acme","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3}}\n\n';
+    const rest = gate();
+    const headers = { 'content-type': 'text/event-stream' };
+    upstream.reply(/./, { headers, chunks: [delta('first'), rest, usage, 'data: [DONE]\n\n'] }, 1);
+    const ending = await ask('ends');
+    await ending.next();
+    upstream.reply(/./, { headers, chunks: [delta('second')], hang: true });
+    const endless = await ask('does not');
+    await endless.next();
+
+    const quitAt = performance.now();
+    desktop.send({ do: 'choose-tray-item', label: 'Quit' });
+    await desktop.entry('closed');
+    rest.open();
+    expect((await ending.rest()).text).toContain('[DONE]');
+    expect((await endless.rest()).text).toMatch(/"error"/);
+    expect(await desktop.ended()).toBe(0);
+    // Five seconds, and the end of a process on a busy machine.
+    expect(performance.now() - quitAt).toBeLessThan(7_500);
+    await upstream.close();
+    const ledger = new Database(path.join(dataDir, 'faregate.db'), { readonly: true });
+    expect(ledger.prepare('SELECT count(*) AS open FROM holds').get()).toEqual({ open: 0 });
+    expect(ledger.prepare('SELECT cost_nano AS cost, flags FROM requests ORDER BY id').all()).toEqual([
+      { cost: usd('0.0003'), flags: expect.not.stringContaining('estimated') },
+      { cost: expect.any(Number), flags: expect.stringContaining('estimated') },
+    ]);
+    ledger.close();
   });
 
   test('runs on in the tray when its window is closed, says so once, and comes back where it was', async () => {

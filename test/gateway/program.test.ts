@@ -113,6 +113,30 @@ test('an answer that does not end is cut within five seconds, with its cost so f
   });
 });
 
+test('a machine that slept in the middle of an answer wakes up with nothing held and its cost on the books', async () => {
+  const { secret } = await gateway.call('keys.create', { name: 'asleep', limitNano: usd('100') });
+  const delta = { id: 'c', model, choices: [{ index: 0, delta: { content: 'word ' } }] };
+  const lost = gate();
+  upstream.reply('/v1/chat/completions', {
+    headers: { 'content-type': 'text/event-stream' },
+    chunks: [`data: ${JSON.stringify(delta)}\n\n`, lost],
+    reset: true,
+  });
+  const response = await ask(secret, true);
+  const { ended } = await upstream.nthRequest(1);
+  process.kill(gateway.pid, 'SIGSTOP');
+  // The provider does not wait for a machine that sleeps.
+  lost.open();
+  await ended;
+  process.kill(gateway.pid, 'SIGCONT');
+  expect(await response.text()).toMatch(/before it was complete/);
+  const [row] = (await gateway.call('requests.list', {})).rows;
+  expect(row).toMatchObject({ flags: ['interrupted', 'estimated'] });
+  expect((await gateway.call('keys.list', {}))[0]).toMatchObject({ heldNano: 0, usageNano: row?.costNano });
+  upstream.reply('/v1/chat/completions', { body: answer });
+  expect((await ask(secret)).status).toBe(200);
+});
+
 test('events tell of a settled request without being asked', async () => {
   const { key, secret } = await gateway.call('keys.create', { name: 'watched' });
   const events = await gateway.events();

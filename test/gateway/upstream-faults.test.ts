@@ -225,6 +225,25 @@ describe('a provider that', () => {
     tally.survived += 1;
   });
 
+  test('is not there refuses the connection, costs nothing, and the client is told so', async () => {
+    tally.tried += 1;
+    const gone = await startRawUpstream();
+    await gone.close();
+    const lost = await addProvider(gateway, gone, 'openai-compatible', { slug: 'down' });
+    await gateway.call('prices.set', { providerId: lost.id, model: 'acme', input: '1', output: '10' });
+    const got = await send(`${gateway.url}/down/v1/chat/completions`, {
+      headers: { authorization: `Bearer ${key}` },
+      body: { model: 'acme', messages: [] },
+    });
+    expect(got).toMatchObject({
+      status: 502,
+      text: expect.stringMatching(/cannot be reached: nothing listens there/),
+    });
+    expect(await settled()).toMatchObject({ status: 0, costNano: 0, flags: ['interrupted'] });
+    await gateway.call('providers.delete', { id: lost.id });
+    tally.survived += 1;
+  });
+
   test('has a name that nobody knows costs nothing, and the client is told where to look', async () => {
     tally.tried += 1;
     const lost = await addProvider(gateway, elsewhere, 'openai-compatible', {
