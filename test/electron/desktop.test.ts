@@ -462,7 +462,7 @@ test.runIf(process.platform === 'linux')(
 
 // The app is started up to three times in each.
 describe('credentials', { timeout: 60_000 }, () => {
-  const addProvider = callFromPage('providers.create', {
+  const addOpenAi = callFromPage('providers.create', {
     kind: 'openai',
     credential: 'sk-upstream-credential',
   });
@@ -470,7 +470,7 @@ describe('credentials', { timeout: 60_000 }, () => {
 
   test("are kept by the system's store, and are there after a restart", async () => {
     const first = await openApp();
-    expect(await first.page.evaluate(addProvider)).toMatchObject({ ok: true });
+    expect(await first.page.evaluate(addOpenAi)).toMatchObject({ ok: true });
     first.desktop.send({ do: 'quit' });
     await first.desktop.ended();
     expect(readFileSync(path.join(dataDir, 'faregate.db')).includes('v11-standin:')).toBe(true);
@@ -493,7 +493,7 @@ describe('credentials', { timeout: 60_000 }, () => {
         desktop.send({ do: 'answer-dialog', id, response: 0 });
       },
     });
-    expect(await first.page.evaluate(addProvider)).toMatchObject({ ok: true });
+    expect(await first.page.evaluate(addOpenAi)).toMatchObject({ ok: true });
     expect(existsSync(path.join(dataDir, 'secret.key'))).toBe(true);
     first.desktop.send({ do: 'quit' });
     await first.desktop.ended();
@@ -512,7 +512,7 @@ describe('credentials', { timeout: 60_000 }, () => {
 
   test('that another machine encrypted are asked for again, in a notice that leads there', async () => {
     const first = await openApp();
-    await first.page.evaluate(addProvider);
+    await first.page.evaluate(addOpenAi);
     first.desktop.send({ do: 'quit' });
     await first.desktop.ended();
 

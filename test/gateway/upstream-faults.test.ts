@@ -227,9 +227,9 @@ describe('a provider that', () => {
 
   test('is not there refuses the connection, costs nothing, and the client is told so', async () => {
     tally.tried += 1;
-    const gone = await startRawUpstream();
-    await gone.close();
-    const lost = await addProvider(gateway, gone, 'openai-compatible', { slug: 'down' });
+    const closed = await startRawUpstream();
+    await closed.close();
+    const lost = await addProvider(gateway, closed, 'openai-compatible', { slug: 'down' });
     await gateway.call('prices.set', { providerId: lost.id, model: 'acme', input: '1', output: '10' });
     const got = await send(`${gateway.url}/down/v1/chat/completions`, {
       headers: { authorization: `Bearer ${key}` },
