@@ -43,7 +43,7 @@ export function start(): () => void {
       // Another ledger, and with it perhaps another version of everything that is shown.
       if (message.name === 'ledger-replaced') return location.reload();
       pushed.push(message);
-      if (message.name === 'model-unpriced') notifyUnpriced(message.data, getState().keys);
+      if (message.name === 'model-unpriced') notifyUnpriced(message.data);
       if (message.name === 'providers-changed') {
         void loadProviders();
         void loadLimits();

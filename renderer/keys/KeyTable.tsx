@@ -44,17 +44,15 @@ const columns = [
 /** More than a screen holds: these are drawn at once, the rest right after without holding up the window. */
 const FIRST_ROWS = 40;
 
-export function KeyTable({
-  ids,
-  sort,
-  selected,
-  onSelect,
-}: {
+interface Selection {
   ids: readonly string[];
-  sort: KeyView['sort'];
   selected: ReadonlySet<string>;
   onSelect: (ids: ReadonlySet<string>) => void;
-}) {
+}
+
+type KeyTableProps = Selection & { sort: KeyView['sort'] };
+
+export function KeyTable({ ids, sort, selected, onSelect }: KeyTableProps) {
   const shown = useDeferredValue(ids, ids.slice(0, FIRST_ROWS));
   const [menu, setMenu] = useState<Anchor | null>(null);
   const [details, setDetails] = useState<Anchor | null>(null);
@@ -67,34 +65,7 @@ export function KeyTable({
     <>
       <div className="table-frame">
         <table className="table keys" aria-label={strings.pages.keys}>
-          <thead>
-            <tr>
-              <th scope="col" className="col-select">
-                <SelectAll ids={ids} selected={selected} onSelect={onSelect} />
-              </th>
-              {columns.map((column) => {
-                const sortable = sortColumns.find((each) => each === column);
-                if (!sortable) {
-                  return (
-                    <th key={column} scope="col" className={`col-${column}`}>
-                      {words.columns[column]}
-                    </th>
-                  );
-                }
-                return (
-                  <SortHeader
-                    key={column}
-                    className={`col-${column}`}
-                    label={words.columns[column]}
-                    sorted={
-                      sort.column === sortable ? (sort.descending ? 'descending' : 'ascending') : 'none'
-                    }
-                    onSort={() => setQuery({ sort: nextSort(sort, sortable) })}
-                  />
-                );
-              })}
-            </tr>
-          </thead>
+          <Head ids={ids} sort={sort} selected={selected} onSelect={onSelect} />
           <tbody>
             {shown.map((id) => (
               <Row
@@ -154,15 +125,39 @@ function usePicking(
   }, []);
 }
 
-function SelectAll({
-  ids,
-  selected,
-  onSelect,
-}: {
-  ids: readonly string[];
-  selected: ReadonlySet<string>;
-  onSelect: (ids: ReadonlySet<string>) => void;
-}) {
+/** On its own, so that sparklines that come in draw their rows and leave the headings alone. */
+const Head = memo(function Head({ ids, sort, selected, onSelect }: KeyTableProps) {
+  return (
+    <thead>
+      <tr>
+        <th scope="col" className="col-select">
+          <SelectAll ids={ids} selected={selected} onSelect={onSelect} />
+        </th>
+        {columns.map((column) => {
+          const sortable = sortColumns.find((each) => each === column);
+          if (!sortable) {
+            return (
+              <th key={column} scope="col" className={`col-${column}`}>
+                {words.columns[column]}
+              </th>
+            );
+          }
+          return (
+            <SortHeader
+              key={column}
+              className={`col-${column}`}
+              label={words.columns[column]}
+              sorted={sort.column === sortable ? (sort.descending ? 'descending' : 'ascending') : 'none'}
+              onSort={() => setQuery({ sort: nextSort(sort, sortable) })}
+            />
+          );
+        })}
+      </tr>
+    </thead>
+  );
+});
+
+function SelectAll({ ids, selected, onSelect }: Selection) {
   const all = selected.size === ids.length;
   return (
     <input

@@ -1,11 +1,11 @@
 import { Button, Switch } from '@mantine/core';
 import { IconAlertTriangle, IconCircleCheck, IconPencil, IconPlus, IconTrash } from '@tabler/icons-react';
 import type { ProviderRow } from '#shared/model.ts';
-import { changeProviders, closeDialog, loadProviders, openDialog } from '../actions.ts';
+import { changeProviders, loadProviders, openDialog } from '../actions.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
-import { ConfirmDialog, Empty, ListState, Page } from '../ui/page.tsx';
+import { Empty, ListState, Page } from '../ui/page.tsx';
 import { kinds } from './kinds.ts';
 
 const words = strings.providers;
@@ -141,20 +141,4 @@ async function setEnabled(row: ProviderRow, enabled: boolean): Promise<void> {
   const answer = await changeProviders('providers.update', { id: row.id, enabled });
   if (answer.ok) return;
   notifyFailure(answer.error.message, words.changeFailed(row.name));
-}
-
-export function DeleteProviderDialog({ row }: { row: ProviderRow }) {
-  return (
-    <ConfirmDialog
-      title={words.deleteTitle}
-      text={words.deleteText(row.name)}
-      submit={words.deleteSubmit}
-      run={async () => {
-        const answer = await changeProviders('providers.delete', { id: row.id });
-        if (!answer.ok) return answer.error.message;
-        closeDialog();
-        return null;
-      }}
-    />
-  );
 }

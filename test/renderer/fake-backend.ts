@@ -8,7 +8,14 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { ToolRow } from '#shared/connect.ts';
-import { isMethodName, methods, type Answer, type EventData, type EventName } from '#shared/contract.ts';
+import {
+  isMethodName,
+  methods,
+  type Answer,
+  type EventData,
+  type EventName,
+  type Output,
+} from '#shared/contract.ts';
 import { defaultSettings, NEAR_LIMIT_PERCENT } from '#shared/defaults.ts';
 import type { KeyRow, PriceRow, ProviderRow, RequestRow, Settings, Status } from '#shared/model.ts';
 
@@ -20,6 +27,7 @@ export interface FakeState {
   prices: PriceRow[];
   requests: RequestRow[];
   tools: ToolRow[];
+  sparklines: Output<'usage.sparklines'>;
 }
 
 export interface FakeBackend {
@@ -96,6 +104,7 @@ export function emptyState(): FakeState {
     prices: [],
     requests: [],
     tools: [],
+    sparklines: [],
   };
 }
 
@@ -291,8 +300,9 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
         return { ok: true, message: 'OK', models: ['a', 'b', 'c'] };
       case 'prices.list':
         return state.prices;
-      case 'usage.series':
       case 'usage.sparklines':
+        return state.sparklines;
+      case 'usage.series':
         return [];
       case 'usage.sessions':
         return { sessions: [], next: null };

@@ -1,11 +1,10 @@
 /** The built page in a real browser, against a contract whose answers, events and failures the test decides. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { chromium, expect, type Browser, type Page } from '@playwright/test';
-import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
 import { chromiumArguments, findChromium } from '../support/chromium.ts';
+import { projectRoot } from '../support/gateway.ts';
 import {
   emptyState,
   keyRow,
@@ -25,24 +24,19 @@ const row = (page: Page, name: string) => page.getByRole('row').filter({ hasText
 const limitField = (page: Page) => page.getByLabel('Usage limit (USD)', { exact: true });
 
 describe.skipIf(executablePath === null)('the window', () => {
-  const outDir = mkdtempSync(path.join(tmpdir(), 'faregate-renderer-'));
+  const built = path.join(projectRoot, 'dist', 'renderer');
   let browser: Browser;
   let backend: FakeBackend;
   let page: Page;
 
   beforeAll(async () => {
-    const root = path.resolve(import.meta.dirname, '..', '..', 'renderer');
-    await build({ configFile: path.join(root, 'vite.config.ts'), logLevel: 'error', build: { outDir } });
+    if (!existsSync(built)) throw new Error('dist/renderer is missing: run `npm run build` first');
     browser = await chromium.launch({ executablePath: executablePath ?? '', args: [...chromiumArguments] });
-  }, 120_000);
-
-  afterAll(async () => {
-    await browser?.close();
-    rmSync(outDir, { recursive: true, force: true });
   });
+  afterAll(() => browser?.close());
 
   beforeEach(async () => {
-    backend = await startFakeBackend(outDir, {
+    backend = await startFakeBackend(built, {
       ...emptyState(),
       providers: [providerRow({ id: 'p1', kind: 'openai', name: 'OpenAI' })],
       keys: [
@@ -89,8 +83,9 @@ describe.skipIf(executablePath === null)('the window', () => {
       const seen = new MutationObserver((records) => {
         for (const { target } of records) changed.push(nameOf(target) ?? 'outside the rows');
       });
-      const rows = document.querySelector('table tbody');
-      if (rows) seen.observe(rows, { subtree: true, childList: true, characterData: true, attributes: true });
+      const table = document.querySelector('table');
+      if (table)
+        seen.observe(table, { subtree: true, childList: true, characterData: true, attributes: true });
     });
     const calls = () => backend.requests.filter((line) => line.includes('/api/call')).length;
     const asked = calls();
@@ -98,9 +93,23 @@ describe.skipIf(executablePath === null)('the window', () => {
     await expect(row(page, 'claude-code')).toContainText('$8.50');
     await expect(row(page, 'claude-code')).toContainText('$0.02 held');
     await expect(row(page, 'claude-code')).toContainText('85% used');
+    expect(calls()).toBe(asked);
+
+    // Sums over days are asked for again, not pushed; they too draw no other row, and no heading.
+    backend.state.sparklines = [{ keyId: 'k1', costNano: [0, usd(1)] }];
+    backend.send('request-settled', { rows: [requestRow(3)] });
+    await expect(row(page, 'claude-code').getByRole('img', { name: '$1.00' })).toBeVisible();
     const changed = await page.evaluate(() => Reflect.get(window, 'changed') as string[]);
     expect([...new Set(changed)]).toEqual(['claude-code']);
-    expect(calls()).toBe(asked);
+  });
+
+  test('a refusal for want of a price names its key, also where the key becomes known later', async () => {
+    await expect(row(page, 'claude-code')).toBeVisible();
+    backend.send('model-unpriced', { provider: 'openai', model: 'acme-large', keyId: 'k9' });
+    const notice = page.getByRole('alert').filter({ hasText: 'acme-large has no price' });
+    await expect(notice).toContainText('A request of a key with a limit was refused.');
+    backend.send('keys-changed', { rows: [keyRow({ id: 'k9', name: 'agent' })], removed: [] });
+    await expect(notice).toContainText('A request of agent was refused.');
   });
 
   test('a hundred numbers pushed at once are drawn a frame at a time', async () => {
