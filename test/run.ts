@@ -1,8 +1,7 @@
 /**
  * Everything the project tests about itself, in order: check (types, lint, format), build, vitest, playwright.
  *
- *   node test/run.ts                        all of it, but for what takes longest (see `longest`)
- *   node test/run.ts --everything           all of it
+ *   node test/run.ts                        all of it
  *   node test/run.ts check                  one part; the parts are named in `parts` below
  *   node test/run.ts vitest test/gateway    one part, for these files
  *   node test/run.ts screenshots            pictures of every page, for looking at, under test-results/screenshots
@@ -36,13 +35,6 @@ const failures: string[] = [];
 type Browser = { path: string } | { missing: string };
 let browser: Browser | undefined;
 
-/**
- * Left out of a run of everything that is not asked for by `--everything`, to keep it within minutes on two cores: the
- * desktop program started anew for each of its tests, and stories that are told in light already.
- */
-const longest = { files: ['test/electron/desktop.test.ts'], stories: '@everything' };
-let everything = false;
-
 const parts = { check, build, vitest, playwright, screenshots } satisfies Record<
   string,
   (paths: string[]) => Promise<Count>
@@ -58,9 +50,8 @@ rmSync(reports, { recursive: true, force: true });
 process.exit(code);
 
 async function main(given: string[]): Promise<number> {
-  const words = given.filter((word) => word !== '--update-screenshots' && word !== '--everything');
+  const words = given.filter((word) => word !== '--update-screenshots');
   if (given.includes('--update-screenshots')) environment['UPDATE_SCREENSHOTS'] = '1';
-  everything = given.includes('--everything');
   const [first, ...paths] = words;
   if (first !== undefined && !isPart(first)) {
     console.error(`Unknown part "${first}". Parts: ${Object.keys(parts).join(', ')}; --update-screenshots.`);
@@ -122,7 +113,6 @@ async function build(): Promise<Count> {
 }
 
 async function vitest(paths: string[]): Promise<Count> {
-  const left = everything || paths.length > 0 ? [] : longest.files;
   const report = join(reports, 'vitest.json');
   prepareChromium();
   const ended = await run(bin('vitest', 'vitest'), [
@@ -132,7 +122,6 @@ async function vitest(paths: string[]): Promise<Count> {
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
-    ...left.flatMap((file) => ['--exclude', file]),
     ...paths,
   ]);
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
@@ -162,15 +151,14 @@ async function playwright(paths: string[]): Promise<Count> {
   }
   environment['PLAYWRIGHT_JSON_OUTPUT_FILE'] = report;
   const config = join('test', 'e2e', 'playwright.config.ts');
-  const left = everything || paths.length > 0 ? [] : ['--grep-invert', longest.stories];
-  const args = ['test', '--config', config, '--reporter=list,json', ...left, ...paths];
+  const args = ['test', '--config', config, '--reporter=list,json', ...paths];
   const ended = await run(bin('@playwright/test', 'playwright'), args);
   const visit = (suite: unknown) => {
     for (const inner of list(suite, 'suites')) visit(inner);
     for (const spec of list(suite, 'specs')) {
       for (const test of list(spec, 'tests')) {
         const status = field(test, 'status');
-        if (status === 'expected' || status === 'flaky') count.passed += 1;
+        if (status === 'expected') count.passed += 1;
         else if (status === 'skipped') count.skipped += 1;
         else addFailure(count, `test/e2e/${text(field(spec, 'file'))}: ${text(field(spec, 'title'))}`);
       }

@@ -2,8 +2,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { AxeBuilder } from '@axe-core/playwright';
 import { addProvider, startGateway } from '../support/gateway.ts';
+import { expectAccessible } from './axe.ts';
 import { expect, test as base, upstreamCredential } from './fixtures.ts';
 
 const test = base.extend<{ home: string }>({
@@ -21,68 +21,56 @@ const test = base.extend<{ home: string }>({
   },
 });
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  test.describe(colorScheme, { tag: colorScheme === 'dark' ? '@everything' : [] }, () => {
-    test.use({ colorScheme });
+test('Claude Code is connected with a limit, checked, and disconnected', async ({
+  home,
+  gateway,
+  upstream,
+  dashboard: page,
+}) => {
+  const file = path.join(home, '.claude', 'settings.json');
+  const text =
+    '{\n  // mine\n  "model": "opus",\n  "env": {\n    "ANTHROPIC_API_KEY": "sk-ant-of-the-person"\n  }\n}\n';
+  mkdirSync(path.dirname(file));
+  writeFileSync(file, text);
+  mkdirSync(path.join(home, '.codex'));
+  await addProvider(gateway, upstream, 'anthropic', { credential: upstreamCredential });
 
-    test(`Claude Code is connected with a limit, checked, and disconnected (${colorScheme})`, async ({
-      home,
-      gateway,
-      upstream,
-      dashboard: page,
-    }, info) => {
-      const file = path.join(home, '.claude', 'settings.json');
-      const text =
-        '{\n  // mine\n  "model": "opus",\n  "env": {\n    "ANTHROPIC_API_KEY": "sk-ant-of-the-person"\n  }\n}\n';
-      mkdirSync(path.dirname(file));
-      writeFileSync(file, text);
-      mkdirSync(path.join(home, '.codex'));
-      await addProvider(gateway, upstream, 'anthropic', { credential: upstreamCredential });
-      const picture = (name: string) =>
-        page.screenshot({ path: info.outputPath(`${name}-${colorScheme}.png`), animations: 'disabled' });
+  await page.getByRole('link', { name: 'Connect', exact: true }).click();
+  const row = page.getByRole('row').filter({ hasText: 'Claude Code' });
+  await expect(row).toContainText('Not connected');
+  await expect(page.getByRole('row').filter({ hasText: 'Cursor' })).toContainText("Cursor's own servers");
+  await expectAccessible(page, 'connect page');
 
-      await page.getByRole('link', { name: 'Connect', exact: true }).click();
-      const row = page.getByRole('row').filter({ hasText: 'Claude Code' });
-      await expect(row).toContainText('Not connected');
-      await expect(page.getByRole('row').filter({ hasText: 'Cursor' })).toContainText("Cursor's own servers");
-      expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
-      await picture('connect-page');
+  await row.getByRole('button', { name: 'Connect Claude Code' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Connect Claude Code' });
+  const change = dialog.getByRole('figure', { name: `Change to ${file}` });
+  await expect(change.getByRole('insertion').filter({ hasText: 'ANTHROPIC_AUTH_TOKEN' })).toBeVisible();
+  await expect(change.getByRole('deletion').filter({ hasText: 'ANTHROPIC_API_KEY' })).toBeVisible();
+  await expect(change).not.toContainText('of-the-person');
+  await dialog.getByLabel('Usage limit (USD)').fill('5');
+  await expectAccessible(page, 'connect dialog');
+  expect(readFileSync(file, 'utf8')).toBe(text);
+  await dialog.getByRole('button', { name: 'Connect', exact: true }).click();
+  await expect(dialog.getByText('Claude Code is connected.')).toBeVisible();
+  await expect(dialog.getByText(/The gateway answered Claude Code's key with \d+ models/)).toBeVisible();
+  await dialog.getByRole('button', { name: 'Done' }).click();
+  await expect(row).toContainText('Connected');
+  expect(readFileSync(file, 'utf8')).toMatch(/"ANTHROPIC_AUTH_TOKEN": "sk-fg-\w{43}"/);
+  expect(await page.content()).not.toMatch(/sk-fg-\w{10}/);
+  expect(await gateway.call('keys.list', {})).toMatchObject([
+    { name: 'Claude Code', limitNano: 5_000_000_000 },
+  ]);
 
-      await row.getByRole('button', { name: 'Connect Claude Code' }).click();
-      const dialog = page.getByRole('dialog', { name: 'Connect Claude Code' });
-      const change = dialog.getByRole('figure', { name: `Change to ${file}` });
-      await expect(change.getByRole('insertion').filter({ hasText: 'ANTHROPIC_AUTH_TOKEN' })).toBeVisible();
-      await expect(change.getByRole('deletion').filter({ hasText: 'ANTHROPIC_API_KEY' })).toBeVisible();
-      await expect(change).not.toContainText('of-the-person');
-      await dialog.getByLabel('Usage limit (USD)').fill('5');
-      expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
-      await picture('connect-dialog');
-      expect(readFileSync(file, 'utf8')).toBe(text);
-      await dialog.getByRole('button', { name: 'Connect', exact: true }).click();
-      await expect(dialog.getByText('Claude Code is connected.')).toBeVisible();
-      await expect(dialog.getByText(/The gateway answered Claude Code's key with \d+ models/)).toBeVisible();
-      await picture('connect-done');
-      await dialog.getByRole('button', { name: 'Done' }).click();
-      await expect(row).toContainText('Connected');
-      expect(readFileSync(file, 'utf8')).toMatch(/"ANTHROPIC_AUTH_TOKEN": "sk-fg-\w{43}"/);
-      expect(await page.content()).not.toMatch(/sk-fg-\w{10}/);
-      expect(await gateway.call('keys.list', {})).toMatchObject([
-        { name: 'Claude Code', limitNano: 5_000_000_000 },
-      ]);
-
-      // Meanwhile the person changes the same file: their change stays.
-      writeFileSync(file, readFileSync(file, 'utf8').replace('"opus"', '"sonnet"'));
-      await row.getByRole('button', { name: 'Disconnect Claude Code' }).click();
-      const leaving = page.getByRole('dialog', { name: 'Disconnect Claude Code' });
-      await expect(leaving).toContainText('your changes stay');
-      await picture('disconnect-dialog');
-      await leaving.getByRole('button', { name: 'Disconnect', exact: true }).click();
-      await expect(row).toContainText('Not connected');
-      expect(readFileSync(file, 'utf8')).toContain('"sonnet"');
-      expect(readFileSync(file, 'utf8')).not.toContain('sk-fg-');
-    });
-  });
-}
+  // Meanwhile the person changes the same file: their change stays.
+  writeFileSync(file, readFileSync(file, 'utf8').replace('"opus"', '"sonnet"'));
+  await row.getByRole('button', { name: 'Disconnect Claude Code' }).click();
+  const leaving = page.getByRole('dialog', { name: 'Disconnect Claude Code' });
+  await expect(leaving).toContainText('your changes stay');
+  await leaving.getByRole('button', { name: 'Disconnect', exact: true }).click();
+  await expect(row).toContainText('Not connected');
+  expect(readFileSync(file, 'utf8')).toContain('"sonnet"');
+  expect(readFileSync(file, 'utf8')).not.toContain('sk-fg-');
+});
 
 test('the dashboard opens by a one-time link, once', async ({ gateway, page }) => {
   const { execFileSync } = await import('node:child_process');
