@@ -1,11 +1,12 @@
-/** The command line as a process: against a gateway that runs, and against none. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+/** The command line: against a gateway that runs, and against none. */
+import { spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { KeyRow } from '#shared/model.ts';
+import { builtProgram, runCommand, startCommand, type Ended, type Started } from '../support/command-line.ts';
 import {
   addProvider,
   projectRoot,
@@ -16,32 +17,16 @@ import {
 } from '../support/gateway.ts';
 import { gate, startUpstream, type Upstream } from '../support/upstream.ts';
 
-interface Ended {
-  code: number | string;
-  stdout: string;
-  stderr: string;
-}
-
 const running: ChildProcess[] = [];
 
-function start(args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
-  const child = spawn(process.execPath, [path.join(projectRoot, 'dist', 'cli.js'), ...args], {
-    cwd: options.cwd ?? projectRoot,
-    env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  running.push(child);
-  const output = { stdout: '', stderr: '' };
-  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
-  const ended = once(child, 'close').then(([code, signal]): Ended => ({
-    code: (code ?? signal) as number | string,
-    ...output,
-  }));
-  return { child, output, ended };
+/** As a process: for what starts others, hears signals, or is about the process itself. */
+function start(...given: Parameters<typeof startCommand>): Started {
+  const started = startCommand(...given);
+  running.push(started.child);
+  return started;
 }
 
-const faregate = (...args: string[]) => start(args).ended;
+const faregate = (...args: string[]) => runCommand(args);
 
 let folder: string;
 let dataDir: string;
@@ -61,7 +46,7 @@ afterEach(async () => {
 const rowsOf = ({ stdout }: Ended) => z.array(KeyRow).parse(JSON.parse(stdout));
 
 test('help names every command, and every command has its own', async () => {
-  const { stdout, code } = await faregate('help');
+  const { stdout, code } = await start(['help']).ended;
   expect(code).toBe(0);
   const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name = '']) => name);
   expect(names).toEqual(
@@ -84,10 +69,28 @@ test.each([
 ])('%j is refused with what to write instead', async (args, said) => {
   mkdirSync(dataDir);
   const [command = '', ...rest] = args;
-  const { code, stdout, stderr } = await faregate(command, '--data-dir', dataDir, ...rest);
+  const given = [command, '--data-dir', dataDir, ...rest];
+  const { code, stdout, stderr } = await runCommand(given);
   expect([code, stdout]).toEqual([2, '']);
   expect(stderr).toContain(said);
   expect(stderr).toContain('Usage: faregate');
+});
+
+test('the program writes what a command prints, complains on the other stream, and ends with its code', async () => {
+  mkdirSync(dataDir);
+  const made = await start(['keys', 'create', 'ci', '--data-dir', dataDir]).ended;
+  expect(made).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(/^sk-fg-\w{43}\n$/),
+    stderr: expect.stringMatching(/^faregate: .*shown once.*\n$/),
+  });
+  const refused = await start(['keys', 'bogus', '--data-dir', dataDir]).ended;
+  expect(refused).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/^faregate: Unknown action/),
+  });
+  expect((await start(['status', '--data-dir', dataDir]).ended).code).toBe(3);
 });
 
 describe('without a running gateway', () => {
@@ -196,7 +199,7 @@ describe('with a gateway that runs', () => {
     // What the gateway was started with decides where tools are looked for, not this command's own home.
     const own = await startGateway({ dataDir, env });
     await addProvider(own, upstream, 'anthropic');
-    const faregateHere = (...args: string[]) => start([...args, '--data-dir', dataDir], { env }).ended;
+    const faregateHere = (...args: string[]) => runCommand([...args, '--data-dir', dataDir], { env });
 
     const dry = await faregateHere('connect', 'claude-code', '--dry-run');
     expect(dry).toMatchObject({
@@ -318,7 +321,7 @@ describe('with a gateway that runs', () => {
   });
 
   test('run says what is not there, as a shell does', async () => {
-    const { code, stderr } = await faregate('run', ...here(), '--', 'no-such-program-here');
+    const { code, stderr } = await start(['run', ...here(), '--', 'no-such-program-here']).ended;
     expect(code).toBe(127);
     expect(stderr).toContain('no-such-program-here was not found');
   });
@@ -337,7 +340,8 @@ test('run brings a gateway of its own where none runs, and takes it away again',
      const answer = await fetch(process.env.OPENAI_BASE_URL + '/chat/completions', { method: 'POST', headers, body });
      console.log(answer.status, process.env.OPENAI_BASE_URL);`,
   );
-  const { code, stdout, stderr } = await faregate('run', '--data-dir', dataDir, '--', process.execPath, file);
+  const args = ['run', '--data-dir', dataDir, '--', process.execPath, file];
+  const { code, stdout, stderr } = await start(args).ended;
   const [status, url = ''] = stdout.trim().split(' ');
   expect([code, status]).toEqual([0, '200']);
   expect(stderr).toContain('1 requests');
@@ -406,18 +410,15 @@ describe('service', () => {
     'writes a systemd unit of the user and says what is left to do',
     async () => {
       const unit = path.join(folder, '.config', 'systemd', 'user', 'faregate.service');
-      const { stdout, stderr, code } = await start(['service', 'install', '--port', '4000'], { env: env() })
-        .ended;
+      const service = (...args: string[]) => runCommand(['service', ...args], { env: env() });
+      const { stdout, stderr, code } = await service('install', '--port', '4000');
       expect([code, stdout]).toEqual([1, `Wrote ${unit}\n`]);
       expect(stderr).toContain('systemctl --user enable --now faregate.service');
-      const cli = path.join(projectRoot, 'dist', 'cli.js');
       expect(readFileSync(unit, 'utf8')).toContain(
-        `\nExecStart="${process.execPath}" "${cli}" "gateway" "--port" "4000"\n`,
+        `\nExecStart="${process.execPath}" "${builtProgram}" "gateway" "--port" "4000"\n`,
       );
-      expect((await start(['service', 'print', '--port', '4000'], { env: env() }).ended).stdout).toBe(
-        readFileSync(unit, 'utf8'),
-      );
-      await start(['service', 'uninstall'], { env: env() }).ended;
+      expect((await service('print', '--port', '4000')).stdout).toBe(readFileSync(unit, 'utf8'));
+      await service('uninstall');
       expect(() => statSync(unit)).toThrow('ENOENT');
     },
   );
@@ -451,9 +452,9 @@ test('prices refresh says what came of it, here of a server that has no data', a
   const upstream = await startUpstream();
   upstream.reply('/data.json', { status: 503 });
   mkdirSync(dataDir);
-  const { ended } = start(['prices', 'refresh', '--data-dir', dataDir], {
+  const { stdout } = await runCommand(['prices', 'refresh', '--data-dir', dataDir], {
     env: { FAREGATE_PRICE_DATA_URL: `${upstream.url}/data.json` },
   });
-  expect((await ended).stdout).toContain('could not be fetched: the server answered with status 503');
+  expect(stdout).toContain('could not be fetched: the server answered with status 503');
   await upstream.close();
 });

@@ -14,7 +14,8 @@ import {
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { runCommand } from '../support/command-line.ts';
 import { startUpstream } from '../support/upstream.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 
@@ -37,7 +38,7 @@ afterEach(async () => {
 
 /** A checkout of its own, so that nothing else is using its `dist/`. */
 function checkout(): string {
-  const copy = path.join(folder, 'checkout');
+  const copy = mkdtempSync(path.join(tmpdir(), 'faregate-checkout-'));
   for (const entry of [
     'electron',
     'renderer',
@@ -126,35 +127,27 @@ describe('the headless gateway', () => {
     expect(program.stdout()).toMatch(/Contract +http:\/\/127\.0\.0\.1:\d+\/api +token [\w-]{43}/);
   });
 
-  test.runIf(posix)('makes what it keeps readable by its owner alone', async () => {
-    await ready(cli(...quiet()));
-    expect(statSync(dataDir()).mode & 0o777).toBe(0o700);
-    expect(statSync(path.join(dataDir(), 'faregate.db')).mode & 0o077).toBe(0);
-    expect(statSync(path.join(dataDir(), 'faregate.log')).mode & 0o077).toBe(0);
-  });
-
-  test.runIf(posix).each(['SIGTERM', 'SIGINT'] as const)('ends in order on %s', async (signal) => {
-    const program = cli(...quiet());
-    await ready(program);
-    const startedAt = performance.now();
-    program.child.kill(signal);
-    expect(await program.ended).toBe(0);
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
-    expect(existsSync(path.join(dataDir(), 'faregate.db-wal'))).toBe(false);
-    expect(program.stderr()).toBe('');
-  });
-
-  test('ends with open event streams and a dashboard that is connected', async () => {
-    const program = cli(...quiet());
-    const line = await ready(program);
-    const events = await fetch(`${String(line['apiUrl'])}/events`, {
-      headers: { authorization: `Bearer ${String(line['token'])}` },
-    });
-    expect(events.status).toBe(200);
-    program.child.kill('SIGTERM');
-    expect(await program.ended).toBe(0);
-    expect(await events.text()).toMatch(/^: open/);
-  });
+  test.runIf(posix).each(['SIGTERM', 'SIGINT'] as const)(
+    'keeps what it has readable by its owner alone, and ends in order on %s',
+    async (signal) => {
+      const program = cli(...quiet());
+      const line = await ready(program);
+      for (const file of ['.', 'faregate.db', 'faregate.log'])
+        expect(statSync(path.join(dataDir(), file)).mode & 0o077, file).toBe(0);
+      // Neither a dashboard that is connected nor anything else that listens keeps it.
+      const events = await fetch(`${String(line['apiUrl'])}/events`, {
+        headers: { authorization: `Bearer ${String(line['token'])}` },
+      });
+      expect(events.status).toBe(200);
+      const startedAt = performance.now();
+      program.child.kill(signal);
+      expect(await program.ended).toBe(0);
+      expect(performance.now() - startedAt).toBeLessThan(5_000);
+      expect(existsSync(path.join(dataDir(), 'faregate.db-wal'))).toBe(false);
+      expect(program.stderr()).toBe('');
+      expect(await events.text()).toMatch(/^: open/);
+    },
+  );
 
   test.runIf(posix)(
     'takes one Ctrl+C that arrives twice for one wish, and a later one for "at once"',
@@ -212,23 +205,21 @@ describe('the headless gateway', () => {
     other.close();
   });
 
-  test('leaves a data folder alone that another gateway uses', async () => {
-    await ready(cli(...quiet()));
+  test('leaves a data folder alone that another gateway uses, or whose key file others can read', async () => {
+    const first = cli(...quiet());
+    await ready(first);
     const second = cli(...quiet());
     expect(await second.ended).toBe(1);
     expect(second.stderr().trim().split('\n')).toHaveLength(1);
     expect(second.stderr()).not.toContain('    at ');
-  });
 
-  test.runIf(posix)('refuses a key file that others can read', async () => {
-    const first = cli(...quiet());
-    await ready(first);
     first.child.kill('SIGTERM');
     await first.ended;
+    if (!posix) return;
     writeFileSync(path.join(dataDir(), 'secret.key'), '0'.repeat(64), { mode: 0o644 });
-    const second = cli(...quiet());
-    expect(await second.ended).toBe(1);
-    expect(second.stderr()).toContain(`chmod 600 '${path.join(dataDir(), 'secret.key')}'`);
+    const third = cli(...quiet());
+    expect(await third.ended).toBe(1);
+    expect(third.stderr()).toContain(`chmod 600 '${path.join(dataDir(), 'secret.key')}'`);
   });
 });
 
@@ -241,16 +232,17 @@ describe('the command line', () => {
     [['extra']],
     [['--data-dir', '']],
   ])('refuses %j and shows the usage', async (args) => {
-    const program = cli(...args);
-    expect(await program.ended).toBe(2);
-    expect(program.stderr()).toContain('Usage:');
-    expect(program.stdout()).toBe('');
+    const { code, stdout, stderr } = await runCommand(['gateway', ...args]);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('Usage:');
   });
 
-  test('prints its version and its usage', async () => {
-    const [version, help] = [cli('--version'), cli('--help')];
+  test('prints its version and its usage, and refuses as a process does', async () => {
+    const [version, help, refused] = [cli('--version'), cli('--help'), cli('--bogus')];
     expect([await version.ended, version.stdout()]).toEqual([0, `${packageJson.version}\n`]);
     expect([await help.ended, help.stdout().startsWith('Usage:')]).toEqual([0, true]);
+    expect([await refused.ended, refused.stdout()]).toEqual([2, '']);
+    expect(refused.stderr()).toContain('Usage:');
   });
 });
 
@@ -274,64 +266,44 @@ describe('npm start', () => {
   );
 });
 
-describe('the build', { timeout: 60_000 }, () => {
-  test('happens once for two starts at the same time, and not again until a source changes', async () => {
-    const cwd = checkout();
-    const start = () => run(['electron/launch.ts', '--headless', '--version'], { cwd });
-    const both = [start(), start()];
-    expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([0, 0]);
-    expect(both.map(({ stdout }) => stdout())).toEqual([
-      `${packageJson.version}\n`,
-      `${packageJson.version}\n`,
-    ]);
-    expect(
-      both
-        .map(({ stderr }) => stderr())
-        .join('')
-        .match(/built cli\.js/g),
-    ).toHaveLength(1);
-
-    const third = start();
-    expect([await third.ended, third.stderr()]).toEqual([0, '']);
-
-    writeFileSync(
-      path.join(cwd, 'electron', 'options.ts'),
-      readFileSync(path.join(cwd, 'electron', 'options.ts'), 'utf8') + '\n',
-    );
-    const fourth = start();
-    await fourth.ended;
-    expect(fourth.stderr()).toMatch(/built cli\.js/);
+describe('a checkout', { timeout: 120_000 }, () => {
+  let cwd: string;
+  beforeAll(() => {
+    cwd = checkout();
   });
+  afterAll(() => rmSync(cwd, { recursive: true, force: true }));
+  const version = () => run(['electron/launch.ts', '--headless', '--version'], { cwd });
 
-  test('that fails says so, ends with an error and starts nothing old', async () => {
-    const cwd = checkout();
-    const before = run(['electron/build.ts', 'cli'], { cwd });
-    expect(await before.ended).toBe(0);
-    writeFileSync(
-      path.join(cwd, 'electron', 'log.ts'),
-      "import { nothing } from './missing.ts';\nexport const openLog = nothing;\n",
-    );
-    const program = run(['electron/launch.ts', '--headless', '--version'], { cwd });
-    expect(await program.ended).toBe(1);
-    expect(program.stderr()).toContain('the build failed');
-    expect(program.stdout()).toBe('');
-  });
-
-  test('is not kept waiting by a build that was killed', async () => {
-    const cwd = checkout();
+  test('builds what is stale once for two starts at the same time, also after a build that was killed or failed', async () => {
     const killed = run(['electron/build.ts', 'cli'], { cwd });
     await expect.poll(() => existsSync(path.join(cwd, 'dist', '.build-lock')), { interval: 5 }).toBe(true);
     killed.child.kill('SIGKILL');
     await killed.ended;
-    const next = run(['electron/build.ts', 'cli'], { cwd });
-    expect(await next.ended).toBe(0);
-    expect(existsSync(path.join(cwd, 'dist', 'cli.js'))).toBe(true);
-  });
-});
+    expect(existsSync(path.join(cwd, 'dist', 'cli.js'))).toBe(false);
 
-describe('npm run dev', { timeout: 60_000 }, () => {
-  test('serves the page from its sources, and the gateway anew when its own change', async () => {
-    const cwd = checkout();
+    const both = [version(), version()];
+    expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([0, 0]);
+    const printed = `${packageJson.version}\n`;
+    expect(both.map(({ stdout }) => stdout())).toEqual([printed, printed]);
+    const said = both.map(({ stderr }) => stderr()).join('');
+    expect(said.match(/built cli\.js/g)).toHaveLength(1);
+
+    const again = version();
+    expect([await again.ended, again.stderr()]).toEqual([0, '']);
+
+    // A source that changed is built anew; where that fails nothing old is started.
+    const log = path.join(cwd, 'electron', 'log.ts');
+    const good = readFileSync(log);
+    writeFileSync(log, "import { nothing } from './missing.ts';\nexport const openLog = nothing;\n");
+    const failed = version();
+    expect(await failed.ended).toBe(1);
+    expect(failed.stderr()).toContain('the build failed');
+    expect(failed.stdout()).toBe('');
+    // Its time is another one than the build's.
+    writeFileSync(log, good);
+  });
+
+  test('in development serves the page from its sources, and the gateway anew when its own change', async () => {
     const args = ['electron/launch.ts', '--dev', '--port', '0', '--data-dir', dataDir()];
     const program = run(args, { cwd, env: { DISPLAY: '', WAYLAND_DISPLAY: '' } });
     // Vite has its say on the same stream.
@@ -343,6 +315,7 @@ describe('npm run dev', { timeout: 60_000 }, () => {
     await expect.poll(lines, { timeout: 30_000 }).toHaveLength(1);
     const [, page = '', token = ''] = /dashboard at (\S+)#token=(\S+)/.exec(program.stderr()) ?? [];
     expect(await (await fetch(page)).text()).toContain('/@vite/client');
+    expect(program.stderr()).toMatch(/built cli\.js/);
 
     const status = async (given: string) => {
       const headers = { authorization: `Bearer ${given}`, 'content-type': 'application/json' };
