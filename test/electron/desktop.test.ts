@@ -237,6 +237,7 @@ describe('one window', () => {
     desktop.send({ do: 'force-load', url: 'faregate-app://window/' });
     await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
     await expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'quit' }));
+    expect(desktop.all('window')).toHaveLength(1);
   });
 });
 
