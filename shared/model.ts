@@ -63,6 +63,24 @@ export type TopUp = z.infer<typeof TopUp>;
 export const KeyPause = z.object({ reason: z.literal('loop'), at: time, count });
 export type KeyPause = z.infer<typeof KeyPause>;
 
+/** Where a request of a key goes once more, should the provider it was sent to fail before the first byte. */
+export const KeyFallback = z.strictObject({
+  providerId: z.string().min(1),
+  /** Also to one that costs more, in whatever is billed. */
+  dearer: z.boolean().default(false),
+  /** Models that have another name there. */
+  models: z
+    .array(
+      z.strictObject({
+        from: z.string().trim().min(1, 'Name the model that is asked for.').max(200),
+        to: z.string().trim().min(1, 'Name the model that takes its place.').max(200),
+      }),
+    )
+    .max(100)
+    .default([]),
+});
+export type KeyFallback = z.infer<typeof KeyFallback>;
+
 export const KeyRow = z.object({
   id: z.string(),
   name: z.string(),
@@ -87,6 +105,8 @@ export const KeyRow = z.object({
   sessionLimitNano: nano.nullable(),
   topUp: TopUp.nullable(),
   pause: KeyPause.nullable(),
+  /** null = a request that fails has failed. */
+  fallback: KeyFallback.nullable(),
   limitState: LimitState,
 });
 export type KeyRow = z.infer<typeof KeyRow>;
@@ -157,6 +177,7 @@ export const requestFlags = [
   'stopped',
   'interrupted',
   'corrected',
+  'fallback',
 ] as const;
 export const RequestFlag = z.enum(requestFlags);
 export type RequestFlag = z.infer<typeof RequestFlag>;

@@ -28,6 +28,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'clients.ts',
     'settlement.ts',
     'relay.ts',
+    'fallback.ts',
     'routes.ts',
     'routing.ts',
     'meter.ts',

@@ -155,6 +155,7 @@ export function toKeyRow(key: Key, ledger: Ledger, now: number): KeyRow | undefi
       at: new Date(key.pause.at).toISOString(),
       count: key.pause.count,
     },
+    fallback: key.fallback,
     limitState: limitState(account),
   };
 }
@@ -189,11 +190,18 @@ function createHandlers(dependencies: ApiDependencies): Omit<Handlers, MachineMe
       ledger.openAccount(key.id);
       return { key: changed(key), secret };
     },
-    'keys.update': ({ id, name, enabled, expiresAt, sessionLimitNano }) => {
+    'keys.update': ({ id, name, enabled, expiresAt, sessionLimitNano, fallback }) => {
+      if (fallback && !providers.get(fallback.providerId))
+        throw new CallError(
+          'invalid_input',
+          'This provider does not exist any more. Choose another one.',
+          'fallback',
+        );
       const change = {
         ...(name === undefined ? {} : { name }),
         ...(enabled === undefined ? {} : { enabled }),
         ...(expiresAt === undefined ? {} : { expiresAt: toMillis(expiresAt) }),
+        ...(fallback === undefined ? {} : { fallback }),
       };
       const key = mustBe(keys.update(id, change), 'key');
       if (sessionLimitNano !== undefined) ledger.setSessionLimit(id, sessionLimitNano);
@@ -222,6 +230,11 @@ function createHandlers(dependencies: ApiDependencies): Omit<Handlers, MachineMe
     'providers.delete': ({ id }) => {
       if (!providers.remove(id)) throw new CallError('not_found', 'This provider does not exist any more.');
       for (const { model } of prices.list(id)) prices.remove(id, model);
+      for (const key of keys.list()) {
+        if (key.fallback?.providerId !== id) continue;
+        keys.update(key.id, { fallback: null });
+        changed(key);
+      }
       models.forget();
       dependencies.providersChanged();
       return {};

@@ -1,5 +1,6 @@
 /** Gateway keys: who may call. Their money is the ledger's. */
 import { hash as digestOf, randomInt, randomUUID } from 'node:crypto';
+import { KeyFallback } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Limits } from './limits.ts';
 import type { Store } from './store.ts';
@@ -14,6 +15,7 @@ export interface Key {
   expiresAt: number | null;
   /** Since when the loop brake holds it, and after how many of the same request; null where it does not. */
   pause: { at: number; count: number } | null;
+  fallback: KeyFallback | null;
 }
 
 export interface Keys {
@@ -27,7 +29,10 @@ export interface Keys {
     /** What each of its sessions may cost. */
     sessionLimitNano?: Nano | null;
   }): { key: Key; secret: string };
-  update(id: string, change: Partial<Pick<Key, 'name' | 'enabled' | 'expiresAt'>>): Key | undefined;
+  update(
+    id: string,
+    change: Partial<Pick<Key, 'name' | 'enabled' | 'expiresAt' | 'fallback'>>,
+  ): Key | undefined;
   /** A new secret for the same key; the old one stops working at once. */
   rotate(id: string): { key: Key; secret: string } | undefined;
   /** `pause` null ends the pause. */
@@ -57,6 +62,7 @@ interface KeyRecord {
   expires_at: number | null;
   paused_at: number | null;
   paused_count: number | null;
+  fallback: string | null;
 }
 
 export function createKeys(store: Store, now: () => number): Keys {
@@ -73,7 +79,7 @@ export function createKeys(store: Store, now: () => number): Keys {
   };
 
   const records = db.prepare<[], KeyRecord>(
-    `SELECT id, name, secret_hash, masked, enabled, created_at, expires_at, paused_at, paused_count
+    `SELECT id, name, secret_hash, masked, enabled, created_at, expires_at, paused_at, paused_count, fallback
      FROM keys WHERE deleted_at IS NULL ORDER BY created_at, rowid`,
   );
   for (const record of records.all()) {
@@ -85,6 +91,7 @@ export function createKeys(store: Store, now: () => number): Keys {
       createdAt: record.created_at,
       expiresAt: record.expires_at,
       pause: record.paused_at === null ? null : { at: record.paused_at, count: record.paused_count ?? 0 },
+      fallback: readFallback(record.fallback),
     };
     add(key, record.secret_hash.toString('hex'));
   }
@@ -94,7 +101,9 @@ export function createKeys(store: Store, now: () => number): Keys {
        session_limit_nano)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
-  const updateKey = db.prepare('UPDATE keys SET name = ?, enabled = ?, expires_at = ? WHERE id = ?');
+  const updateKey = db.prepare(
+    'UPDATE keys SET name = ?, enabled = ?, expires_at = ?, fallback = ? WHERE id = ?',
+  );
   const updateSecret = db.prepare('UPDATE keys SET secret_hash = ?, masked = ? WHERE id = ?');
   const updatePause = db.prepare('UPDATE keys SET paused_at = ?, paused_count = ? WHERE id = ?');
   const markDeleted = db.prepare(
@@ -115,6 +124,7 @@ export function createKeys(store: Store, now: () => number): Keys {
         createdAt: now(),
         expiresAt,
         pause: null,
+        fallback: null,
       };
       const { amountNano = null, every = null } = recurring ?? {};
       store.write(() =>
@@ -139,7 +149,8 @@ export function createKeys(store: Store, now: () => number): Keys {
       const key = byId.get(id);
       if (!key) return undefined;
       const next = { ...key, ...change };
-      store.write(() => updateKey.run(next.name, next.enabled ? 1 : 0, next.expiresAt, id));
+      const fallback = next.fallback && JSON.stringify(next.fallback);
+      store.write(() => updateKey.run(next.name, next.enabled ? 1 : 0, next.expiresAt, fallback, id));
       return Object.assign(key, next);
     },
 
@@ -172,6 +183,16 @@ export function createKeys(store: Store, now: () => number): Keys {
 
     find: (hashed) => byHash.get(hashed),
   };
+}
+
+/** One that cannot be read is none: the request then fails as it would without. */
+function readFallback(stored: string | null): KeyFallback | null {
+  if (stored === null) return null;
+  try {
+    return KeyFallback.parse(JSON.parse(stored));
+  } catch {
+    return null;
+  }
 }
 
 function newSecret(): { secret: string; hash: Buffer; masked: string } {

@@ -17,6 +17,7 @@ import { emptyFacts } from './dialects/usage.ts';
 import { MAX_MODEL_NAME } from './dialects/values.ts';
 import { countedEstimate, roughEstimate } from './estimate.ts';
 import { applyEdits, scanObject, type JsonEdit } from './json.ts';
+import { answerWith, asFailure, fallbackTarget, isDearer, isFailure, type Withheld } from './fallback.ts';
 import type { Key } from './keys.ts';
 import type { HoldDraft, Ledger } from './ledger.ts';
 import type { Scope } from './limits.ts';
@@ -83,7 +84,7 @@ const GRACE_MS = 2_000;
 
 export function createProxy(dependencies: ProxyDependencies): Proxy {
   const { ledger, admission, prices, overruns, agent, now } = dependencies;
-  const running = new Map<Relay, { key: string; provider: string }>();
+  const running = new Map<Pick<Relay, 'stop'>, { key: string; provider: string }>();
   let idleWaiters: (() => void)[] = [];
   const usageAsks = createUsageAsks();
 
@@ -93,32 +94,109 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const read = readRequest(call, dialect);
     const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
     requireCredential(target.provider);
-    if (call.route.kind === 'free') return relay(call, { ...read, target, dialect });
+    if (call.route.kind === 'free') {
+      await relay(call, { ...read, target, dialect, withholds: false });
+      return;
+    }
 
     if (read.facts.notMetered !== null) throw new Refusal('not_metered', read.facts.notMetered);
     const sender = senderOf(call.request.headers, read.fields);
-    const price = prices.find(target.provider, target.model, now());
-    requirePrice(call.key, sender, target, price);
-    const others = fallbacksOf(read, target).map((model) => {
-      const other = prices.find(target.provider, model, now());
-      requirePrice(call.key, sender, { ...target, model }, other);
-      return { model, price: other };
-    });
+    const metered: MeteredRequest = { call, read, dialect, sender };
+    const models = pricedModels(metered, target);
+    const second = fallbackTarget(
+      call.key.fallback,
+      target,
+      dependencies.providers.speaking(call.route.dialect),
+    );
     const step = enterLoop(call, read);
     try {
-      const admitted = await admit(call, read, sender, target, [{ model: target.model, price }, ...others]);
-      const money: Money = { admitted, asked: askedOf(call, read.facts, target, price, admitted), step };
-      // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
-      if (call.signal.aborted) return await giveBack(money, 0);
-      try {
-        return await relay(call, { ...read, target, dialect, money });
-      } catch (error) {
-        await giveBack(money, 0);
-        throw error;
-      }
+      const first: Attempt = { target, models, step, fallback: false };
+      if (second === null) await send(metered, first, await setAside(metered, first));
+      else await sendTwice(metered, first, second);
     } finally {
       step.ended(false);
     }
+  }
+
+  /** What fails before the client has a byte goes once more, to the key's fallback; else the failure is the answer. */
+  async function sendTwice(metered: MeteredRequest, first: Attempt, second: Target): Promise<void> {
+    const { call } = metered;
+    // An attempt that failed is no step of a loop, and must not end the one that follows it.
+    const step: Step = { ended: (inFull) => inFull && first.step.ended(true) };
+    const withheld = { ...first, step, withholds: true };
+    const failure = await send(metered, withheld, await setAside(metered, first)).catch(asFailure);
+    if (failure === null) return;
+    const next = call.signal.aborted ? null : await setAsideForFallback(metered, first, second);
+    if (next === null) return answerWith(failure, call.response);
+    await send(metered, next.attempt, next.money);
+  }
+
+  /** Like a request of its own, after the first one is settled. null where the key's choice or its money forbids it. */
+  async function setAsideForFallback(
+    metered: MeteredRequest,
+    first: Attempt,
+    target: Target,
+  ): Promise<{ attempt: Attempt; money: Money } | null> {
+    const { call, read } = metered;
+    let stopped = false;
+    const waiting = { stop: () => void (stopped = true) };
+    running.set(waiting, { key: call.key.id, provider: target.provider.id });
+    try {
+      refusePaused(call.key);
+      requireCredential(target.provider);
+      const models = pricedModels(metered, target);
+      const tooDear =
+        call.key.fallback?.dearer !== true &&
+        isDearer(models[0].price, first.models[0].price, read.facts.serviceTier);
+      if (tooDear) return null;
+      const attempt: Attempt = { target, models, step: first.step, fallback: true };
+      const money = await setAside(metered, attempt);
+      if (!stopped) return { attempt, money };
+      await giveBack(money, 0);
+      return null;
+    } catch (error) {
+      if (error instanceof Refusal) return null;
+      throw error;
+    } finally {
+      ended(waiting);
+    }
+  }
+
+  async function setAside(metered: MeteredRequest, attempt: Attempt): Promise<Money> {
+    const admitted = await admit(metered, attempt);
+    return { admitted, asked: askedOf(metered, attempt, admitted), step: attempt.step };
+  }
+
+  /** Resolves with an answer only where it was to be withheld and nothing was sent to the client. */
+  async function send(
+    { call, read, dialect }: MeteredRequest,
+    { target, withholds = false }: Attempt,
+    money: Money,
+  ): Promise<Withheld | null> {
+    // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
+    if (call.signal.aborted) {
+      await giveBack(money, 0);
+      return null;
+    }
+    try {
+      return await relay(call, { ...read, target, dialect, money, withholds });
+    } catch (error) {
+      await giveBack(money, 0);
+      throw error;
+    }
+  }
+
+  /** Those that may answer at this provider, the one asked for first. @throws Refusal where one needs a price. */
+  function pricedModels(
+    { call, read, sender }: MeteredRequest,
+    target: Target,
+  ): readonly [Priced, ...Priced[]] {
+    const priced = (model: string): Priced => {
+      const price = prices.find(target.provider, model, now());
+      requirePrice(call.key, sender, { ...target, model }, price);
+      return { model, price };
+    };
+    return [priced(target.model), ...fallbacksOf(read, target).map(priced)];
   }
 
   function refusePaused(key: Key): void {
@@ -141,10 +219,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   function askedOf(
-    call: Call,
-    { serviceTier }: RequestFacts,
-    { provider, model }: Target,
-    price: Price | null,
+    { call, read }: MeteredRequest,
+    { target: { provider, model }, models: [{ price }], fallback }: Attempt,
     { hold, clamp }: Admitted,
   ): Asked {
     return {
@@ -152,7 +228,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       estimate: (answer) => roughEstimate(model, call.body, answer),
       heldNano: hold.amountNano,
       clamped: clamp !== null,
-      serviceTier,
+      fallback,
+      serviceTier: read.facts.serviceTier,
       price,
       priceOf: (name) => prices.find(provider, name, hold.at),
     };
@@ -196,11 +273,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   function admit(
-    call: Call,
-    { facts, fields }: ReadRequest,
-    sender: Sender,
-    target: Target,
-    models: readonly [Priced, ...Priced[]],
+    { call, read: { facts, fields }, sender }: MeteredRequest,
+    { target, models }: Attempt,
   ): Promise<Admitted> {
     const { provider, model } = target;
     const [{ price }] = models;
@@ -228,7 +302,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     return admission.admit(call.key, draft, bounds, call.signal);
   }
 
-  function relay(call: Call, way: Way): Promise<void> {
+  function relay(call: Call, way: Way): Promise<Withheld | null> {
     const { target, dialect, money } = way;
     const { provider } = target;
     const upstream = `${provider.baseUrl} ${target.model}`;
@@ -239,13 +313,16 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const reader = money
       ? dialect.reader({ hideUsage, vendor: provider.kind, jsonArray, keepText: vocabulary !== null })
       : null;
-    return new Promise<void>((resolve, reject) => {
+    return new Promise<Withheld | null>((resolve, reject) => {
+      let withheld: Withheld | null = null;
       const relayed: Relay = createRelay({
         response: call.response,
         reader,
         hideUsage: () => hideUsage,
         stream: way.facts.stream,
         jsonArray: way.jsonArray,
+        withholds: (status) => way.withholds && isFailure(status),
+        withheld: (answer) => (withheld = answer),
         extraHeaders: money ? meterHeaders(ledger, money.admitted) : [],
         trailers: /\btrailers\b/i.test(String(call.request.headers.te ?? '')),
         graceMs: GRACE_MS,
@@ -269,12 +346,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
             error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error),
           ),
         done() {
-          running.delete(relayed);
-          if (running.size === 0) {
-            for (const tell of idleWaiters) tell();
-            idleWaiters = [];
-          }
-          resolve();
+          ended(relayed);
+          resolve(withheld);
         },
       });
       running.set(relayed, { key: call.key.id, provider: provider.id });
@@ -308,6 +381,13 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       });
       send(change.edits, guarded);
     });
+  }
+
+  function ended(one: Pick<Relay, 'stop'>): void {
+    running.delete(one);
+    if (running.size > 0) return;
+    for (const tell of idleWaiters) tell();
+    idleWaiters = [];
   }
 
   /** The cost as headers, once it is on record. Where a request is ended from outside nothing may wait. */
@@ -363,6 +443,26 @@ interface Way extends ReadRequest {
   dialect: Dialect;
   /** Absent for a free call. */
   money?: Money;
+  /** A failure is not the client's: see fallback.ts. */
+  withholds: boolean;
+}
+
+/** One that costs money, and who sent it. */
+interface MeteredRequest {
+  call: Call;
+  read: ReadRequest;
+  dialect: Dialect;
+  sender: Sender;
+}
+
+/** A request at one provider. */
+interface Attempt {
+  target: Target;
+  models: readonly [Priced, ...Priced[]];
+  step: Step;
+  /** Another provider was asked before. */
+  fallback: boolean;
+  withholds?: boolean;
 }
 
 interface Money {

@@ -11,6 +11,7 @@ import { COST_HEADER } from './answer-headers.ts';
 import type { AnswerReader } from './dialects/dialect.ts';
 import { nothing, type EndingCode, type Framing, type Meter } from './framing.ts';
 import { createMeter } from './meter.ts';
+import type { Withheld } from './fallback.ts';
 import type { Ending } from './settlement.ts';
 import { neverArrived, responseHeaders } from './upstream.ts';
 
@@ -24,6 +25,9 @@ export interface RelayOptions {
   stream: boolean;
   /** Gemini streams a JSON array unless asked for events. */
   jsonArray: boolean;
+  /** Of an answer with this status nothing is sent on until all of it is there, and then it is for `withheld` alone. */
+  withholds: (status: number) => boolean;
+  withheld(answer: Withheld): void;
   /** Headers the gateway adds to the answer. */
   extraHeaders: readonly string[];
   /** The client takes trailers (RFC 9110, section 6.5.1): what is known only at the end goes there. */
@@ -60,6 +64,10 @@ const LAST_EVENT_MS = 20;
  */
 const WHOLE_MS = 30;
 
+/** An answer that is longer or takes longer than a provider's refusal does is not withheld after all. */
+const WITHHELD_BYTES = 65_536;
+const WITHHELD_MS = 5_000;
+
 /** Where an ending starts with JSON. */
 const BRACE = 0x7b;
 /** How far apart two writes are not read as one. */
@@ -89,6 +97,8 @@ export function createRelay(options: RelayOptions): Relay {
   let behindHead: Buffer[] = [];
   let headTimer: NodeJS.Timeout | undefined;
   let trailing = false;
+  let withholding = false;
+  let withheldBytes = 0;
 
   const settle = (how: Ending['how'], error?: Error) => {
     if (settled) return;
@@ -129,8 +139,11 @@ export function createRelay(options: RelayOptions): Relay {
 
   const send = (bytes: Buffer) => {
     if (clientGone || bytes.length === 0) return;
-    if (head !== undefined) behindHead.push(bytes);
-    else if (!response.write(bytes)) {
+    if (head !== undefined) {
+      behindHead.push(bytes);
+      withheldBytes += bytes.length;
+      if (withholding && withheldBytes > WITHHELD_BYTES) sendHead();
+    } else if (!response.write(bytes)) {
       controller?.pause();
       // What is unpacked can be a thousand times as long as what has arrived.
       decoder?.pause();
@@ -140,6 +153,7 @@ export function createRelay(options: RelayOptions): Relay {
   /** Where the end follows at once they leave with it, in one write to the socket. */
   const sendHead = (endFollows = false) => {
     clearTimeout(headTimer);
+    withholding = false;
     if (head === undefined || clientGone) return;
     const inPieces = !head.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
     const announced = options.trailers && reader !== null && !settled && inPieces;
@@ -220,6 +234,11 @@ export function createRelay(options: RelayOptions): Relay {
   const finishWhole = (rest: Buffer) => {
     settle('complete');
     void afterSettling(() => {
+      if (withholding && head !== undefined) {
+        releaseLast();
+        options.withheld({ status, headers: [...head, ...late], body: Buffer.concat([...behindHead, rest]) });
+        return finish();
+      }
       sendHead(true);
       releaseLast();
       if (!clientGone) end(rest);
@@ -311,8 +330,10 @@ export function createRelay(options: RelayOptions): Relay {
       if (clientGone) return;
       const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
       head = [...responseHeaders(raw, hideUsage || decoder !== undefined), ...options.extraHeaders];
+      withholding = options.withholds(statusCode);
       const inOnePiece = meter !== undefined && !options.stream && contentType.includes('json');
-      if (inOnePiece) headTimer = setTimeout(() => sendHead(), WHOLE_MS);
+      if (withholding) headTimer = setTimeout(() => sendHead(), WITHHELD_MS);
+      else if (inOnePiece) headTimer = setTimeout(() => sendHead(), WHOLE_MS);
       else sendHead();
     },
 

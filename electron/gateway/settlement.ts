@@ -25,6 +25,8 @@ export interface Asked {
   estimate(answer: AnswerFacts): Estimate;
   heldNano: Nano;
   clamped: boolean;
+  /** Another provider was asked first. */
+  fallback: boolean;
   /** Service tier the request asked for; null where none. */
   serviceTier: string | null;
   /** Of the model asked for; null = unpriced. */
@@ -36,6 +38,7 @@ export interface Asked {
 export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Outcome {
   const flags = new Set<RequestFlag>();
   if (asked.clamped) flags.add('clamped');
+  if (asked.fallback) flags.add('fallback');
   if (ending.how === 'stopped') flags.add('stopped');
   if (ending.how === 'client-gone' || ending.how === 'upstream-gone') flags.add('interrupted');
 

@@ -11,6 +11,7 @@ const flags: Record<RequestFlag, { label: string; title: string }> = {
   stopped: { label: 'Stopped', title: 'The gateway stopped this request before its end.' },
   interrupted: { label: 'Interrupted', title: 'The client or the provider went away before the end.' },
   corrected: { label: 'Corrected', title: 'The cost was corrected by hand.' },
+  fallback: { label: 'Fallback', title: 'Sent here after another provider had failed.' },
 };
 
 /** Line items by the names the gateway gives them; one that is not here is shown by its name. */

@@ -28,6 +28,7 @@ const asked = (more: Partial<Asked> = {}): Asked => ({
   estimate: ({ outputChars }) => ({ inputTokens: 100, outputTokens: Math.ceil(outputChars / 4) }),
   heldNano: 1_000_000,
   clamped: false,
+  fallback: false,
   serviceTier: null,
   price: known['asked'] ?? null,
   priceOf: (model) => known[model] ?? null,

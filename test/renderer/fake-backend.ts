@@ -72,6 +72,7 @@ export function keyRow(part: Partial<KeyRow> & { id: string; name: string }): Ke
     sessionLimitNano: null,
     topUp: null,
     pause: null,
+    fallback: null,
     limitState: 'none',
     ...part,
   };

@@ -9,6 +9,7 @@ import { limitScopes } from './0004-limit-scopes.ts';
 import { clients } from './0005-clients.ts';
 import { aggregates } from './0006-aggregates.ts';
 import { sessionLimits } from './0007-session-limits.ts';
+import { keyFallbacks } from './0008-key-fallbacks.ts';
 import type { Migration } from './migration.ts';
 
 export const migrations: readonly Migration[] = [
@@ -19,4 +20,5 @@ export const migrations: readonly Migration[] = [
   clients,
   aggregates,
   sessionLimits,
+  keyFallbacks,
 ];
