@@ -18,6 +18,7 @@ import { Ago, When } from '../ui/time.tsx';
 import { barLabel, useToday } from '../usage/names.ts';
 import { groupsOf, rangesOf, stacksOf, sumOf, type Point } from '../usage/series.ts';
 import { SessionTable } from '../usage/SessionTable.tsx';
+import { FallbackForm } from './FallbackForm.tsx';
 import { KeyMenu } from './KeyMenu.tsx';
 import { KeyState, ResumeKey } from './KeyState.tsx';
 import { LimitSummary } from './LimitSummary.tsx';
@@ -85,6 +86,7 @@ function Found({ row }: { row: KeyRow }) {
       )}
       <SessionTable range={span} keyId={row.id} />
       <LastRequests id={row.id} />
+      <FallbackForm key={row.id} row={row} />
     </Page>
   );
 }
