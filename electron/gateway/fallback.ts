@@ -6,7 +6,8 @@ import type { ServerResponse } from 'node:http';
 import type { KeyFallback } from '#shared/model.ts';
 import { Refusal, type RefusalCode } from '#shared/errors.ts';
 import { cost, type Price } from './cost.ts';
-import { noUsage, type TokenUsage } from './dialects/dialect.ts';
+import type { TokenUsage } from './dialects/dialect.ts';
+import { tokenUsage } from './dialects/usage.ts';
 import type { Target } from './routing.ts';
 import type { Provider } from './providers.ts';
 
@@ -76,5 +77,5 @@ const samples: readonly TokenUsage[] = [1_000, 1_000_000].flatMap((tokens) =>
     { outputTokens: tokens },
     { outputTokens: tokens, reasoningTokens: tokens },
     { webSearches: 1_000 },
-  ].map((part) => ({ ...noUsage, ...part })),
+  ].map(tokenUsage),
 );

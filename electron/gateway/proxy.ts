@@ -111,7 +111,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const step = enterLoop(call, read);
     try {
       const first: Attempt = { target, models, step, fallback: false };
-      if (second === null) await send(metered, first, await setAside(metered, first));
+      if (second === null) await sendOnce(metered, first, await setAside(metered, first));
       else await sendTwice(metered, first, second);
     } finally {
       step.ended(false);
@@ -124,11 +124,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     // An attempt that failed is no step of a loop, and must not end the one that follows it.
     const step: Step = { ended: (inFull) => inFull && first.step.ended(true) };
     const withheld = { ...first, step, withholds: true };
-    const failure = await send(metered, withheld, await setAside(metered, first)).catch(asFailure);
+    const failure = await sendOnce(metered, withheld, await setAside(metered, first)).catch(asFailure);
     if (failure === null) return;
     const next = call.signal.aborted ? null : await setAsideForFallback(metered, first, second);
     if (next === null) return answerWith(failure, call.response);
-    await send(metered, next.attempt, next.money);
+    await sendOnce(metered, next.attempt, next.money);
   }
 
   /** Like a request of its own, after the first one is settled. null where the key's choice or its money forbids it. */
@@ -168,7 +168,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   /** Resolves with an answer only where it was to be withheld and nothing was sent to the client. */
-  async function send(
+  async function sendOnce(
     { call, read, dialect }: MeteredRequest,
     { target, withholds = false }: Attempt,
     money: Money,

@@ -56,7 +56,7 @@ async function settled(): Promise<RequestRow> {
 const brokenCode: Readonly<Record<string, unknown>> = {
   chat: 'upstream_gone',
   responses: 'invalid_prompt',
-  messages: 'api_error',
+  messages: 'upstream_error',
   'gemini events': 424,
   'gemini array': 424,
 };

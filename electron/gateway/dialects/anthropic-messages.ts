@@ -268,7 +268,8 @@ class MessagesReader implements AnswerReader {
       (index) =>
         `event: content_block_stop\ndata: ${JSON.stringify({ type: 'content_block_stop', index })}\n\n`,
     );
-    const error = { type: code === 'upstream' ? 'api_error' : 'billing_error', message };
+    // For `api_error` it sends the request three more times, and hides the sentence; a type it does not know it shows.
+    const error = { type: code === 'upstream' ? 'upstream_error' : 'billing_error', message };
     return `${closed.join('')}event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`;
   }
 

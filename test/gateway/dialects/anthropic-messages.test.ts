@@ -148,7 +148,7 @@ describe('a Messages stream', () => {
         'event: error\ndata: {"type":"error","error":{"type":"billing_error","message":"Over."}}\n\n',
     );
     expect(readerOf(messages).ending('Gone.', 'upstream')).toBe(
-      'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"Gone."}}\n\n',
+      'event: error\ndata: {"type":"error","error":{"type":"upstream_error","message":"Gone."}}\n\n',
     );
   });
 
