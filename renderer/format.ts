@@ -35,6 +35,12 @@ export function formatDate(iso: string, now: number): string {
   return (moment.getFullYear() === new Date(now).getFullYear() ? dayOfYear : monthOfYear).format(moment);
 }
 
+const calendarDay = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' });
+
+/** A day without a time zone, such as that of a price list: `2026-09-23` as `23 Sept 2026`; anything else as it is. */
+export const formatCalendarDay = (day: string) =>
+  /^\d{4}-\d{2}-\d{2}$/.test(day) ? calendarDay.format(new Date(`${day}T00:00:00Z`)) : day;
+
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;

@@ -131,7 +131,7 @@ export const strings = {
     sortBy: (column: string) => `Sort by ${column}`,
     filters: 'Filter',
     filterBy: { status: 'Status', limit: 'Limit' },
-    limitStates: { reached: 'Reached', near: 'Near, from 80 %', ok: 'Below 80 %', none: 'None set' },
+    limitStates: { reached: 'Reached', near: 'Near, from 80%', ok: 'Below 80%', none: 'None set' },
     filterNothing: 'No key matches the filter.',
     select: (name: string) => `Select ${name}`,
     selectAll: 'Select all keys shown',
@@ -194,6 +194,8 @@ export const strings = {
     recurring: 'Recurring limit',
     recurringField: 'Recurring limit (USD)',
     recurringHint: 'A second limit that starts again each period. Leave empty for none.',
+    recurringStarts: (period: Every) =>
+      `Counts from $0.00 when it is saved: what was used ${current[period]} before does not count. Starts again each ${every[period]}.`,
     recurringPlaceholder: 'None',
     session: {
       title: 'Limit per session',
@@ -277,7 +279,7 @@ export const strings = {
     addTitle: 'Add provider',
     editTitle: (name: string) => `Edit ${name}`,
     intro:
-      'Requests go to these services with their own credentials. A model name can be forced to one by its slug, as in slug/model.',
+      'The services that answer requests, each with its own credential. A model is sent to the one that offers it; slug/model as its name chooses one.',
     emptyTitle: 'No providers yet',
     emptyText:
       'Add the service that answers your requests: OpenAI, Anthropic, Gemini, a local Ollama and others.',
@@ -313,7 +315,7 @@ export const strings = {
     credentialPlaceholderStored: 'Stored: type to replace',
     billing: 'Billing',
     billingHint:
-      'Where the money comes from. Usage is shown apart for credits and own keys; free counts as $0.',
+      'Who is billed: your own provider key, or prepaid credits. Usage is shown for each. Free counts as $0.',
     test: 'Test',
     testing: 'Testing',
     testOk: (count: string) => `OK: ${count} models`,

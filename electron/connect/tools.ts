@@ -283,7 +283,7 @@ export const impossible = [
     id: 'cursor',
     name: 'Cursor',
     program: 'cursor',
-    why: "Cursor's own servers send the requests, also with a base URL of yours, and they cannot reach 127.0.0.1 on this machine.",
+    why: 'Cursor sends requests from its own servers, even with a base URL of yours, and those cannot reach this machine.',
   },
 ] as const satisfies readonly { id: ToolId; name: string; program: string; why: string }[];
 

@@ -5,7 +5,7 @@ import { useEffect, useEffectEvent, useRef, type ReactNode } from 'react';
 import type { RequestDetail, RequestRow } from '#shared/model.ts';
 import { formatLimit, formatUsd } from '#shared/money.ts';
 import { onSettled, openDialog } from '../actions.ts';
-import { formatCount, formatDuration, formatExact } from '../format.ts';
+import { formatCalendarDay, formatCount, formatDuration, formatExact } from '../format.ts';
 import { hrefOf } from '../router.ts';
 import { app, useApp } from '../store.ts';
 import { strings } from '../strings.ts';
@@ -188,7 +188,10 @@ function PriceUsed({ price }: { price: UsedPrice }) {
   return (
     <div className="panel-price">
       <dl className="facts">
-        <Fact label={words.price}>{words.source(price.source, price.date)}</Fact>
+        <Fact label={words.price}>{price.source}</Fact>
+        {price.date !== null && !price.source.includes(price.date) && (
+          <Fact label={words.priceDate}>{formatCalendarDay(price.date)}</Fact>
+        )}
         {serviceTier !== null && (
           <Fact label={words.tier}>
             {serviceTier}

@@ -8,6 +8,8 @@ import { limitWarning, readDraft, type LimitDraft, type LimitErrors } from './li
 
 const everyOptions = Every.options.map((every) => ({ value: every, label: strings.limit.everyLabel[every] }));
 
+type LimitFieldsRow = Pick<KeyRow, 'usageNano' | 'recurring'> | null;
+
 export function LimitFields({
   draft,
   errors,
@@ -18,7 +20,7 @@ export function LimitFields({
   draft: LimitDraft;
   errors: LimitErrors;
   /** The key as it is, where there is one: what it has used decides the warnings. */
-  row: Pick<KeyRow, 'usageNano' | 'recurring'> | null;
+  row: LimitFieldsRow;
   autoFocus: boolean;
   onChange: (draft: LimitDraft) => void;
 }) {
@@ -68,7 +70,7 @@ export function LimitFields({
             onChange={(event) => onChange({ ...draft, every: Every.parse(event.currentTarget.value) })}
           />
         </div>
-        <p className="hint">{strings.limit.recurringHint}</p>
+        <p className="hint">{recurringHint(draft, row)}</p>
         {warning?.field === 'recurringAmount' && <Warning text={warning.text} />}
       </Fold>
       {draft.sessionAmount !== undefined && (
@@ -129,6 +131,14 @@ function Fold({
       </div>
     </>
   );
+}
+
+/** A new amount keeps what the period has used; a new period starts at nothing, also in its middle. */
+function recurringHint({ recurringAmount, every }: LimitDraft, row: LimitFieldsRow): string {
+  const isNew = row !== null && row.recurring?.every !== every;
+  return isNew && recurringAmount.trim() !== ''
+    ? strings.limit.recurringStarts(every)
+    : strings.limit.recurringHint;
 }
 
 function Warning({ text }: { text: string }) {

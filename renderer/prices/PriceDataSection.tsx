@@ -3,7 +3,7 @@ import { IconRefresh } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { PriceDataInfo, PriceRefresh } from '#shared/pricing.ts';
 import { announce, call, saveSettings } from '../actions.ts';
-import { formatCount } from '../format.ts';
+import { formatCalendarDay, formatCount } from '../format.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { useAnswer } from '../ui/answer.ts';
@@ -89,5 +89,7 @@ export function PriceUpdatesSetting() {
 }
 
 function described({ name, date, origin }: PriceDataInfo): string {
-  return origin === 'shipped' ? words.shipped(name, date) : words.fetched(date);
+  return origin === 'shipped'
+    ? words.shipped(name, formatCalendarDay(date))
+    : words.fetched(formatCalendarDay(date));
 }

@@ -45,7 +45,11 @@ export function PricesPage() {
         <ListState
           load={load}
           onRetry={() => void loadPrices()}
-          empty={prices.length > 0 ? null : <p className="dim">{words.own.none}</p>}
+          empty={
+            prices.length > 0 ? null : (
+              <p className="dim">{hasProvider ? words.own.none : words.own.noneYet}</p>
+            )
+          }
         >
           <p className="intro dim">{words.own.text}</p>
           <OwnPrices prices={prices} />

@@ -72,7 +72,7 @@ export const activity = {
   olderFailed: 'Older requests could not be loaded.',
   tooMany: 'Filter by time to see older requests.',
   emptyTitle: 'No requests yet',
-  emptyText: 'Requests appear here as soon as they are settled.',
+  emptyText: 'Each request appears here as soon as it has ended, with what it cost.',
   emptyFiltered: 'No request matches the filter.',
   deletedKey: 'Deleted key',
   unknownCost: 'Unknown',
@@ -118,12 +118,11 @@ export const activity = {
     perOne: 'each',
     noItems: 'There are no line items for this request.',
     price: 'Price from',
-    source: (source: string, date: string | null) =>
-      date === null || source.includes(date) ? source : `${source}, ${date}`,
+    priceDate: 'Price as of',
     guessed: 'The maker was guessed from the model’s name.',
     tier: 'Service tier',
     tierShare: (percent: number) =>
-      percent === 100 ? 'the standard price' : `${percent} % of the standard price`,
+      percent === 100 ? 'the standard price' : `${percent}% of the standard price`,
     region: 'Region',
     band: 'Size of the input',
     above: (count: string) => `above ${count} tokens, at the price of such inputs`,

@@ -2,7 +2,7 @@
 export const connect = {
   connect: {
     intro:
-      'Leads a tool to this gateway with a key of its own. You see the change to its configuration before it is written, and can take it back.',
+      'Points a tool at this gateway, with a key of its own. You see the change to its configuration before it is written, and can undo it later.',
     columns: { tool: 'Tool', state: 'State', configuration: 'Configuration', actions: 'Actions' },
     states: {
       'not-connected': 'Not connected',
@@ -24,12 +24,12 @@ export const connect = {
     checkFailed: 'The check found a problem',
     title: (name: string) => `Connect ${name}`,
     disconnectTitle: (name: string) => `Disconnect ${name}`,
-    keyMade: (name: string) => `A key named “${name}” is made for it. This is written:`,
+    keyMade: (name: string) => `It gets a key of its own, named “${name}”. This is written:`,
     keyKept: 'Its key stays, with its usage and its limit, and gets a new secret. This is written:',
     restored: 'Its files get back the bytes they had before, and its key is switched off:',
     takenOut:
       'Its configuration was changed since it was connected. Only what Faregate wrote is taken out; your changes stay. Its key is switched off:',
-    nothingToWrite: 'The files are as they would be; nothing is written.',
+    nothingToWrite: 'The files already say this; nothing is written.',
     created: 'new file',
     removed: 'file is removed',
     diffOf: (path: string) => `Change to ${path}`,

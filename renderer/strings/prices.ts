@@ -7,14 +7,14 @@ export const prices = {
   set: 'Set price',
   data: {
     title: 'Price data',
-    shipped: (name: string, date: string) => `${name}, of ${date}, ships with Faregate.`,
-    fetched: (date: string) => `genai-prices, fetched on ${date}.`,
+    shipped: (name: string, date: string) => `${name} of ${date}, which came with Faregate.`,
+    fetched: (date: string) => `genai-prices, fetched ${date}.`,
     size: (models: string, vendors: string) => `${models} models of ${vendors} vendors.`,
     checked: 'Last looked for newer data',
     refresh: 'Refresh now',
     daily: 'Refresh once a day',
     dailyHint: (url: string) =>
-      `Fetches one public file from ${url}. Nothing about you or your usage is sent. A file that cannot be true is refused.`,
+      `Fetches one public file from ${url}. Nothing about you or your usage is sent. A file with implausible prices is refused.`,
   },
   unpriced: {
     title: 'Without a price',
@@ -41,11 +41,12 @@ export const prices = {
     title: 'Your own prices',
     text: 'In US dollars per million tokens. They come before the catalogue.',
     none: 'None. Known models are priced from the catalogue below.',
+    noneYet: 'None. Known models are priced from the catalogue below; your own need a provider first.',
     typed: 'Typed in',
   },
   catalogue: {
     title: 'Catalogue',
-    text: 'What known models cost today in the price data above, in US dollars per million tokens. A price can be copied for any model of a provider.',
+    text: 'Look up what a known model costs, in US dollars per million tokens, and copy its price for a model of your own.',
     search: 'Search the catalogue',
     placeholder: 'A model or vendor, such as claude sonnet',
     nothing: (query: string) => `The catalogue knows no model that fits “${query}”.`,
@@ -137,7 +138,7 @@ const classes: Record<BillClass, string> = {
 
 export const bills = {
   intro:
-    'Compare what Faregate counted with what the provider bills: choose its own export. The file is read here and not kept.',
+    'Compares what Faregate counted with what a provider bills. Choose the export from its console; the file is read here and not kept.',
   drop: 'Drop an export here, or',
   choose: 'Choose a file',
   file: 'Export file',
@@ -148,13 +149,13 @@ export const bills = {
   ],
   json: 'The JSON of their cost and usage APIs is read too.',
   provider: 'Provider',
-  allProviders: 'All that it can be about',
+  allProviders: 'As the file says',
   tolerance: 'Tolerance (%)',
   another: 'Another file',
   tooLarge: 'The file is too large for the window. Export a shorter period.',
   heading: (format: string, from: string, to: string) => `${format}, ${from} to ${to} (UTC)`,
   comparedWith: (providers: string) => `Compared with ${providers}`,
-  agrees: (tolerance: number) => `Agrees within ${tolerance} %`,
+  agrees: (tolerance: number) => `Agrees within ${tolerance}%`,
   differs: (count: number) => `${count} ${one(count, 'line differs', 'lines differ')}`,
   export: 'Export',
   ledger: 'Ledger',

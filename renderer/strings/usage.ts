@@ -9,7 +9,7 @@ export const usage = {
   requests: 'Requests',
   tokens: 'Tokens in / out',
   cache: 'Saved by the cache',
-  cacheShare: (percent: string) => `${percent} of input`,
+  cacheShare: (percent: string) => `${percent} of the input cached`,
   savedTitle: 'What the cached input would have cost in addition at the plain input price.',
   failed: (count: string) => `${count} failed`,
   noneFailed: 'none failed',
@@ -63,5 +63,5 @@ export const usage = {
   moreSessions: 'Show more',
   exportCsv: 'Export CSV',
   emptyTitle: 'Nothing spent in this period',
-  emptyText: 'Requests through the gateway are summed up here.',
+  emptyText: 'What requests cost is summed up here by day, key, model, provider and client.',
 } as const;

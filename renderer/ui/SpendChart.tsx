@@ -8,6 +8,11 @@ const COLOURS = 6;
 const colourOf = (index: number, isRest: boolean) =>
   `var(--chart-${isRest ? 'rest' : (index % COLOURS) + 1})`;
 
+/** Pixels of the axis at the left: at least, for each digit, and beside the text. */
+const AXIS = 56;
+const DIGIT = 7.8;
+const AXIS_GAP = 14;
+
 export interface ChartBar {
   label: string;
   /** One for each of the series. */
@@ -36,6 +41,9 @@ export function SpendChart({
   const ticks = axisTicks(
     Math.max(...bars.map(({ costs }) => costs.reduce((sum, cost) => sum + cost, 0))) / NANO_PER_USD,
   );
+  const tickText = axisText(ticks);
+  // A day's spend of one script is '$0.00025' long.
+  const longest = Math.max(...ticks.map((tick) => tickText(tick).length));
   return (
     <div className="chart" role="img" aria-label={title}>
       <BarChart
@@ -53,7 +61,12 @@ export function SpendChart({
         withLegend={series.length > 1}
         legendProps={{ verticalAlign: 'bottom', align: 'left' }}
         valueFormatter={(value) => formatUsd(Math.round(value * NANO_PER_USD))}
-        yAxisProps={{ width: 66, tickFormatter: axisText(ticks), domain: [0, ticks.at(-1) ?? 1], ticks }}
+        yAxisProps={{
+          width: Math.max(AXIS, longest * DIGIT + AXIS_GAP),
+          tickFormatter: tickText,
+          domain: [0, ticks.at(-1) ?? 1],
+          ticks,
+        }}
         xAxisProps={{ interval: 'equidistantPreserveStart', minTickGap: 20, tickMargin: 8 }}
         barProps={{ isAnimationActive: false, maxBarSize: 44 }}
         tooltipAnimationDuration={0}

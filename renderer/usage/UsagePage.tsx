@@ -83,7 +83,7 @@ export function UsagePage() {
             </>
           )}
           <OutlookTable points={pace.value ?? []} />
-          <SessionTable range={bounds(current)} />
+          {points.length > 0 && <SessionTable range={bounds(current)} />}
         </div>
       </ListState>
     </Page>

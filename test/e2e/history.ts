@@ -145,11 +145,11 @@ async function setLimits(core: CoreGateway): Promise<void> {
   const limit = (name: string, share: number) => {
     const row = rows.find((each) => each.name === name);
     if (!row) throw new Error(`no key ${name}`);
-    const limitNano = Math.ceil(row.usageNano / share / usd('5')) * usd('5');
+    const limitNano = Math.round(row.usageNano / share / usd('1')) * usd('1');
     return core.call('keys.setLimit', { id: row.id, limitNano });
   };
   await limit('claude-code', 0.55);
-  await limit('codex', 0.84);
+  await limit('codex', 0.88);
   const reached = rows.find((each) => each.name === 'nightly-eval');
   if (reached)
     await core.call('keys.setLimit', {
