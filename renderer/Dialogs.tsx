@@ -1,4 +1,5 @@
 import { CorrectDialog } from './activity/CorrectDialog.tsx';
+import { DaysDialog } from './activity/DaysDialog.tsx';
 import { ExportDialog } from './activity/ExportDialog.tsx';
 import { ConnectToolDialog, DisconnectToolDialog } from './connect/ToolDialogs.tsx';
 import { CreateKeyDialog, DeleteKeyDialog, RenameDialog, RotateDialog } from './keys/KeyDialogs.tsx';
@@ -66,6 +67,8 @@ export function Dialogs() {
       return <CorrectDialog row={dialog.row} />;
     case 'export-requests':
       return <ExportDialog filter={dialog.filter} />;
+    case 'request-days':
+      return <DaysDialog filter={dialog.filter} />;
     case 'scope-limit':
       return <ScopeLimitDialog scope={dialog.scope} />;
     case 'restore-backup':

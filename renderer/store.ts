@@ -37,7 +37,7 @@ export type Dialog =
   | { kind: 'reprice'; providerId: string; model: string }
   | { kind: 'remove-price'; row: PriceRow }
   | { kind: 'correct-cost'; row: RequestRow }
-  | { kind: 'export-requests'; filter: RequestFilter }
+  | { kind: 'export-requests' | 'request-days'; filter: RequestFilter }
   | { kind: 'scope-limit'; scope: LimitScope }
   | { kind: 'restore-backup'; row: BackupRow }
   | { kind: 'shortcuts' };

@@ -263,14 +263,18 @@ export const strings = {
   },
   start: {
     title: 'Set up Faregate',
-    text: 'Three steps until the first request is metered.',
+    text: 'Three steps to the first metered request.',
     provider: 'Add a provider',
     providerText:
       'The service that answers the requests, with its own credential. It is stored encrypted and never shown again.',
     key: 'Create an API key',
-    keyText: 'What your tools use instead of the provider’s credential, with or without a usage limit.',
-    snippet: 'Copy a snippet into your tool',
-    snippetText: 'Shown with the new key: curl, OpenAI SDK, Claude Code, Codex, Gemini CLI.',
+    keyText:
+      'Your tools use it in place of the provider’s credential. Usage is counted, and can be limited, for each key.',
+    request: 'Send a request',
+    requestText:
+      'Connect sets up Claude Code, Codex and others for you, and has a snippet for everything else.',
+    connect: 'Connect a tool',
+    waiting: 'Waiting for the first request. It shows here at once.',
     done: 'Done',
     step: (number: number) => `Step ${number}`,
   },

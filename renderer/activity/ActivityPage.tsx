@@ -1,6 +1,7 @@
 /** Every request, newest first: the log, what filters it, and one request in full beside it. */
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { call, onSettled } from '../actions.ts';
+import { NextStep } from '../keys/FirstStart.tsx';
 import { setQuery, useRoute } from '../router.ts';
 import { app } from '../store.ts';
 import { strings } from '../strings.ts';
@@ -45,7 +46,9 @@ export function ActivityPage() {
           view.count > 0 ? null : isFiltered(filter) ? (
             <Empty title={words.emptyFiltered} />
           ) : (
-            <Empty title={words.emptyTitle} text={words.emptyText} />
+            <Empty title={words.emptyTitle} text={words.emptyText}>
+              <NextStep />
+            </Empty>
           )
         }
       >
@@ -69,7 +72,8 @@ export function ActivityPage() {
 function useLog(filter: RequestFilter, holdBack: boolean): Log {
   const log = useMemo(() => {
     const question = questionOf(filter);
-    return createLog((input) => call('requests.list', { ...question, ...input }));
+    const dense = Object.keys(filter).every((field) => field === 'to');
+    return createLog((input) => call('requests.list', { ...question, ...input }), { dense });
   }, [filter]);
   useEffect(() => {
     void log.reload();

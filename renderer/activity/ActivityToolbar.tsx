@@ -3,7 +3,7 @@ import { IconDownload, IconFilter2, IconSearch } from '@tabler/icons-react';
 import { useMemo, useRef, useState } from 'react';
 import { requestFlags } from '#shared/model.ts';
 import { openDialog } from '../actions.ts';
-import { formatCount, formatShort } from '../format.ts';
+import { formatShort } from '../format.ts';
 import { setQuery, type Query } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
@@ -33,11 +33,7 @@ export function ActivityToolbar({ filter, view }: { filter: RequestFilter; view:
       <FilterMenu filter={filter} />
       <Chips filter={filter} />
       <span className="toolbar-end">
-        {view.load.state === 'ready' && (
-          <span className="dim amount">
-            {words.count(formatCount(view.count), view.complete, view.count === 1)}
-          </span>
-        )}
+        {view.load.state === 'ready' && <span className="dim amount">{words.count(view)}</span>}
         <Button
           variant="default"
           leftSection={<IconDownload size={14} />}
@@ -114,6 +110,12 @@ function FilterMenu({ filter }: { filter: RequestFilter }) {
               checked: false,
               run: () => setQuery({ from: startOf(period), to: null }),
             })),
+            {
+              group: words.groups.time,
+              label: words.days.choose,
+              checked: false,
+              run: () => openDialog({ kind: 'request-days', filter }, anchor),
+            },
             ...requestFlags.map((flag) => ({
               group: words.groups.flag,
               label: words.flags[flag].label,

@@ -1,7 +1,7 @@
 /** The rows of the log that are on screen, as a table that says how many there are in all. */
 import { Button } from '@mantine/core';
 import { IconArrowUp } from '@tabler/icons-react';
-import { memo, useEffect, useEffectEvent, useState } from 'react';
+import { memo, useEffect, useEffectEvent, useLayoutEffect, useRef, useState } from 'react';
 import type { RequestRow } from '#shared/model.ts';
 import { formatUsd } from '#shared/money.ts';
 import { formatCount, formatDuration, formatExact, formatTight } from '../format.ts';
@@ -41,6 +41,7 @@ export function RequestTable({
 
   // After every drawing: what is loaded, and how much follows, may have changed as well as what is on screen.
   useEffect(() => log.show(first, last));
+  useAnchor(frame, log);
 
   useEffect(() => {
     if (!frame) return;
@@ -84,20 +85,27 @@ export function RequestTable({
     const at = Number.isNaN(target) ? -1 : log.indexOf(target);
     const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15 };
     const step = steps[event.key];
-    const to =
-      event.key === 'Home'
-        ? 0
-        : step === undefined || at < 0
-          ? -1
-          : Math.max(0, Math.min(at + step, count - 1));
-    const row = to < 0 ? undefined : log.rowAt(to);
-    if (!row || !frame) return;
+    const ends: Record<string, number> = { Home: 0, End: count - 1 };
+    const to = ends[event.key] ?? (step === undefined || at < 0 ? -1 : at + step);
+    if (!frame || to < -1 || (to === -1 && step === undefined)) return;
     event.preventDefault();
-    scrollTo(frame, to);
+    wanted.current = Math.max(0, Math.min(to, count - 1));
+    scrollTo(frame, wanted.current);
+    // Its row may have to be loaded first, and the one that has the focus be gone by then.
+    if (!log.rowAt(wanted.current)) frame.focus();
+    focusWanted();
+  });
+  const wanted = useRef<number | null>(null);
+  const focusWanted = useEffectEvent(() => {
+    if (wanted.current === null || !frame) return;
+    const row = log.rowAt(Math.min(wanted.current, count - 1));
+    if (!row) return;
+    wanted.current = null;
     setActive(row.id);
     if (open !== null) onOpen(row.id);
     requestAnimationFrame(() => frame.querySelector<HTMLElement>(`[data-request="${row.id}"]`)?.focus());
   });
+  useEffect(() => focusWanted(), [view]);
   useEffect(() => {
     if (!frame) return;
     const onKeyDown = (event: KeyboardEvent) => move(event);
@@ -123,7 +131,7 @@ export function RequestTable({
         </Button>
       )}
       {/* The rows inside take the focus; what scrolls has to be reachable too where there are only a few. */}
-      <div className="table-frame log-frame" ref={setFrame}>
+      <div className="table-frame log-frame" ref={setFrame} tabIndex={-1}>
         <table className="table activity" aria-rowcount={view.complete ? count + 1 : -1}>
           <thead>
             <tr>
@@ -148,6 +156,20 @@ export function RequestTable({
       </div>
     </div>
   );
+}
+
+/** Keeps what is read in its place where the number of rows above it turns out to be another than was thought. */
+function useAnchor(frame: HTMLElement | null, log: Log): void {
+  const anchor = useRef<{ id: number; index: number } | null>(null);
+  useLayoutEffect(() => {
+    if (!frame) return;
+    const before = anchor.current;
+    const now = before && frame.scrollTop > 0 ? log.indexOf(before.id) : -1;
+    if (before && now >= 0 && now !== before.index) frame.scrollTop += (now - before.index) * ROW;
+    const index = Math.floor(frame.scrollTop / ROW);
+    const row = log.rowAt(index);
+    anchor.current = row ? { id: row.id, index } : null;
+  });
 }
 
 function scrollTo(frame: HTMLElement, index: number): void {

@@ -1,6 +1,10 @@
 /**
  * The log as a list of any length of which only the pages near what is on screen are in memory. A page is remembered by
  * the cursor it was asked with and by how many rows it had, so rows that were dropped come back where they stood.
+ *
+ * Where nothing is filtered away, the ids say how much of the history lies below what was loaded, nearly: not every
+ * request that began has left a row. So the scrollbar stands for all of it from the start, and wherever it is dragged to,
+ * the page there is asked for; the guess shrinks to what there is as it is looked at.
  */
 import type { Answer, Input, Output } from '#shared/contract.ts';
 import type { RequestRow } from '#shared/model.ts';
@@ -14,6 +18,8 @@ interface LogPage {
   count: number;
   /** null where they were dropped or are on their way. */
   rows: readonly RequestRow[] | null;
+  /** `count` is that of the ids down to the next page, of which nobody has asked yet which have rows. */
+  guessed?: boolean;
 }
 
 export interface LogView {
@@ -21,6 +27,8 @@ export interface LogView {
   /** Rows known of, newest first; more may follow where it is not complete. */
   count: number;
   complete: boolean;
+  /** `count` is nearly, not exactly, that of all rows. */
+  guessed: boolean;
   /** New rows that are held back so that what is read stays where it is. */
   waiting: number;
   /** Older rows could not be loaded; what is shown stays. */
@@ -50,7 +58,8 @@ const NEAR_PAGES = 3;
 /** The rows on top grow with every request; from this many on they are cut into pages that can be dropped. */
 const HEAD_ROWS = 2 * PAGE_ROWS;
 
-export function createLog(ask: Ask): Log {
+/** `dense`: `ask` gives every request from some id down, so that ids say how many there are. */
+export function createLog(ask: Ask, { dense = false } = {}): Log {
   const tellers = new Set<() => void>();
   let pages: LogPage[] = [];
   /** Cursor of the rows after the last page; null where there are none. */
@@ -66,7 +75,8 @@ export function createLog(ask: Ask): Log {
     view = {
       load,
       count: pages.reduce((sum, page) => sum + page.count, 0),
-      complete: next === null,
+      complete: next === null && !pages.some(({ guessed }) => guessed),
+      guessed: pages.some(({ guessed }) => guessed),
       waiting: held.length,
       olderFailure,
     };
@@ -92,13 +102,20 @@ export function createLog(ask: Ask): Log {
     const answer = await fetchRows(null, PAGE_ROWS);
     if (asked !== generation) return;
     if (answer.ok) {
-      // What was settled while the answer was on its way is newer than the answer.
-      const newest = answer.value.rows[0]?.id ?? 0;
-      held = held.filter((row) => row.id > newest);
-      pages = [{ before: null, count: answer.value.rows.length, rows: answer.value.rows }];
+      const { rows } = answer.value;
+      pages = [{ before: null, count: rows.length, rows }];
       next = answer.value.next;
+      if (dense && next !== null) {
+        pages.push({ before: next, count: next - 1, rows: null, guessed: true });
+        next = null;
+      }
       load = { state: 'ready' };
       olderFailure = null;
+      // Settled while the answer was on its way.
+      const seen = new Set(rows.map((row) => row.id));
+      const missed = held.filter((row) => !seen.has(row.id));
+      held = [];
+      for (const row of missed) place(row);
     } else if (load.state !== 'ready') {
       load = { state: 'failed', message: answer.error.message };
     }
@@ -124,6 +141,7 @@ export function createLog(ask: Ask): Log {
     changed();
   }
 
+  let exploring = false;
   const loadingPages = new Set<number>();
   async function restore(page: LogPage): Promise<void> {
     if (page.before === null || loadingPages.has(page.before)) return;
@@ -132,7 +150,36 @@ export function createLog(ask: Ask): Log {
     const answer = await fetchRows(page.before, page.count);
     loadingPages.delete(page.before);
     if (asked !== generation || !answer.ok) return;
-    pages = pages.map((each) => (each.before === page.before ? { ...each, rows: answer.value.rows } : each));
+    pages = pages.map((each) =>
+      // Where a row was put into it meanwhile, it is asked for again.
+      each.before === page.before && each.count === page.count ? { ...each, rows: answer.value.rows } : each,
+    );
+    changed();
+  }
+
+  /** Asks for the rows about `skip` ids down a guessed stretch, and leaves what is above and below them guessed. */
+  async function explore(page: LogPage, skip: number): Promise<void> {
+    if (page.before === null || exploring || olderFailure !== null) return;
+    exploring = true;
+    const asked = generation;
+    const above = skip < PAGE_ROWS ? 0 : skip - PAGE_ROWS / 2;
+    const cursor = page.before - above;
+    const answer = await fetchRows(cursor, PAGE_ROWS);
+    exploring = false;
+    if (asked !== generation) return;
+    const at = pages.indexOf(page);
+    if (!answer.ok) olderFailure = answer.error.message;
+    else if (at >= 0) {
+      const floor = pages[at + 1]?.before ?? 1;
+      const rows = answer.value.rows.filter((row) => row.id >= floor);
+      const reached = rows.length < answer.value.rows.length ? floor : (answer.value.next ?? floor);
+      const parts: LogPage[] = [
+        { before: page.before, count: above, rows: null, guessed: true },
+        { before: cursor, count: rows.length, rows },
+        { before: reached, count: reached - floor, rows: null, guessed: true },
+      ];
+      pages = pages.toSpliced(at, 1, ...parts.filter(({ count }) => count > 0));
+    }
     changed();
   }
 
@@ -145,6 +192,15 @@ export function createLog(ask: Ask): Log {
     return { at: pages.length - 1, offset };
   }
 
+  function startOf(page: LogPage): number {
+    let offset = 0;
+    for (const each of pages) {
+      if (each === page) break;
+      offset += each.count;
+    }
+    return offset;
+  }
+
   function show(first: number, last: number): void {
     if (pages.length === 0) return;
     const from = pageAt(first).at;
@@ -152,9 +208,14 @@ export function createLog(ask: Ask): Log {
     // The rows on top are never dropped: they have no cursor that would bring them back as they stand.
     const isFar = (at: number) => at > 0 && (at < from - NEAR_PAGES || at > to + NEAR_PAGES);
     if (pages.some((page, at) => page.rows !== null && isFar(at))) {
-      pages = pages.map((page, at) => (isFar(at) ? { ...page, rows: null } : page));
+      pages = pages.map((page, at) => (page.rows !== null && isFar(at) ? { ...page, rows: null } : page));
     }
-    for (const page of pages.slice(Math.max(0, from - 1), to + 2)) if (!page.rows) void restore(page);
+    for (const page of pages.slice(Math.max(0, from - 1), to + 2)) {
+      if (page.rows || page.guessed) continue;
+      void restore(page);
+    }
+    const unknown = pages.slice(from, to + 2).find(({ guessed }) => guessed);
+    if (unknown) void explore(unknown, Math.max(0, first - startOf(unknown)));
     if (to >= pages.length - 1) void loadOlder();
   }
 
@@ -176,12 +237,41 @@ export function createLog(ask: Ask): Log {
         }),
       };
     });
-    const newest = Math.max(pages[0]?.rows?.[0]?.id ?? 0, ...held.slice(0, 1).map((row) => row.id));
-    // A row that is neither shown nor newer belongs to a page that is not loaded.
-    const fresh = rows.filter((row) => row.id > newest && !replaced.has(row.id));
-    held = [...fresh.toSorted((a, b) => b.id - a.id), ...held.map((row) => byId.get(row.id) ?? row)];
+    const known = new Set(held.map((row) => row.id));
+    // A correction of a row that is not loaded is seen when that is. The rest is new: a request that began before one
+    // that is shown may well end after it.
+    const fresh = rows.filter(
+      (row) =>
+        !replaced.has(row.id) && !known.has(row.id) && !row.flags.includes('corrected') && isWithin(row.id),
+    );
+    held = [...fresh, ...held.map((row) => byId.get(row.id) ?? row)].toSorted((a, b) => b.id - a.id);
     if (!holdBack) return reveal();
     changed();
+  }
+
+  /** Whether a row of this id would stand among those that were looked at. */
+  function isWithin(id: number): boolean {
+    const page = pages[pageOf(id)];
+    return page !== undefined && !page.guessed;
+  }
+
+  /** The page a row of this id belongs to; -1 where that is below all that was loaded. */
+  function pageOf(id: number): number {
+    if (next !== null && id < next) return -1;
+    return pages.findLastIndex((page) => page.before === null || id < page.before);
+  }
+
+  function place(row: RequestRow): void {
+    const at = pageOf(row.id);
+    const page = pages[at];
+    if (!page || page.guessed) return;
+    if (!page.rows) {
+      pages = pages.with(at, { ...page, count: page.count + 1 });
+      return;
+    }
+    const below = page.rows.findIndex((each) => each.id < row.id);
+    const rows = page.rows.toSpliced(below < 0 ? page.rows.length : below, 0, row);
+    pages = pages.with(at, { ...page, count: rows.length, rows });
   }
 
   function reveal(): void {
@@ -191,14 +281,12 @@ export function createLog(ask: Ask): Log {
       void reload();
       return;
     }
-    const [head, ...rest] = pages;
-    const rows = [...held, ...(head?.rows ?? [])];
+    for (const row of held) place(row);
     held = [];
-    if (rows.length <= HEAD_ROWS) {
-      pages = [{ before: null, count: rows.length, rows }, ...rest];
-    } else {
-      const top = rows.slice(0, PAGE_ROWS);
-      const below = rows.slice(PAGE_ROWS);
+    const [head, ...rest] = pages;
+    if (head?.rows && head.count > HEAD_ROWS) {
+      const top = head.rows.slice(0, PAGE_ROWS);
+      const below = head.rows.slice(PAGE_ROWS);
       pages = [
         { before: null, count: top.length, rows: top },
         { before: top.at(-1)?.id ?? null, count: below.length, rows: below },
@@ -235,6 +323,7 @@ export function createLog(ask: Ask): Log {
     retryOlder() {
       olderFailure = null;
       void loadOlder();
+      changed();
     },
   };
 }

@@ -1,8 +1,9 @@
-/** The way from nothing to the first metered request; there until a provider and a key exist. */
+/** The way from nothing to the first metered request; there until one was metered. */
 import { Button } from '@mantine/core';
 import { IconCheck } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { openDialog } from '../actions.ts';
+import { hrefOf } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 
@@ -13,7 +14,7 @@ export function useFirstStart(): boolean {
     (state) =>
       state.providersLoad.state === 'ready' &&
       state.keysLoad.state === 'ready' &&
-      (state.providers.length === 0 || state.keyOrder.length === 0),
+      (state.providers.length === 0 || state.keyOrder.length === 0 || state.status?.totals.requests === 0),
   );
 }
 
@@ -35,15 +36,40 @@ export function FirstStart() {
         </Step>
         <Step number={2} title={words.key} text={words.keyText} done={hasKey}>
           <Button
-            variant={hasProvider ? 'filled' : 'default'}
+            variant={hasProvider && !hasKey ? 'filled' : 'default'}
             onClick={() => openDialog({ kind: 'create-key' })}
           >
             {words.key}
           </Button>
         </Step>
-        <Step number={3} title={words.snippet} text={words.snippetText} done={false} />
+        <Step
+          number={3}
+          title={words.request}
+          text={words.requestText}
+          done={false}
+          waiting={hasProvider && hasKey}
+        >
+          <Button
+            component="a"
+            href={hrefOf('connect')}
+            variant={hasProvider && hasKey ? 'filled' : 'default'}
+          >
+            {words.connect}
+          </Button>
+        </Step>
       </ol>
     </section>
+  );
+}
+
+/** Where a page has nothing to show yet: the way to what fills it. */
+export function NextStep() {
+  const firstStart = useFirstStart();
+  const ready = useApp((state) => state.providers.length > 0 && state.keyOrder.length > 0);
+  return (
+    <Button component="a" variant="default" href={hrefOf(firstStart && !ready ? 'keys' : 'connect')}>
+      {firstStart && !ready ? words.title : words.connect}
+    </Button>
   );
 }
 
@@ -52,12 +78,15 @@ function Step({
   title,
   text,
   done,
+  waiting = false,
   children,
 }: {
   number: number;
   title: string;
   text: string;
   done: boolean;
+  /** What it asks for is done elsewhere and shows here by itself. */
+  waiting?: boolean;
   children?: ReactNode;
 }) {
   return (
@@ -67,7 +96,8 @@ function Step({
       </span>
       <div>
         <h3>{title}</h3>
-        <p className="dim">{text}</p>
+        {!done && <p className="dim">{text}</p>}
+        {waiting && <p className="step-waiting">{words.waiting}</p>}
       </div>
       {!done && children}
     </li>

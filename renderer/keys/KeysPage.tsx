@@ -38,7 +38,12 @@ function KeyList() {
     <Page
       title={strings.pages.keys}
       tools={
-        <Button leftSection={<IconPlus size={15} />} onClick={() => openDialog({ kind: 'create-key' })}>
+        <Button
+          // The steps below have the one button that comes next.
+          variant={firstStart ? 'default' : 'filled'}
+          leftSection={<IconPlus size={15} />}
+          onClick={() => openDialog({ kind: 'create-key' })}
+        >
           {words.create}
         </Button>
       }

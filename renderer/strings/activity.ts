@@ -55,6 +55,15 @@ export const activity = {
   groups: { status: 'Status', flag: 'Flags', time: 'Time' },
   statuses: { ok: 'Succeeded', error: 'Failed' },
   periods: { hour: 'Last hour', today: 'Today', week: 'Last 7 days', month: 'Last 30 days' },
+  days: {
+    choose: 'Choose days…',
+    title: 'Show requests of',
+    from: 'First day',
+    to: 'Last day',
+    hint: 'Leave one empty for no bound on that side.',
+    invalid: 'The last day is before the first.',
+    submit: 'Show',
+  },
   chips: {
     model: 'Model',
     provider: 'Provider',
@@ -67,8 +76,11 @@ export const activity = {
   clearAll: 'Clear filter',
   fresh: (count: string) => `${count} new`,
   freshTitle: 'Show the newest requests',
-  count: (count: string, complete: boolean, one: boolean) =>
-    complete ? (one ? `${count} request` : `${count} requests`) : `${count}+ requests`,
+  count: ({ count, complete, guessed }: { count: number; complete: boolean; guessed: boolean }) => {
+    const text = count.toLocaleString('en-US');
+    if (complete) return count === 1 ? `${text} request` : `${text} requests`;
+    return guessed ? `About ${text} requests` : `${text}+ requests`;
+  },
   olderFailed: 'Older requests could not be loaded.',
   tooMany: 'Filter by time to see older requests.',
   emptyTitle: 'No requests yet',

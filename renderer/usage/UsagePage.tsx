@@ -4,6 +4,7 @@ import { IconDownload } from '@tabler/icons-react';
 import { lazy, Suspense, useMemo } from 'react';
 import { formatPlainUsd, formatUsd } from '#shared/money.ts';
 import { formatCompact, formatCount, formatShare, formatSignedPercent } from '../format.ts';
+import { NextStep } from '../keys/FirstStart.tsx';
 import { hrefOf, navigate, setQuery, useRoute } from '../router.ts';
 import { app } from '../store.ts';
 import { strings } from '../strings.ts';
@@ -74,7 +75,9 @@ export function UsagePage() {
           <Totals points={points} earlier={earlier.value} pace={pace.value} />
           {points.length === 0 ? (
             <div className="block">
-              <Empty title={words.emptyTitle} text={words.emptyText} />
+              <Empty title={words.emptyTitle} text={words.emptyText}>
+                <NextStep />
+              </Empty>
             </div>
           ) : (
             <>

@@ -6,19 +6,23 @@ import { createLog, PAGE_ROWS } from '../../renderer/activity/log.ts';
 import { requestRow } from './fake-backend.ts';
 
 /** A history of `count` requests behind the contract's paging, and the cursors it was asked with. */
-function history(count: number) {
+function history(count: number, { dense = false, missing = new Set<number>() } = {}) {
   const asked: (number | null | undefined)[] = [];
   const state = { failing: false, newest: count };
-  const log = createLog(async ({ before, limit = 100 }) => {
-    asked.push(before);
-    if (state.failing) return { ok: false, error: { code: 'internal', message: 'The disk is full.' } };
-    const from = before ?? state.newest + 1;
-    // Now and then a page comes back short, as the contract allows.
-    const length = Math.min(limit, from - 1, from % 7 === 0 ? 30 : limit);
-    const rows = Array.from({ length }, (_, at) => requestRow(from - 1 - at));
-    const oldest = from - length;
-    return { ok: true, value: { rows, next: oldest > 1 ? oldest : null } };
-  });
+  const log = createLog(
+    async ({ before, limit = 100 }) => {
+      asked.push(before);
+      if (state.failing) return { ok: false, error: { code: 'internal', message: 'The disk is full.' } };
+      const from = before ?? state.newest + 1;
+      // Now and then a page comes back short, as the contract allows.
+      const length = Math.min(limit, from - 1, from % 7 === 0 ? 30 : limit);
+      const ids: number[] = [];
+      for (let id = from - 1; id > 0 && ids.length < length; id -= 1) if (!missing.has(id)) ids.push(id);
+      const oldest = ids.at(-1) ?? 1;
+      return { ok: true, value: { rows: ids.map((id) => requestRow(id)), next: oldest > 1 ? oldest : null } };
+    },
+    { dense },
+  );
   return { log, asked, state };
 }
 
@@ -57,6 +61,56 @@ describe('the log', () => {
     await settle();
     expect(log.rowAt(2 * PAGE_ROWS + 5)?.id).toBe(10_000 - 2 * PAGE_ROWS - 5);
     expect(asked.length).toBeGreaterThan(before);
+  });
+
+  test('a million rows are one list at once: its end and its middle are a page away, and nothing is asked for between', async () => {
+    const { log, asked } = history(1_000_000, { dense: true });
+    await log.reload();
+    expect(log.view()).toMatchObject({ count: 1_000_000, guessed: true, complete: false });
+    const shown = async (first: number) => {
+      for (let turn = 0; turn < 4 && !(log.rowAt(first) && log.rowAt(first + 30)); turn += 1) {
+        log.show(first, first + 30);
+        await settle();
+      }
+      return ids([log.rowAt(first), log.rowAt(first + 30)]);
+    };
+    expect(await shown(999_969)).toEqual([31, 1]);
+    expect(await shown(500_000)).toEqual([500_000, 499_970]);
+    expect(await shown(499_850)).toEqual([500_150, 500_120]);
+    expect(await shown(0)).toEqual([1_000_000, 999_970]);
+    expect(asked.length).toBeLessThan(20);
+  });
+
+  test('ids without a row leave no gap: the list is as much shorter', async () => {
+    const missing = new Set([400, 401, 402, 777]);
+    const { log } = history(1_000, { dense: true, missing });
+    await log.reload();
+    for (let first = 960; first >= 0; first -= 40) {
+      for (let turn = 0; turn < 3; turn += 1) {
+        log.show(first, first + 40);
+        await settle();
+      }
+    }
+    for (let first = 0; first < 1_000; first += 40) {
+      log.show(first, first + 40);
+      await settle();
+    }
+    expect(log.view()).toMatchObject({ count: 996, guessed: false, complete: true });
+    log.show(560, 640);
+    await settle();
+    expect(ids([log.rowAt(596), log.rowAt(597), log.rowAt(598)])).toEqual([403, 399, 398]);
+  });
+
+  test('a request that ends after younger ones takes its place between them', async () => {
+    const { log } = history(50);
+    await log.reload();
+    log.add([requestRow(53)], false);
+    log.add([requestRow(51)], false);
+    expect(ids([log.rowAt(0), log.rowAt(1), log.rowAt(2)])).toEqual([53, 51, 50]);
+    log.add([requestRow(52)], true);
+    expect(log.view()).toMatchObject({ waiting: 1, count: 52 });
+    log.reveal();
+    expect(ids([log.rowAt(0), log.rowAt(1), log.rowAt(2)])).toEqual([53, 52, 51]);
   });
 
   test('new rows go on top at the top, and wait where someone reads', async () => {
