@@ -2,7 +2,7 @@
  * `npm run bench`: what passing a request through Faregate costs, beside nothing at all, the floor of Node and others.
  *
  *   npm run bench                             every part, 3 rounds
- *   npm run bench -- --rounds 5 requests      some parts: requests, bodies, streams, memory, admission, queries
+ *   npm run bench -- --rounds 5 requests      some parts: requests, bodies, streams, memory, admission, queries, window
  *
  * All contenders have the same provider and the same load in turn, round by round, and what is printed is the median of
  * the rounds. Only ratios of one run are comparable: the machine is another one every day. What is measured has one core
@@ -36,7 +36,7 @@ const { values, positionals } = parseArgs({
 });
 const rounds = Number(values.rounds);
 const ms = Number(values.seconds) * 1000;
-const names = ['requests', 'bodies', 'streams', 'memory', 'admission', 'queries'] as const;
+const names = ['requests', 'bodies', 'streams', 'memory', 'admission', 'queries', 'window'] as const;
 type Part = (typeof names)[number];
 const unknown = positionals.filter((name) => !names.some((known) => known === name));
 if (unknown.length > 0 || !(rounds >= 1) || !(ms >= 100)) {
@@ -276,8 +276,8 @@ ratios();
 generator.disconnect();
 upstream.disconnect();
 // Programs of their own: the ledger and its pages, without the network.
-const programs = { admission: 'admission.bench.ts', queries: 'queries.ts' } as const;
-for (const part of ['admission', 'queries'] as const) {
+const programs = { admission: 'admission.bench.ts', queries: 'queries.ts', window: 'window.ts' } as const;
+for (const part of ['admission', 'queries', 'window'] as const) {
   if (!asked(part)) continue;
   console.info(`\n${part}`);
   const { status } = spawnSync(process.execPath, [join(import.meta.dirname, programs[part])], {
