@@ -86,26 +86,27 @@ export function RequestTable({
     const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15 };
     const step = steps[event.key];
     const ends: Record<string, number> = { Home: 0, End: count - 1 };
-    const to = ends[event.key] ?? (step === undefined || at < 0 ? -1 : at + step);
-    if (!frame || to < -1 || (to === -1 && step === undefined)) return;
+    const to = ends[event.key] ?? (step === undefined || at < 0 ? null : at + step);
+    if (to === null || !frame) return;
     event.preventDefault();
     wanted.current = Math.max(0, Math.min(to, count - 1));
     scrollTo(frame, wanted.current);
-    // Its row may have to be loaded first, and the one that has the focus be gone by then.
-    if (!log.rowAt(wanted.current)) frame.focus();
     focusWanted();
+    // The row is not there before it was loaded and drawn, and the one that has the focus may be gone by then.
+    if (wanted.current !== null) frame.focus({ preventScroll: true });
   });
   const wanted = useRef<number | null>(null);
   const focusWanted = useEffectEvent(() => {
     if (wanted.current === null || !frame) return;
     const row = log.rowAt(Math.min(wanted.current, count - 1));
-    if (!row) return;
+    const button = row && frame.querySelector<HTMLElement>(`[data-request="${row.id}"]`);
+    if (!button) return;
     wanted.current = null;
+    button.focus();
     setActive(row.id);
     if (open !== null) onOpen(row.id);
-    requestAnimationFrame(() => frame.querySelector<HTMLElement>(`[data-request="${row.id}"]`)?.focus());
   });
-  useEffect(() => focusWanted(), [view]);
+  useEffect(() => focusWanted());
   useEffect(() => {
     if (!frame) return;
     const onKeyDown = (event: KeyboardEvent) => move(event);
