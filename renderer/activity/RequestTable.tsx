@@ -80,6 +80,18 @@ export function RequestTable({
     );
   }
 
+  /** The row that the keyboard was led to and that may not be there yet. */
+  const wanted = useRef<number | null>(null);
+  const focusWanted = useEffectEvent(() => {
+    if (wanted.current === null || !frame) return;
+    const row = log.rowAt(Math.min(wanted.current, count - 1));
+    const button = row && frame.querySelector<HTMLElement>(`[data-request="${row.id}"]`);
+    if (!button) return;
+    wanted.current = null;
+    button.focus();
+    setActive(row.id);
+    if (open !== null) onOpen(row.id);
+  });
   const move = useEffectEvent((event: KeyboardEvent) => {
     const target = event.target instanceof HTMLElement ? Number(event.target.dataset['request']) : Number.NaN;
     const at = Number.isNaN(target) ? -1 : log.indexOf(target);
@@ -94,17 +106,6 @@ export function RequestTable({
     focusWanted();
     // The row is not there before it was loaded and drawn, and the one that has the focus may be gone by then.
     if (wanted.current !== null) frame.focus({ preventScroll: true });
-  });
-  const wanted = useRef<number | null>(null);
-  const focusWanted = useEffectEvent(() => {
-    if (wanted.current === null || !frame) return;
-    const row = log.rowAt(Math.min(wanted.current, count - 1));
-    const button = row && frame.querySelector<HTMLElement>(`[data-request="${row.id}"]`);
-    if (!button) return;
-    wanted.current = null;
-    button.focus();
-    setActive(row.id);
-    if (open !== null) onOpen(row.id);
   });
   useEffect(() => focusWanted());
   useEffect(() => {
@@ -166,7 +167,7 @@ function useAnchor(frame: HTMLElement | null, log: Log): void {
     if (!frame) return;
     const before = anchor.current;
     const now = before && frame.scrollTop > 0 ? log.indexOf(before.id) : -1;
-    if (before && now >= 0 && now !== before.index) frame.scrollTop += (now - before.index) * ROW;
+    if (before && now >= 0 && now !== before.index) frame.scrollBy(0, (now - before.index) * ROW);
     const index = Math.floor(frame.scrollTop / ROW);
     const row = log.rowAt(index);
     anchor.current = row ? { id: row.id, index } : null;

@@ -35,16 +35,16 @@ if (!existsSync(join(dataDir, DATABASE_FILE))) {
   fillHistory(store, { rows: count, until: Date.now() });
   store.close();
 }
-const browser = await chromium.launch({
+const chrome = await chromium.launch({
   executablePath: ensureChromium((text) => process.stderr.write(`${text}\n`)),
   args: [...chromiumArguments],
 });
 try {
   process.stdout.write(`${count.toLocaleString('en-US')} rows\n`);
-  await measureHistory(browser);
-  await measurePushes(browser);
+  await measureHistory(chrome);
+  await measurePushes(chrome);
 } finally {
-  await browser.close();
+  await chrome.close();
   if (values.keep === undefined) rmSync(dataDir, { recursive: true, force: true });
 }
 
