@@ -19,6 +19,8 @@ export interface TestedClient {
   callsPerPrompt: number;
   /** It asks for the model of its configuration alone. */
   fixedModel?: true;
+  /** Its requests say of which session they are. */
+  namesSession?: true;
   /** It stops at an error in a stream, and has a sentence of its own for it. */
   hidesStreamErrors?: true;
 }
@@ -42,6 +44,7 @@ const opencode = {
   packages: ['opencode-ai@1.18.33'],
   tool: 'opencode',
   callsPerPrompt: 2,
+  namesSession: true,
   env: { OPENCODE_CONFIG_CONTENT: JSON.stringify({ provider: knownToOpencode }) },
 } as const satisfies Partial<TestedClient>;
 
@@ -57,6 +60,7 @@ const agents: readonly TestedClient[] = [
     command: (folder, { prompt, model }) => [bin(folder, 'claude'), '-p', prompt, '--model', model],
     env: { DISABLE_AUTOUPDATER: '1', CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1' },
     callsPerPrompt: 1,
+    namesSession: true,
   },
   {
     id: 'codex',
@@ -71,6 +75,7 @@ const agents: readonly TestedClient[] = [
       ...['exec', '--skip-git-repo-check', '-m', model, prompt],
     ],
     callsPerPrompt: 1,
+    namesSession: true,
   },
   {
     id: 'gemini-cli',
