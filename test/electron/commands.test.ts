@@ -127,6 +127,28 @@ describe('without a running gateway', () => {
     expect(opened).toMatchObject({ code: 1, stderr: expect.stringContaining('faregate gateway') });
   });
 
+  test('npx runs it in a checkout, under whatever Node npm runs on, and connects a tool', async () => {
+    const settings = path.join(folder, '.claude', 'settings.json');
+    for (const each of [dataDir, path.dirname(settings)]) mkdirSync(each);
+    writeFileSync(settings, '{ "model": "opus" }\n');
+    const own = path.join(projectRoot, 'node_modules');
+    const elsewhere = (process.env['PATH'] ?? '')
+      .split(path.delimiter)
+      .filter((each) => !each.startsWith(own));
+    const args = ['--no-install', 'faregate', 'connect', 'claude-code', '--data-dir', dataDir];
+    const { status, stdout, stderr } = spawnSync('npx', args, {
+      cwd: projectRoot,
+      env: { ...process.env, PATH: elsewhere.join(path.delimiter), HOME: folder, CLAUDE_CONFIG_DIR: '' },
+      encoding: 'utf8',
+    });
+    expect([status, stderr.includes('Usage:')]).toEqual([0, false]);
+    expect(stdout).toContain('ANTHROPIC_AUTH_TOKEN');
+    expect(JSON.parse(readFileSync(settings, 'utf8'))).toMatchObject({
+      model: 'opus',
+      env: { ANTHROPIC_AUTH_TOKEN: expect.stringMatching(/^sk-fg-\w{43}$/) as string },
+    });
+  });
+
   test('a socket that a killed gateway left is nobody', async () => {
     const gateway = await startGateway({ dataDir });
     await gateway.kill9();
