@@ -116,13 +116,24 @@ function failedOutcome(error: unknown): Outcome {
 }
 
 function markdown(rows: ReadonlyMap<TestedClient, ReadonlyMap<Scenario, Outcome>>): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [
-    line(['client', ...played.map(({ title }) => title)]),
-    line(['---', ...played.map(() => '---')]),
+  const cells = [
+    ['client', ...played.map(({ title }) => title)],
     ...[...rows].map(([client, row]) =>
-      line([client.name, ...played.map((scenario) => row.get(scenario)?.cell ?? '')]),
+      [client.name].concat(played.map((scenario) => row.get(scenario)?.cell ?? '')),
     ),
+  ];
+  const [head = [], ...body] = cells;
+  // As wide as the formatter makes it, so that what is written needs no second look.
+  const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[], fill = ' ') =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(' | ')} |`;
+  return [
+    line(head),
+    line(
+      head.map(() => ''),
+      '-',
+    ),
+    ...body.map((row) => line(row)),
   ].join('\n');
 }
 
