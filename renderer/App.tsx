@@ -5,7 +5,7 @@ import { lazy, Suspense, useEffect, type ReactNode } from 'react';
 import { formatUsd } from '#shared/money.ts';
 import { setPalette } from './actions.ts';
 import { Dialogs } from './Dialogs.tsx';
-import { PauseButtons, ResumeButton } from './limits/PauseButtons.tsx';
+import { PauseButton, ResumeButton, StopButton } from './limits/PauseButtons.tsx';
 import { pages, preloadPages } from './pages.tsx';
 import { hrefOf, pageNames, useRoute, type PageName } from './router.ts';
 import { MOD, useShortcuts } from './shortcuts.ts';
@@ -102,12 +102,18 @@ function Header() {
   return (
     <header className="header">
       <RunState />
-      <PauseButtons />
+      <PauseButton />
       {gatewayUrl !== undefined && (
         <span className="address">
           <VisuallyHidden>{strings.header.address}: </VisuallyHidden>
           <code>{gatewayUrl}</code>
           <CopyIcon text={gatewayUrl} label={strings.header.copyAddress} />
+        </span>
+      )}
+      <StopButton />
+      {totals && totals.heldNano > 0 && (
+        <span className="in-flight dim amount" title={strings.header.running(totals.running)}>
+          {strings.header.held(formatUsd(totals.heldNano))}
         </span>
       )}
       <Button
@@ -125,12 +131,6 @@ function Header() {
       </Button>
       {totals && (
         <div className="totals">
-          {totals.running > 0 && (
-            <span className="wide dim amount">{strings.header.running(totals.running)}</span>
-          )}
-          {totals.heldNano > 0 && (
-            <span className="wide dim amount">{strings.header.held(formatUsd(totals.heldNano))}</span>
-          )}
           <dl>
             <Total label={strings.header.today} amount={formatUsd(totals.todayNano)} />
             <Total label={strings.header.month} amount={formatUsd(totals.monthNano)} />

@@ -7,37 +7,39 @@ import { setPaused, stopAll } from './actions.ts';
 
 const words = strings.limits.pause;
 
-export function PauseButtons() {
-  const paused = useApp((state) => state.status?.paused ?? null);
+export function PauseButton() {
+  const paused = useApp((state) => state.status?.paused ?? true);
+  const online = useApp((state) => state.connection === 'online');
+  if (paused || !online) return null;
+  return (
+    <button
+      type="button"
+      className="icon-button"
+      aria-label={words.pauseTitle}
+      title={words.pauseTitle}
+      onClick={() => void setPaused(true)}
+    >
+      <IconPlayerPause size={15} />
+    </button>
+  );
+}
+
+/** There while something runs, so it stands where nothing is moved by its coming and going. */
+export function StopButton() {
   const running = useApp((state) => (state.status?.totals.running ?? 0) > 0);
   const online = useApp((state) => state.connection === 'online');
-  if (paused === null || !online) return null;
+  if (!running || !online) return null;
   return (
-    <span className="pause-buttons">
-      {!paused && (
-        <button
-          type="button"
-          className="icon-button"
-          aria-label={words.pauseTitle}
-          title={words.pauseTitle}
-          onClick={() => void setPaused(true)}
-        >
-          <IconPlayerPause size={15} />
-        </button>
-      )}
-      {running && (
-        <Button
-          variant="default"
-          size="compact-sm"
-          aria-label={words.stopAll}
-          title={words.stopAllTitle}
-          leftSection={<IconHandStop size={13} />}
-          onClick={() => void stopAll()}
-        >
-          <span className="wide">{words.stopAll}</span>
-        </Button>
-      )}
-    </span>
+    <Button
+      variant="default"
+      size="compact-sm"
+      aria-label={words.stopAll}
+      title={words.stopAllTitle}
+      leftSection={<IconHandStop size={13} />}
+      onClick={() => void stopAll()}
+    >
+      <span className="stop-label">{words.stopAllShort}</span>
+    </Button>
   );
 }
 

@@ -131,6 +131,14 @@ test('every dialog has no axe violations', async ({ gateway, upstream, dashboard
     ['Activity', 'Export requests', () => press('Export')],
     [
       'Activity',
+      'Show requests of',
+      async () => {
+        await press('Filter');
+        await page.getByRole('menuitemcheckbox', { name: 'Choose days…' }).click();
+      },
+    ],
+    [
+      'Activity',
       'Correct cost',
       async () => {
         await page

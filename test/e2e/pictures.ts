@@ -3,11 +3,19 @@
  * `test-results/screenshots`. Full pages show a history sent through the real gateway; what a real gateway can hardly be
  * brought to show, such as a failing list, is shown over the stand-in for its contract.
  */
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test as base, type Page } from '@playwright/test';
-import { emptyState, startFakeBackend, type FakeBackend } from '../renderer/fake-backend.ts';
+import { NANO_PER_USD } from '#shared/money.ts';
+import {
+  emptyState,
+  keyRow,
+  providerRow,
+  startFakeBackend,
+  type FakeBackend,
+} from '../renderer/fake-backend.ts';
 import { projectRoot, startGateway, temporaryFolder, type GatewayProcess } from '../support/gateway.ts';
+import { startUpstream } from '../support/upstream.ts';
 import { makeHistory } from './history.ts';
 
 const folder = resolve(projectRoot, 'test-results', 'screenshots');
@@ -24,15 +32,38 @@ const pages = [
 ] as const;
 
 /** Copied beside the README's other pictures with `--update-screenshots`. */
-const inReadme: Readonly<Record<string, string>> = { 'usage-full': 'usage', 'request-full': 'activity' };
+const inReadme: Readonly<Record<string, string>> = {
+  'usage-full': 'usage',
+  'request-full': 'activity',
+  'key-full': 'key',
+};
+
+/** Over a copy of the history each, so that what one picture needs is not in another. */
+async function openHistory(history: string): Promise<GatewayProcess> {
+  const dataDir = temporaryFolder();
+  cpSync(history, dataDir, { recursive: true });
+  const home = temporaryFolder();
+  mkdirSync(join(home, '.claude'));
+  mkdirSync(join(home, '.codex'));
+  const gateway = await startGateway({
+    dataDir,
+    env: { HOME: home, CLAUDE_CONFIG_DIR: '', CODEX_HOME: '', XDG_CONFIG_HOME: '', PATH: '/usr/bin' },
+  });
+  // The history was made with another store for secrets.
+  for (const { id } of await gateway.call('providers.list', {}))
+    await gateway.call('providers.update', { id, credential: 'sk-upstream' });
+  return gateway;
+}
 
 interface Stage {
   history: string;
   full: GatewayProcess;
+  /** To be changed by the test that has it. */
+  own: GatewayProcess;
   fake: FakeBackend;
 }
 
-const test = base.extend<Pick<Stage, 'fake'>, Omit<Stage, 'fake'>>({
+const test = base.extend<Pick<Stage, 'fake' | 'own'>, Pick<Stage, 'history' | 'full'>>({
   history: [
     async ({}, use) => {
       const dataDir = temporaryFolder();
@@ -44,14 +75,17 @@ const test = base.extend<Pick<Stage, 'fake'>, Omit<Stage, 'fake'>>({
   ],
   full: [
     async ({ history }, use) => {
-      const dataDir = temporaryFolder();
-      cpSync(history, dataDir, { recursive: true });
-      const gateway = await startGateway({ dataDir });
+      const gateway = await openHistory(history);
       await use(gateway);
       await gateway.dispose();
     },
     { scope: 'worker', timeout: 60_000 },
   ],
+  own: async ({ history }, use) => {
+    const gateway = await openHistory(history);
+    await use(gateway);
+    await gateway.dispose();
+  },
   fake: async ({}, use) => {
     const backend = await startFakeBackend(join(projectRoot, 'dist', 'renderer'), emptyState());
     await use(backend);
@@ -92,9 +126,19 @@ for (const colorScheme of ['light', 'dark'] as const) {
           if (name === 'usage') await page.locator('.recharts-bar-rectangle').first().waitFor();
           await shot(page, `${name}-full`);
         }
-        const [key] = await full.call('keys.list', {});
-        await go(page, `#/keys/${key?.id ?? ''}`);
+        const rows = await full.call('keys.list', {});
+        const idOf = (name: string) => rows.find((row) => row.name === name)?.id ?? '';
+        await go(page, `#/keys/${idOf('claude-code')}`);
+        await page.locator('.recharts-bar-rectangle').first().waitFor();
         await shot(page, 'key-full');
+        await go(page, `#/keys/${idOf('scripts')}`);
+        await shot(page, 'key-cents');
+        await page.locator('main').evaluate((main) => main.scrollTo(0, main.scrollHeight));
+        await shot(page, 'key-end');
+        await go(page, '#/usage?by=model&every=week&span=90d');
+        await shot(page, 'usage-weeks');
+        await page.locator('main').evaluate((main) => main.scrollTo(0, main.scrollHeight));
+        await shot(page, 'usage-end');
         await go(page, '#/activity');
         await page.locator('.log-open').nth(3).click();
         await page.getByText('Held before it was sent').first().waitFor();
@@ -125,6 +169,184 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await page.keyboard.press('Control+k');
         await page.getByPlaceholder('Go to a page').waitFor();
         await shot(page, 'palette');
+      });
+
+      test('every other dialog', async ({ own, page }) => {
+        const upstream = await startUpstream();
+        upstream.answers({ inputTokens: 2_000, outputTokens: 300, text: 'Hello.' });
+        const [anthropic, openai] = await own.call('providers.list', {});
+        await own.call('providers.update', {
+          id: openai?.id ?? '',
+          baseUrl: `${upstream.url}/v1`,
+          credential: 'sk-upstream',
+        });
+        await own.call('limits.set', {
+          scope: { kind: 'global' },
+          limitNano: null,
+          recurring: { amountNano: 60 * NANO_PER_USD, every: 'month' },
+        });
+        await own.call('limits.set', {
+          scope: { kind: 'provider', providerId: anthropic?.id ?? '' },
+          limitNano: 50 * NANO_PER_USD,
+        });
+        await own.call('prices.set', {
+          providerId: openai?.id ?? '',
+          model: 'gpt-4o-tuned',
+          input: '3.75',
+          output: '15',
+          cachedInput: '1.875',
+        });
+        const { secret } = await own.call('keys.create', { name: 'prototype' });
+        for (let n = 0; n < 3; n += 1) {
+          const answer = await fetch(`${own.url}/v1/chat/completions`, {
+            method: 'POST',
+            headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+            body: JSON.stringify({ model: 'acme-large', messages: [{ role: 'user', content: 'Hello' }] }),
+          });
+          await answer.text();
+        }
+        await own.call('backups.create', {});
+        await open(page, own.dashboardUrl);
+        const press = (name: string | RegExp) => page.getByRole('button', { name }).first().click();
+        const choose = async (item: string) => {
+          await press('Actions for claude-code');
+          await page.getByRole('menuitem', { name: item }).click();
+        };
+        const dialogs: [hash: string, name: string, open: () => Promise<void>][] = [
+          ['keys', 'top-up', () => choose('Top up…')],
+          ['keys', 'connect-key', () => choose('Connect a tool…')],
+          ['keys', 'rename', () => choose('Rename…')],
+          ['keys', 'rotate', () => choose('Rotate…')],
+          ['keys', 'delete', () => choose('Delete…')],
+          ['keys', 'shortcuts', () => page.keyboard.press('?')],
+          [
+            'keys',
+            'recurring',
+            async () => {
+              await press('Edit usage limit of codex');
+              await press('Recurring limit');
+              await page.getByLabel('Recurring limit (USD)').fill('5');
+              await page.getByLabel('Usage limit (USD)', { exact: true }).fill('20');
+            },
+          ],
+          [
+            'keys',
+            'wrong',
+            async () => {
+              await press('Edit usage limit of codex');
+              await page.getByLabel('Usage limit (USD)', { exact: true }).fill('ten');
+              await press('Save changes');
+            },
+          ],
+          ['activity', 'export', () => press('Export')],
+          [
+            'activity',
+            'days',
+            async () => {
+              await press('Filter');
+              await page.getByRole('menuitemcheckbox', { name: 'Choose days…' }).click();
+            },
+          ],
+          [
+            'activity',
+            'correct',
+            async () => {
+              await page.locator('.log-open').nth(5).click();
+              await press('Correct cost');
+            },
+          ],
+          ['limits', 'scope-limit', () => press('Edit usage limit of All keys together')],
+          ['connect', 'connect-tool', () => press('Connect Claude Code')],
+          ['providers', 'provider', () => press('Add provider')],
+          ['providers', 'edit-provider', () => press(/^Edit /)],
+          ['providers', 'delete-provider', () => press(/^Delete /)],
+          ['prices', 'set-price', () => press('Set a price for acme-large')],
+          ['prices', 'edit-price', () => press(/^Edit .*tuned/)],
+          ['prices', 'remove-price', () => press(/^Remove .*tuned/)],
+          ['settings', 'restore', () => press(/^Restore the backup/)],
+        ];
+        for (const [hash, name, show] of dialogs) {
+          await go(page, `#/${hash}`);
+          await show();
+          await page.getByRole('dialog').waitFor();
+          await page.waitForTimeout(250);
+          await shot(page, `dialog-${name}`);
+          await page.keyboard.press('Escape');
+          await page.getByRole('dialog').waitFor({ state: 'detached' });
+        }
+
+        for (const name of ['limits', 'prices', 'usage', 'settings'] as const) {
+          await go(page, `#/${name}`);
+          if (name === 'settings')
+            await page.locator('main').evaluate((main) => main.scrollTo(0, main.scrollHeight));
+          await shot(page, `${name}-more`);
+        }
+        await go(page, '#/prices');
+        await page.getByPlaceholder('A model or vendor').fill('claude sonnet 4');
+        await page
+          .getByRole('button', { name: /^Use the price of/ })
+          .first()
+          .waitFor();
+        await shot(page, 'catalogue');
+        await go(page, '#/activity?flag=unpriced');
+        await page.locator('.log-open').first().click();
+        await page.waitForTimeout(400);
+        await shot(page, 'request-unpriced');
+        await go(page, '#/keys');
+        for (const name of ['editor', 'scripts']) await page.getByLabel(`Select ${name}`).check();
+        await shot(page, 'keys-selected');
+        await press('Disable');
+        await page.getByRole('button', { name: 'Undo' }).waitFor();
+        await shot(page, 'keys-undo');
+        await press(/^Pause/);
+        await page.getByRole('alert').waitFor();
+        await shot(page, 'paused');
+        await page.getByRole('button', { name: 'Create API key' }).click();
+        await page.getByLabel('Name').fill('fresh');
+        await page.getByRole('button', { name: 'Create key' }).click();
+        await page.getByRole('dialog', { name: 'API key created' }).waitFor();
+        await shot(page, 'dialog-secret');
+        await upstream.close();
+      });
+
+      test('many keys, one key, the steps of a first start, and pages on their way', async ({
+        fake,
+        page,
+      }) => {
+        const { state } = fake;
+        const dashboard = `${fake.url}/#token=${fake.token}`;
+        state.providers = [providerRow({ id: 'p1', kind: 'openai' })];
+        await open(page, dashboard);
+        await shot(page, 'start-provider');
+        state.keys = [keyRow({ id: 'k1', name: 'claude-code' })];
+        await page.reload();
+        await page.waitForTimeout(500);
+        await shot(page, 'start-key');
+        state.status.totals.requests = 1;
+        await page.reload();
+        await page.waitForTimeout(500);
+        await shot(page, 'keys-one');
+        state.keys = Array.from({ length: 1000 }, (_, index) =>
+          keyRow({
+            id: `k${index}`,
+            name:
+              index % 9 === 4 ? `a key with a long name that does not fit, number ${index}` : `tool-${index}`,
+            usageNano: (index * 7_654_321_987) % (250 * NANO_PER_USD),
+            heldNano: index % 5 === 2 ? 120_000_000 : 0,
+            limitNano: index % 3 === 0 ? null : 200 * NANO_PER_USD,
+            status: index % 11 === 7 ? 'disabled' : index % 13 === 5 ? 'expired' : 'active',
+          }),
+        );
+        await page.reload();
+        await page.waitForTimeout(800);
+        await shot(page, 'keys-many');
+        await page.route('**/api/call', () => {});
+        await page.reload();
+        await page.waitForTimeout(800);
+        for (const name of pages) {
+          await go(page, `#/${name}`);
+          await shot(page, `${name}-loading`);
+        }
       });
 
       test('empty, failed and offline pages', async ({ fake, page }) => {
