@@ -50,13 +50,18 @@ export function rangesOf(span: Span, now: Date): { current: Range; before: Range
   return { current: { from, to }, before: { from: midnight(from, -days), to: from } };
 }
 
-/** Where each bar of the range starts, as the gateway aligns them: days at midnight, weeks on Monday, months on the first. */
-export function barStarts({ from, to }: Range, every: Step): Date[] {
+const MONDAY = 1;
+
+/**
+ * Where each bar of the range starts, as the gateway aligns them: days at midnight, months on the first, weeks on the
+ * weekday that the system's locale says, which the gateway knows and a browser may see otherwise.
+ */
+export function barStarts({ from, to }: Range, every: Step, firstWeekday = MONDAY): Date[] {
   const first =
     every === 'day'
       ? midnight(from)
       : every === 'week'
-        ? midnight(from, -((from.getDay() + 6) % 7))
+        ? midnight(from, -((from.getDay() - firstWeekday + 7) % 7))
         : new Date(from.getFullYear(), from.getMonth(), 1);
   const starts: Date[] = [];
   for (let at = first; at < to;) {
@@ -127,7 +132,8 @@ export function stacksOf(
   const groups: (string | null)[] = shown.map(({ group }) => group);
   if (all.length > shown.length) groups.push(null);
   const byStart = Map.groupBy(points, ({ at }) => Date.parse(at));
-  const stacks = barStarts(range, every).map((at) => {
+  const [first] = points;
+  const stacks = barStarts(range, every, first && new Date(first.at).getDay()).map((at) => {
     const own = byStart.get(at.getTime()) ?? [];
     const costs = groups.map((group) =>
       own
