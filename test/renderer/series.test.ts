@@ -40,7 +40,7 @@ const sums = (points: Point[], span: '7d' | '90d' | '12m', every: 'day' | 'week'
   const { stacks } = stacksOf(points, rangesOf(span, now).current, every);
   return stacks
     .filter(({ costs }) => costs.some(Boolean))
-    .map(({ at, costs }) => [at.toDateString(), ...costs]);
+    .map(({ at, costs }) => [at.toDateString(), costs[0]]);
 };
 
 describe('bars', () => {
