@@ -140,10 +140,13 @@ const builders: Record<TargetName, () => Promise<void>> = {
   renderer: buildRenderer,
 };
 
-/** The threads of the gateway, each started from a file beside the program that runs it (gateway/worker-file.ts). */
+/**
+ * The threads of the gateway, each started from a file beside the program that runs it (gateway/worker-file.ts). Their
+ * ending says that they are modules: unpacked beside an installer's archive there is no package.json to say so.
+ */
 async function bundleWorkers(): Promise<void> {
   for (const name of ['token-worker', 'backup-worker'])
-    await bundle({ entry: `electron/gateway/${name}.ts`, output: `${name}.js`, format: 'es' });
+    await bundle({ entry: `electron/gateway/${name}.ts`, output: `${name}.mjs`, format: 'es' });
 }
 
 /** One entry and all it imports into one file; only what cannot be bundled stays outside. */

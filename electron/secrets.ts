@@ -20,6 +20,7 @@ export async function desktopSecrets({
 }): Promise<DesktopSecrets> {
   const bySystem = await hasSystemStore();
   let made: Secrets | undefined;
+  const outdated = new WeakSet<Buffer>();
   const keyFile = () => (made ??= keyFileSecrets({ dataDir, env }));
   return {
     bySystem,
@@ -30,8 +31,11 @@ export async function desktopSecrets({
         throw new Error(
           "The operating system's store for secrets is not available. Enter the credential again.",
         );
-      return (await safeStorage.decryptStringAsync(sealed)).result;
+      const { result, shouldReEncrypt } = await safeStorage.decryptStringAsync(sealed);
+      if (shouldReEncrypt) outdated.add(sealed);
+      return result;
     },
+    isOutdated: (sealed) => outdated.has(sealed),
   };
 }
 

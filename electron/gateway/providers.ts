@@ -110,6 +110,8 @@ export interface ProviderFields {
 export interface Secrets {
   seal(plain: string): Promise<Buffer>;
   open(sealed: Buffer): Promise<string>;
+  /** Whether it is better sealed anew, as after the system's store changed its key: asked of what was opened. */
+  isOutdated?(sealed: Buffer): boolean;
 }
 
 export interface Providers {
@@ -153,12 +155,6 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
     slugs.clear();
     for (const { slug } of providers.values()) slugs.add(slug);
   };
-  for (const record of db
-    .prepare<[], ProviderRecord>('SELECT * FROM providers ORDER BY created_at, rowid')
-    .all()) {
-    providers.set(record.id, await open(record));
-  }
-  recountSlugs();
   const insert = db.prepare(
     'INSERT INTO providers (id, kind, name, slug, base_url, billing, credential, enabled, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
@@ -167,6 +163,12 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
   );
   const changeCredential = db.prepare('UPDATE providers SET credential = ? WHERE id = ?');
   const removeProvider = db.prepare('DELETE FROM providers WHERE id = ?');
+  for (const record of db
+    .prepare<[], ProviderRecord>('SELECT * FROM providers ORDER BY created_at, rowid')
+    .all()) {
+    providers.set(record.id, await open(record));
+  }
+  recountSlugs();
 
   async function open(record: ProviderRecord): Promise<Provider> {
     const provider: Provider = {
@@ -183,10 +185,21 @@ export async function createProviders(store: Store, secrets: Secrets, now: () =>
     };
     if (record.credential === null) return provider;
     try {
-      return { ...provider, credential: await secrets.open(record.credential), credentialState: 'stored' };
+      const credential = await secrets.open(record.credential);
+      if (secrets.isOutdated?.(record.credential)) await sealAnew(record.id, credential);
+      return { ...provider, credential, credentialState: 'stored' };
     } catch {
       // A data folder from another machine: everything else works, and the window asks for the credential again.
       return { ...provider, credentialState: 'unreadable' };
+    }
+  }
+
+  async function sealAnew(id: string, credential: string): Promise<void> {
+    try {
+      const sealed = await secrets.seal(credential);
+      store.write(() => changeCredential.run(sealed, id));
+    } catch {
+      // It could be read as it is; the next start tries again.
     }
   }
 

@@ -146,6 +146,7 @@ test('fetch, form, image, script, frame, beacon, events and WebSocket of another
     expect(upstream.requests).toEqual([]);
     const [key] = await gateway.call('keys.list', {});
     expect(key).toMatchObject({ usageNano: 0, heldNano: 0, requests: 0 });
+    tell(13, 13 - upstream.requests.length);
   } finally {
     await hostile.close();
   }
@@ -170,6 +171,7 @@ test('a foreign name that leads to this machine is refused', async ({ page, gate
   const contract = await page.goto(`http://attacker.rebound.test:${api.port}/`);
   expect(contract?.status()).toBe(403);
   expect(upstream.requests).toEqual([]);
+  tell(3, [response?.status(), spent, contract?.status()].filter((status) => status === 403).length);
 });
 
 test('the contract answers no page of another origin, even with its token', async ({ page, gateway }) => {
@@ -193,10 +195,15 @@ test('the contract answers no page of another origin, even with its token', asyn
     // Its resource policy keeps even the unreadable answer from the page.
     expect(outcome).toEqual(['refused', 'refused']);
     expect(await gateway.call('keys.list', {})).toEqual([]);
+    tell(outcome.length, outcome.filter((each) => each === 'refused').length);
   } finally {
     await hostile.close();
   }
 });
+
+function tell(tried: number, refused: number): void {
+  console.log(`A page of another origin: ${tried} ways tried, ${refused} refused`);
+}
 
 async function startHostilePage(): Promise<{ url: string; close: () => Promise<void> }> {
   const server = createServer((_, response) => {

@@ -19,6 +19,7 @@ import {
 import {
   DISPLAY,
   KEYRING,
+  NEWER_KEY,
   OTHER_MACHINE,
   PRELOAD_IN_EVERY_FRAME,
 } from '../support/electron-standin/protocol.ts';
@@ -487,13 +488,16 @@ describe('credentials', { timeout: 60_000 }, () => {
     expect(readFileSync(path.join(dataDir, 'faregate.db')).includes('v11-standin:')).toBe(true);
     expect(existsSync(path.join(dataDir, 'secret.key'))).toBe(false);
 
-    const again = await openApp();
+    const again = await openApp({ env: { [NEWER_KEY]: '1' } });
     expect(await again.page.evaluate(listed)).toMatchObject({
       ok: true,
       value: [{ hasCredential: true, credentialUnreadable: false }],
     });
     again.desktop.send({ do: 'quit' });
     await again.desktop.ended();
+    // Sealed anew, once the store asked for it.
+    const ledger = readFileSync(path.join(dataDir, 'faregate.db'));
+    expect([ledger.includes('v11-standin:'), ledger.includes('v12-standin:')]).toEqual([false, true]);
 
     const { desktop, page } = await openApp({ env: { [OTHER_MACHINE]: '1' } });
     const { id, title, body } = await desktop.entry('notification');

@@ -1,25 +1,28 @@
 /** What an installer would hold: packed by electron-builder round a stand-in for Electron's own files, then started. */
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { FuseState, FuseV1Options, getCurrentFuseWire } from '@electron/fuses';
-import { expect as playwrightExpect } from '@playwright/test';
+import { getCurrentFuseWire } from '@electron/fuses';
+import { expect as playwrightExpect, type Page } from '@playwright/test';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Answer, Output } from '#shared/contract.ts';
+import { send } from '../support/client.ts';
 import { openBrowser, startDesktop } from '../support/electron-standin/desktop.ts';
 import { RESOURCES } from '../support/electron-standin/protocol.ts';
+import { addProvider, usd, type Caller } from '../support/gateway.ts';
+import { fuseWire, pack, readAsar, wantedFuses, type Asar } from '../support/packing.ts';
+import { startUpstream } from '../support/upstream.ts';
 
-const projectRoot = path.resolve(import.meta.dirname, '..', '..');
 const nativeModule = `node_modules/better-sqlite3/prebuilds/${process.platform}-${process.arch}.node`;
 
 const trayIcons = ['near', 'ok', 'paused', 'reached'].flatMap((state) =>
@@ -38,7 +41,12 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
   beforeAll(() => {
     folder = mkdtempSync(path.join(tmpdir(), 'faregate-packed-'));
     unpacked = path.join(folder, 'release', 'linux-unpacked');
-    pack(electronFiles(path.join(folder, 'electron')));
+    pack({
+      system: 'linux',
+      arch: process.arch,
+      electronDist: electronFiles(path.join(folder, 'electron')),
+      output: path.join(folder, 'release'),
+    });
     archive = readAsar(path.join(unpacked, 'resources', 'app.asar'));
   }, 120_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -47,14 +55,14 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     const files = [...archive.keys()];
     const own = files.filter((file) => !file.startsWith('node_modules/'));
     expect(own.filter((file) => !file.startsWith('dist/renderer/')).toSorted()).toEqual([
-      'dist/backup-worker.js',
-      'dist/backup-worker.js.licenses.md',
+      'dist/backup-worker.mjs',
+      'dist/backup-worker.mjs.licenses.md',
       ...trayIcons,
       'dist/main.js',
       'dist/main.js.licenses.md',
       'dist/preload.cjs',
-      'dist/token-worker.js',
-      'dist/token-worker.js.licenses.md',
+      'dist/token-worker.mjs',
+      'dist/token-worker.mjs.licenses.md',
       'package.json',
     ]);
     expect(own).toContain('dist/renderer/index.html');
@@ -97,27 +105,17 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
 
   test('has the switches of Electron thrown that keep others from running code in it', async () => {
     const wire = await getCurrentFuseWire(path.join(unpacked, 'faregate'));
-    const { ENABLE, DISABLE } = FuseState;
-    expect(wire).toMatchObject({
-      [FuseV1Options.RunAsNode]: DISABLE,
-      [FuseV1Options.EnableCookieEncryption]: ENABLE,
-      [FuseV1Options.EnableNodeOptionsEnvironmentVariable]: DISABLE,
-      [FuseV1Options.EnableNodeCliInspectArguments]: DISABLE,
-      [FuseV1Options.EnableEmbeddedAsarIntegrityValidation]: ENABLE,
-      [FuseV1Options.OnlyLoadAppFromAsar]: ENABLE,
-      [FuseV1Options.LoadBrowserProcessSpecificV8Snapshot]: DISABLE,
-      [FuseV1Options.GrantFileProtocolExtraPrivileges]: DISABLE,
-    });
+    expect(wire).toMatchObject(wantedFuses);
   });
 
-  test('starts from these files alone, and as a release looks for a newer version when it is asked to', async () => {
+  test('starts from these files alone with its threads from beside the archive, and as a release looks for a newer version when it is asked to', async () => {
     const resources = path.join(unpacked, 'resources');
     writeFileSync(
       path.join(resources, 'app-update.yml'),
       'provider: generic\nurl: http://127.0.0.1:9/\nupdaterCacheDirName: faregate-updater\n',
     );
-    const app = path.join(folder, 'app');
-    extract(archive, app);
+    const app = path.join(folder, 'app.asar');
+    layOut(archive, app, path.join(resources, 'app.asar.unpacked'));
     const browser = await openBrowser();
     const dataDir = path.join(folder, 'data');
     const desktop = startDesktop({
@@ -134,6 +132,10 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
         timeout: 15_000,
       });
       await desktop.entry('tray-menu');
+      // Either thread has something to do: a backup, and a text that by its bytes would be too dear for its key.
+      const backup = await page.evaluate(`window.faregate.call('backups.create', {})`);
+      expect(backup).toMatchObject({ ok: true, value: { name: expect.stringContaining('faregate-') } });
+      expect(await countedRequest(page)).toBe(200);
       desktop.send({ do: 'choose-tray-item', label: 'Look for a new version' });
       // There is nothing at that address, and on the stand-in no network of Chromium's to ask it by.
       expect((await desktop.entry('notification')).title).toBe('The update could not be fetched');
@@ -146,81 +148,52 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
   });
 });
 
+/** The status of a request that is served only if its tokens are counted: forty dollars by bytes, some nine counted. */
+async function countedRequest(page: Page): Promise<number> {
+  const upstream = await startUpstream();
+  try {
+    const call: Caller['call'] = async (name, input) => {
+      const asked = `window.faregate.call(${JSON.stringify(name)}, ${JSON.stringify(input)})`;
+      const answer = await page.evaluate<Answer<Output<typeof name>>>(asked);
+      if (!answer.ok) throw new Error(answer.error.message);
+      return answer.value;
+    };
+    const { id } = await addProvider({ call }, upstream, 'openai');
+    await call('prices.set', { providerId: id, model: 'gpt-5.1', input: '1000', output: '1' });
+    const { secret } = await call('keys.create', { name: 'counted', limitNano: usd('20') });
+    const { gatewayUrl } = await call('status.get', {});
+    const content = 'The quick brown fox jumps over the lazy dog. '.repeat(900).slice(0, 40_000);
+    const { status } = await send(`${gatewayUrl}/v1/chat/completions`, {
+      headers: { authorization: `Bearer ${secret}` },
+      body: { model: 'gpt-5.1', max_completion_tokens: 100, messages: [{ role: 'user', content }] },
+    });
+    return status;
+  } finally {
+    await upstream.close();
+  }
+}
+
 /** As much of Electron's distribution as the packager looks at: a program with a fuse wire in it, and its company. */
 function electronFiles(at: string): string {
   mkdirSync(path.join(at, 'resources'), { recursive: true });
   mkdirSync(path.join(at, 'locales'));
-  // Sentinel, version 1, nine fuses, each '0' or '1': https://www.electronjs.org/docs/latest/tutorial/fuses
-  const wire = Buffer.concat([
-    Buffer.from('dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX'),
-    Buffer.from([1, 9]),
-    Buffer.from('101100011'),
-  ]);
-  writeFileSync(path.join(at, 'electron'), Buffer.concat([Buffer.alloc(64), wire, Buffer.alloc(64)]));
+  writeFileSync(path.join(at, 'electron'), fuseWire);
   chmodSync(path.join(at, 'electron'), 0o755);
   for (const file of ['LICENSE', 'LICENSES.chromium.html', 'version', 'locales/en-US.pak', 'locales/de.pak'])
     writeFileSync(path.join(at, file), '');
   return at;
 }
 
-function pack(electronDist: string): void {
-  const cli = createRequire(import.meta.url).resolve('electron-builder/cli.js');
-  const output = path.join(folder, 'release');
-  const args = [
-    cli,
-    '--dir',
-    '--linux',
-    `--${process.arch}`,
-    `-c.electronDist=${electronDist}`,
-    `-c.directories.output=${output}`,
-  ];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
-    cwd: projectRoot,
-    encoding: 'utf8',
-    timeout: 110_000,
-  });
-  if (status !== 0) throw new Error(`electron-builder failed:\n${stdout}${stderr}`);
-}
-
-interface AsarFile {
-  unpacked: boolean;
-  read(): Buffer;
-}
-type Asar = ReadonlyMap<string, AsarFile>;
-interface AsarNode {
-  files?: Record<string, AsarNode>;
-  size?: number;
-  offset?: string;
-  unpacked?: boolean;
-}
-
-/** An asar archive is a JSON directory behind four 32-bit lengths, then the files one after the other. */
-function readAsar(file: string): Asar {
-  const bytes = readFileSync(file);
-  const start = 8 + bytes.readUInt32LE(4);
-  const root: AsarNode = JSON.parse(bytes.toString('utf8', 16, 16 + bytes.readUInt32LE(12)));
-  const found = new Map<string, AsarFile>();
-  const walk = (node: AsarNode, name: string) => {
-    for (const [child, entry] of Object.entries(node.files ?? {}))
-      walk(entry, name ? `${name}/${child}` : child);
-    if (node.files) return;
-    const offset = start + Number(node.offset);
-    const unpackedNow = node.unpacked === true;
-    found.set(name, {
-      unpacked: unpackedNow,
-      read: () =>
-        unpackedNow
-          ? readFileSync(path.join(`${file}.unpacked`, name))
-          : bytes.subarray(offset, offset + (node.size ?? 0)),
-    });
-  };
-  walk(root, '');
-  return found;
-}
-
-function extract(from: Asar, to: string): void {
+/**
+ * A folder in place of the archive, with what lies beside it where Electron would show it: files are links to there, and
+ * threads, which are started by the path of a real file, are there alone.
+ */
+function layOut(from: Asar, to: string, beside: string): void {
+  cpSync(beside, `${to}.unpacked`, { recursive: true });
   for (const [name, file] of from) {
+    if (name.endsWith('-worker.mjs')) continue;
     mkdirSync(path.dirname(path.join(to, name)), { recursive: true });
-    writeFileSync(path.join(to, name), file.read());
+    if (file.unpacked) symlinkSync(path.join(`${to}.unpacked`, name), path.join(to, name));
+    else writeFileSync(path.join(to, name), file.read());
   }
 }

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -10,6 +10,7 @@ let upstream: Upstream;
 let gateway: CoreGateway;
 /** Without a limit, so that no want of a price stands in for the guard under test. */
 let secret: string;
+const tally = { tried: 0, survived: 0 };
 
 beforeAll(async () => {
   upstream = await startUpstream();
@@ -18,7 +19,12 @@ beforeAll(async () => {
   ({ secret } = await gateway.call('keys.create', { name: 'guarded' }));
 });
 beforeEach(() => upstream.reset());
+afterEach(({ task }) => {
+  tally.tried += 1;
+  if (task.result?.state !== 'fail') tally.survived += 1;
+});
 afterAll(async () => {
+  console.log(`Guards: ${tally.tried} tried, ${tally.survived} survived`);
   await gateway.dispose();
   await upstream.close();
 });

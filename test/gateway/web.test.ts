@@ -133,6 +133,18 @@ describe('the contract', () => {
     expect((await send('POST', '/api/call', { ...authorized(), ...json, ...own }, aCall)).status).toBe(200);
   });
 
+  test('serves its own page at the other end of a tunnel, whose port is another one', async () => {
+    const tunnelled = {
+      host: 'localhost:18080',
+      origin: 'http://localhost:18080',
+      'sec-fetch-site': 'same-origin',
+    };
+    const answer = await send('POST', '/api/call', { ...authorized(), ...json, ...tunnelled }, aCall);
+    expect(answer.status).toBe(200);
+    const other = { ...tunnelled, origin: 'http://localhost:18081', 'sec-fetch-site': 'same-site' };
+    expect((await send('POST', '/api/call', { ...authorized(), ...json, ...other }, aCall)).status).toBe(403);
+  });
+
   test('answers no preflight', async () => {
     const answer = await send('OPTIONS', '/api/call', {
       origin: 'https://evil.example',

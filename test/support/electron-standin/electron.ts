@@ -11,6 +11,7 @@ import {
   CDP_ENDPOINT,
   DISPLAY,
   KEYRING,
+  NEWER_KEY,
   OTHER_MACHINE,
   RESOURCES,
   type Command,
@@ -346,17 +347,21 @@ class Screen extends EventEmitter {
 export const screen = new Screen();
 export const powerMonitor = new EventEmitter();
 
-const SEALED = 'v11-standin:';
+const [FIRST_KEY, NEXT_KEY] = ['v11-standin:', 'v12-standin:'];
+const currentKey = () => (process.env[NEWER_KEY] === '1' ? NEXT_KEY : FIRST_KEY);
 /** No encryption: what is tested is who asks for it and when. */
 export const safeStorage = {
   getSelectedStorageBackend: () => process.env[KEYRING] ?? 'gnome_libsecret',
   isAsyncEncryptionAvailable: async () => true,
-  encryptStringAsync: async (plain: string) => Buffer.from(SEALED + Buffer.from(plain).toString('base64')),
+  encryptStringAsync: async (plain: string) =>
+    Buffer.from(currentKey() + Buffer.from(plain).toString('base64')),
   async decryptStringAsync(sealed: Buffer) {
     const text = sealed.toString();
-    if (!text.startsWith(SEALED) || process.env[OTHER_MACHINE] === '1')
+    const key = [FIRST_KEY, NEXT_KEY].find((each) => text.startsWith(each));
+    if (key === undefined || process.env[OTHER_MACHINE] === '1')
       throw new Error('Error while decrypting the ciphertext');
-    return { result: Buffer.from(text.slice(SEALED.length), 'base64').toString(), shouldReEncrypt: false };
+    const result = Buffer.from(text.slice(key.length), 'base64').toString();
+    return { result, shouldReEncrypt: key !== currentKey() };
   },
 };
 

@@ -47,6 +47,8 @@ export const PRELOAD_IN_EVERY_FRAME = 'FAREGATE_STANDIN_PRELOAD_EVERYWHERE';
 export const DISPLAY = 'FAREGATE_STANDIN_DISPLAY';
 /** What was encrypted so far was encrypted elsewhere. */
 export const OTHER_MACHINE = 'FAREGATE_STANDIN_OTHER_MACHINE';
+/** The system's store has a newer key than the one that was used so far. */
+export const NEWER_KEY = 'FAREGATE_STANDIN_NEWER_KEY';
 /** The folder of resources that the app is installed with; without it the app runs from a checkout. */
 export const RESOURCES = 'FAREGATE_STANDIN_RESOURCES';
 export const KEYRING = 'FAREGATE_STANDIN_KEYRING';
