@@ -55,7 +55,7 @@ export type LimitState = z.infer<typeof LimitState>;
 
 const RecurringUse = RecurringLimit.extend({ usedNano: nano, resetsAt: time });
 
-/** Money on top of every limit of a key: until the window it was given in resets, or until it is removed (null). */
+/** Money on top of a key's limits, but for the one per session: until the window it was given in resets, or until it is removed (null). */
 export const TopUp = z.object({ amountNano: nano, until: time.nullable() });
 export type TopUp = z.infer<typeof TopUp>;
 

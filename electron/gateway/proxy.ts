@@ -95,7 +95,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
     requireCredential(target.provider);
     if (call.route.kind === 'free') {
-      await relay(call, { ...read, target, dialect, withholds: false });
+      await relay(call, { ...read, target, dialect, withholds: none });
       return;
     }
 
@@ -103,32 +103,39 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const sender = senderOf(call.request.headers, read.fields);
     const metered: MeteredRequest = { call, read, dialect, sender };
     const models = pricedModels(metered, target);
-    const second = fallbackTarget(
-      call.key.fallback,
-      target,
-      dependencies.providers.speaking(call.route.dialect),
-    );
+    const second = secondTarget(call, read, target);
     const step = enterLoop(call, read);
     try {
-      const first: Attempt = { target, models, step, fallback: false };
+      const first: Attempt = { target, models, step, fallback: false, withholds: none };
       if (second === null) await sendOnce(metered, first, await setAside(metered, first));
-      else await sendTwice(metered, first, second);
+      else await sendTwice(metered, { ...first, withholds: isFailure }, second);
     } finally {
       step.ended(false);
     }
   }
 
-  /** What fails before the client has a byte goes once more, to the key's fallback; else the failure is the answer. */
-  async function sendTwice(metered: MeteredRequest, first: Attempt, second: Target): Promise<void> {
+  /** Where the key's fallback leads; null where it has none for this request. */
+  function secondTarget({ key, route }: Call, { facts }: ReadRequest, first: Target): Target | null {
+    // What is stored at the one provider is not at the other.
+    if (key.fallback === null || facts.storedInput) return null;
+    return fallbackTarget(key.fallback, first, dependencies.providers.speaking(route.dialect));
+  }
+
+  /**
+   * What fails before the client has a byte goes once more, to the key's fallback. Where that may not be, or fails as
+   * well, the first failure is the answer: the client goes on from there as it would without a fallback.
+   */
+  async function sendTwice(metered: MeteredRequest, first: Attempt, target: Target): Promise<void> {
     const { call } = metered;
     // An attempt that failed is no step of a loop, and must not end the one that follows it.
     const step: Step = { ended: (inFull) => inFull && first.step.ended(true) };
-    const withheld = { ...first, step, withholds: true };
-    const failure = await sendOnce(metered, withheld, await setAside(metered, first)).catch(asFailure);
+    const money = await setAside(metered, { ...first, step });
+    const failure = await sendOnce(metered, first, money).catch(asFailure);
     if (failure === null) return;
-    const next = call.signal.aborted ? null : await setAsideForFallback(metered, first, second);
-    if (next === null) return answerWith(failure, call.response);
-    await sendOnce(metered, next.attempt, next.money);
+    const next = call.signal.aborted ? null : await setAsideForFallback(metered, { ...first, step }, target);
+    const again =
+      next === null || (await sendOnce(metered, next.attempt, next.money).catch(asFailure)) !== null;
+    if (again) answerWith(failure, call.response);
   }
 
   /** Like a request of its own, after the first one is settled. null where the key's choice or its money forbids it. */
@@ -149,7 +156,13 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         call.key.fallback?.dearer !== true &&
         isDearer(models[0].price, first.models[0].price, read.facts.serviceTier);
       if (tooDear) return null;
-      const attempt: Attempt = { target, models, step: first.step, fallback: true };
+      const attempt: Attempt = {
+        target,
+        models,
+        step: first.step,
+        fallback: true,
+        withholds: (status) => status >= 400,
+      };
       const money = await setAside(metered, attempt);
       if (!stopped) return { attempt, money };
       await giveBack(money, 0);
@@ -170,7 +183,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   /** Resolves with an answer only where it was to be withheld and nothing was sent to the client. */
   async function sendOnce(
     { call, read, dialect }: MeteredRequest,
-    { target, withholds = false }: Attempt,
+    { target, withholds }: Attempt,
     money: Money,
   ): Promise<Withheld | null> {
     // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
@@ -196,7 +209,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       requirePrice(call.key, sender, { ...target, model }, price);
       return { model, price };
     };
-    return [priced(target.model), ...fallbacksOf(read, target).map(priced)];
+    return [priced(target.model), ...routedModels(read, target).map(priced)];
   }
 
   function refusePaused(key: Key): void {
@@ -321,7 +334,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         hideUsage: () => hideUsage,
         stream: way.facts.stream,
         jsonArray: way.jsonArray,
-        withholds: (status) => way.withholds && isFailure(status),
+        withholds: way.withholds,
         withheld: (answer) => (withheld = answer),
         extraHeaders: money ? meterHeaders(ledger, money.admitted) : [],
         trailers: /\btrailers\b/i.test(String(call.request.headers.te ?? '')),
@@ -443,8 +456,8 @@ interface Way extends ReadRequest {
   dialect: Dialect;
   /** Absent for a free call. */
   money?: Money;
-  /** A failure is not the client's: see fallback.ts. */
-  withholds: boolean;
+  /** By the status: an answer that is not the client's, since another provider may have a better one. */
+  withholds(status: number): boolean;
 }
 
 /** One that costs money, and who sent it. */
@@ -462,7 +475,7 @@ interface Attempt {
   step: Step;
   /** Another provider was asked before. */
   fallback: boolean;
-  withholds?: boolean;
+  withholds: Way['withholds'];
 }
 
 interface Money {
@@ -475,6 +488,7 @@ function loopText(key: Key, count: number): string {
   return `The key "${key.name}" is paused: it sent the same request ${count} times in a row, which looks like a loop. Resume it in Faregate, API Keys.`;
 }
 
+const none = () => false;
 const nothingSeen: AnswerFacts = emptyFacts();
 
 /** Fields on which the price hangs: given twice, providers differ in which one they take. */
@@ -537,7 +551,7 @@ function readRequest({ route, body, request, query }: Call, dialect: Dialect): R
 }
 
 /** Models a router may answer with instead of the one that is named (OpenRouter, "Model fallbacks"). */
-function fallbacksOf({ fields }: ReadRequest, { provider }: Target): string[] {
+function routedModels({ fields }: ReadRequest, { provider }: Target): string[] {
   const models: unknown = provider.kind === 'openrouter' ? fields?.get('models') : undefined;
   return Array.isArray(models) ? models.filter((model) => typeof model === 'string') : [];
 }

@@ -163,13 +163,19 @@ describe('a provider that fails before the first byte', () => {
     expect((await asked).status).toBe(200);
   });
 
-  test('and a fallback that fails as well: the client is told by the second, and nobody a third time', async () => {
+  test.each([500, 404, 0])('and a fallback that fails as well (%i) leaves it at that', async (status) => {
     await prepare();
     main.reply(/./, overloaded);
-    spare.reply(/./, { status: 500, body: { error: { message: 'Spare is down.' } } });
+    if (status === 0) await spare.close();
+    else spare.reply(/./, { status, body: { error: { message: 'Not here either.' } } });
     const answer = await ask();
-    expect([answer.status, main.requests.length, spare.requests.length]).toEqual([500, 1, 1]);
-    expect(answer.text).toContain('Spare is down.');
+    // The client goes on from here as it would without a fallback.
+    expect([answer.status, answer.json]).toEqual([529, overloaded.body]);
+    expect([main.requests.length, spare.requests.length]).toEqual([1, status === 0 ? 0 : 1]);
+    expect((await rows()).map((row) => [row.provider, row.status])).toEqual([
+      ['main', 529],
+      ['spare', status],
+    ]);
     expect((await gateway.call('keys.list', {}))[0]).toMatchObject({ usageNano: 0, heldNano: 0 });
   });
 });
@@ -231,6 +237,13 @@ describe('the fallback is not asked', () => {
     expect([(await ask()).status, spare.requests.length]).toEqual([status, 0]);
   });
 
+  test('where the request refers to what the provider has stored', async () => {
+    await prepare({ dialect: 'responses' });
+    main.reply(/./, overloaded);
+    const answer = await ask(1000, 'responses', { previous_response_id: 'resp_1' });
+    expect([answer.status, spare.requests.length]).toEqual([529, 0]);
+  });
+
   test('where a stream had begun', async () => {
     await prepare();
     main.reply(/./, {
@@ -281,4 +294,14 @@ test('a model that has another name there is asked for by that name, and what wa
   expect((await ask()).status).toBe(200);
   expect(spare.requests[0]?.json).toMatchObject({ model: 'acme-b', max_tokens: 1000 });
   expect((await rows())[1]).toMatchObject({ modelAsked: 'acme-b', costNano: usd('0.05') });
+});
+
+test('requests that only the fallback answers are steps of a loop all the same', async () => {
+  await prepare();
+  await gateway.call('settings.set', { loopBrake: { requests: 2, seconds: 60, agentsOnly: false } });
+  answers();
+  main.reply(/./, overloaded);
+  const statuses: number[] = [];
+  for (let round = 0; round < 3; round += 1) statuses.push((await ask()).status);
+  expect(statuses).toEqual([200, 200, 402]);
 });
