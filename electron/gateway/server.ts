@@ -244,6 +244,7 @@ function describeKey({ ledger, providers }: ServerDependencies, key: Key): Recor
       amount: nanoToUsd(topUp.amountNano),
       until: topUp.until === null ? null : new Date(topUp.until).toISOString(),
     },
+    session_limit: account.sessionLimitNano === null ? null : nanoToUsd(account.sessionLimitNano),
     paused: key.pause !== null,
     limits: [...always.map((limit) => describeLimit(limit)), ...limits],
   };

@@ -58,6 +58,7 @@ export const usage = {
     tokens: 'In / cached / out',
     cost: 'Cost',
   },
+  ofLimit: (limit: string) => `of ${limit}`,
   agents: (count: number) => (count === 1 ? '1 subagent' : `${count} subagents`),
   noSessions: 'No client has named a session in this period.',
   moreSessions: 'Show more',

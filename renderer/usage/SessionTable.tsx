@@ -3,7 +3,7 @@ import { Button } from '@mantine/core';
 import { IconChevronRight } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { SessionUsage } from '#shared/model.ts';
-import { formatUsd } from '#shared/money.ts';
+import { formatLimit, formatUsd, type Nano } from '#shared/money.ts';
 import { formatCount, formatTight } from '../format.ts';
 import { hrefOf } from '../router.ts';
 import { useApp } from '../store.ts';
@@ -72,6 +72,7 @@ export function SessionTable({ range, keyId }: { range: { from: string; to: stri
 
 function Session({ session, withKey }: { session: SessionUsage; withKey: boolean }) {
   const keyName = useApp((state) => state.keys[session.keyId]?.name);
+  const limitNano = useApp((state) => state.keys[session.keyId]?.sessionLimitNano ?? null);
   const [open, setOpen] = useState(false);
   const { agents } = session;
   return (
@@ -107,7 +108,7 @@ function Session({ session, withKey }: { session: SessionUsage; withKey: boolean
         <td className="dim nowrap">
           <When iso={session.lastAt} />
         </td>
-        <Numbers of={session} />
+        <Numbers of={session} limitNano={limitNano} />
       </tr>
       {open &&
         agents.map((agent) => (
@@ -124,7 +125,7 @@ function Session({ session, withKey }: { session: SessionUsage; withKey: boolean
                 {agent.agent}
               </a>
             </th>
-            <Numbers of={agent} />
+            <Numbers of={agent} limitNano={null} />
           </tr>
         ))}
     </tbody>
@@ -133,8 +134,11 @@ function Session({ session, withKey }: { session: SessionUsage; withKey: boolean
 
 function Numbers({
   of: { requests, inputTokens, cachedInputTokens, outputTokens, costNano },
+  limitNano,
 }: {
   of: Pick<SessionUsage, 'requests' | 'inputTokens' | 'cachedInputTokens' | 'outputTokens' | 'costNano'>;
+  /** Of the session as a whole. */
+  limitNano: Nano | null;
 }) {
   return (
     <>
@@ -144,7 +148,15 @@ function Numbers({
         <span className="dim"> / {formatTight(cachedInputTokens)} / </span>
         {formatTight(outputTokens)}
       </td>
-      <td className="end amount">{formatUsd(costNano)}</td>
+      <td className="end amount">
+        {formatUsd(costNano)}
+        {limitNano !== null && (
+          <span className={costNano >= limitNano ? 'near' : 'dim'}>
+            {' '}
+            {words.ofLimit(formatLimit(limitNano))}
+          </span>
+        )}
+      </td>
     </>
   );
 }

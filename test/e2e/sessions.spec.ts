@@ -50,7 +50,7 @@ test('a limit per session is set in the dialog, and what a session cost is two c
   await page.getByRole('link', { name: 'Usage', exact: true }).click();
   const session = page.getByRole('row').filter({ hasText: '5e551011' });
   await expect(session).toContainText('claude-code');
-  await expect(session).toContainText('$0.20');
+  await expect(session).toContainText('$0.20 of $0.20');
   await session.getByRole('button').click();
   await expect(page.getByRole('row').filter({ hasText: 'agent-searcher' })).toContainText('$0.10');
 });

@@ -300,6 +300,7 @@ describe('the key’s own account', () => {
       recurring: null,
       resets_at: null,
       top_up: null,
+      session_limit: null,
       paused: false,
       limits: [],
     });
