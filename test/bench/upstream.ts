@@ -54,9 +54,11 @@ const streamEnd =
 
 const FIELD = /"user":"stream (\d+) (\d+)"/;
 
-function serve(socket: Socket, body: Buffer): void {
-  // A body of five megabytes is not to be turned into text.
-  const asked = body.length > 4096 ? null : FIELD.exec(body.toString('latin1'));
+/** A body of five megabytes is not to be turned into text. */
+const MAX_ASKING = 4096;
+
+/** `asked` is what the body says by `FIELD`. */
+function serve(socket: Socket, asked: RegExpExecArray | null): void {
   if (asked === null) {
     socket.write(whole);
     return;
@@ -65,6 +67,8 @@ function serve(socket: Socket, body: Buffer): void {
   socket.write(streamHead + stamped());
   if (left === 0) return;
   const timer = setInterval(() => {
+    // A connection has one stream after the other: a listener for each would stay until it closes.
+    if (socket.destroyed) return clearInterval(timer);
     left -= 1;
     if (left > 0) socket.write(stamped());
     else {
@@ -72,10 +76,10 @@ function serve(socket: Socket, body: Buffer): void {
       socket.write(streamEnd);
     }
   }, Number(asked[2]));
-  socket.once('close', () => clearInterval(timer));
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n');
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 
 const server = createServer({ noDelay: true }, (socket) => {
   let pieces: Buffer[] = [];
@@ -94,15 +98,18 @@ const server = createServer({ noDelay: true }, (socket) => {
       if (end === -1) return;
       bodyAt = end + 4;
       const said = /content-length: *(\d+)/i.exec(bytes.toString('latin1', 0, end));
-      // A body in chunks: nobody sends one here but Portkey, whose bodies are small enough to come in one piece.
-      wanted = said ? bodyAt + Number(said[1]) : length;
+      wanted = said ? bodyAt + Number(said[1]) : Infinity;
     }
-    if (length < wanted) return;
-    const body = (pieces[0] ?? HEAD_END).subarray(bodyAt);
+    // A body in chunks, as Portkey sends it: often in another piece than its head.
+    const arrived =
+      wanted === Infinity ? piece.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK) : length >= wanted;
+    if (!arrived) return;
+    const asked =
+      length - bodyAt > MAX_ASKING ? null : FIELD.exec(Buffer.concat(pieces).toString('latin1', bodyAt));
     pieces = [];
     length = 0;
     wanted = 0;
-    serve(socket, body);
+    serve(socket, asked);
   });
 });
 server.listen({ port: 0, host: '127.0.0.1', backlog: 8192 }, () => {
