@@ -105,10 +105,10 @@ export function formatLimit(nano: Nano): string {
 /** For editing and for machines: every digit that matters and no more, at least two decimals: `10.00`, `0.0005`. */
 export function formatPlainUsd(nano: Nano): string {
   const magnitude = Math.abs(nano);
-  const fraction = String(magnitude % NANO_PER_USD)
-    .padStart(9, '0')
-    .replace(/0{1,7}$/, '');
-  return `${nano < 0 ? '-' : ''}${Math.floor(magnitude / NANO_PER_USD)}.${fraction}`;
+  const digits = String(magnitude % NANO_PER_USD).padStart(9, '0');
+  let length = 9;
+  while (length > 2 && digits[length - 1] === '0') length -= 1;
+  return `${nano < 0 ? '-' : ''}${Math.floor(magnitude / NANO_PER_USD)}.${digits.slice(0, length)}`;
 }
 
 /** For answers to programs that expect dollars as a JSON number. */

@@ -34,7 +34,7 @@ export interface Admission {
    * Sets the money for a request aside. Waits in order of arrival while it is held by others.
    * @throws Refusal `limit_reached`, `not_enough_left`, `held_by_others`, `stopped` or `ledger_unavailable`.
    */
-  admit(key: Key, draft: HoldDraft, request: BoundedRequest, signal: AbortSignal): Promise<Admitted>;
+  admit(key: Key, draft: HoldDraft, request: BoundedRequest, signal: () => AbortSignal): Promise<Admitted>;
   /**
    * Money may have become free for this key, or for any (null): by a settled request, a raised limit or the window's
    * end.
@@ -254,7 +254,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
         if (exact && isWorthCounting(bound, whole.short.roomNano)) {
           const entry: { keyId: string; stopped: string | null } = { keyId: key.id, stopped: null };
           counting.add(entry);
-          bound = (await exact(signal)) ?? bound;
+          bound = (await exact(signal())) ?? bound;
           counting.delete(entry);
           if (entry.stopped !== null) throw new Refusal('stopped', entry.stopped);
         }
@@ -265,7 +265,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
         if ('hold' in result) return written(result);
         busy = result;
       }
-      return written(await wait(key, draft, bound, signal, busy));
+      return written(await wait(key, draft, bound, signal(), busy));
     },
     wake,
     stop,

@@ -1,7 +1,7 @@
 /** The most a request can cost: from what its dialect reads of it, and the price of the model. Pure. */
 import { MAX_LIMIT_NANO, type Nano } from '#shared/money.ts';
 import type { AllowedPass, AllowedUses, RequestFacts } from './dialects/dialect.ts';
-import { rateAt, upperFee, upperPercent, type Fee, type Price, type Rate, type TokenClass } from './cost.ts';
+import { upperFee, upperPercent, type Fee, type Price, type Rate, type TokenClass } from './cost.ts';
 import { modelLimits } from './model-limits.ts';
 
 /** What a request can cost, in parts that a clamp can make smaller and one that it cannot. */
@@ -71,10 +71,8 @@ export function boundOf(request: BoundRequest): Bound {
   const reached = inputTokens + facts.webSearches * facts.searchInputTokens;
   const inputRate = inputRateOf(price, facts, reached);
   const nano = (tokens: number, rate: Nano) => Math.ceil((tokens * rate * percent) / 100_000_000);
-  const passes = facts.passes.reduce(
-    (sum, pass) => sum + passNano(request, pass, inputTokens, percent, reached),
-    0,
-  );
+  let passes = 0;
+  for (const pass of facts.passes) passes += passNano(request, pass, inputTokens, percent, reached);
   const perChoice = Math.min(
     facts.maxOutputTokens ?? limits.outputTokens,
     limits.outputTokens,
@@ -97,14 +95,17 @@ export function boundOf(request: BoundRequest): Bound {
   };
 }
 
+const useFees = [
+  'fileSearches',
+  'codeSessions',
+  'xSearches',
+  'mapSearches',
+] as const satisfies readonly Fee[];
+
 function feesNano(price: Price, uses: AllowedUses): Nano {
-  const fees: [Fee, number | undefined][] = [
-    ['fileSearches', uses.fileSearches],
-    ['codeSessions', uses.codeSessions],
-    ['xSearches', uses.xSearches],
-    ['mapSearches', uses.mapSearches],
-  ];
-  return fees.reduce((sum, [fee, count = 0]) => sum + count * upperFee(price, fee), 0);
+  let sum = 0;
+  for (const fee of useFees) sum += (uses[fee] ?? 0) * upperFee(price, fee);
+  return sum;
 }
 
 function inputRateOf(price: Price, facts: RequestFacts, inputTokens: number): Nano {
@@ -124,14 +125,17 @@ function outputRateOf(price: Price, inputTokens: number): Nano {
 }
 
 function dearestOf(price: Price, classes: readonly TokenClass[], inputTokens: number): Nano {
-  return Math.max(0, ...classes.map((name) => dearestRate(price.rates[name], inputTokens)));
+  let dearest = 0;
+  for (const name of classes) dearest = Math.max(dearest, dearestRate(price.rates[name], inputTokens));
+  return dearest;
 }
 
 /** Any step may apply: the provider's count decides, and it can be above or below ours. */
 function dearestRate(rate: Rate | undefined, inputTokens: number): Nano {
   if (rate === undefined) return 0;
-  const reached = rate.steps.filter(({ above }) => inputTokens > above).map(({ rate: step }) => step);
-  return Math.max(rateAt(rate, inputTokens), rate.base, ...reached);
+  let dearest = rate.base;
+  for (const { above, rate: step } of rate.steps) if (inputTokens > above) dearest = Math.max(dearest, step);
+  return dearest;
 }
 
 function passNano(
@@ -198,6 +202,7 @@ function searchesWithin(bound: Bound, heldNano: Nano): number {
 
 /** The bound of a request that may be answered by any of several models. */
 export function dearestBound(bounds: readonly [Bound, ...Bound[]]): Bound {
+  if (bounds.length === 1) return bounds[0];
   const dearest = (name: 'fixedNano' | 'outputTokens' | 'outputRate' | 'searchNano') =>
     Math.max(...bounds.map((bound) => bound[name]));
   return {

@@ -114,7 +114,8 @@ export function lineItems(
   serviceTier: string | null = null,
   terms: CostTerms = {},
 ): LineItem[] {
-  return itemise(bill(price, usage, serviceTier, terms).lines);
+  const { lines } = bill(price, usage, serviceTier, terms);
+  return itemise(lines, totalOf(lines));
 }
 
 /** What is known of a cost, all in one: for the row that keeps it. */
@@ -125,7 +126,8 @@ export function costInDetail(
   terms: CostTerms,
 ): { nano: Nano; items: LineItem[]; doubts: string[] } {
   const { lines, doubts } = bill(price, usage, serviceTier, terms);
-  return { nano: totalOf(lines), items: itemise(lines), doubts };
+  const nano = totalOf(lines);
+  return { nano, items: itemise(lines, nano), doubts };
 }
 
 /** A line before it is rounded: nano-dollars × 10^10. */
@@ -171,46 +173,33 @@ function bill(
     // Anthropic bills a write kept for an hour at twice the input price (prompt caching, pricing table).
     return name === 'cacheWrite1h' ? 2n * rateOf('input') : rateOf(related);
   };
-  const billTokens = (name: TokenClass, count: number) => {
-    if (count <= 0) return;
-    const unit = rateOf(name) * BigInt(region.percent);
-    lines.push({ what: name, count, unit, scaled: BigInt(count) * unit });
-  };
+  let left = 0;
   /** Takes each class in turn out of what is left of the total, so that overlapping counts are never billed twice. */
-  const split = (left: number, parts: readonly [TokenClass, number][], rest: TokenClass) => {
-    for (const [name, count] of parts) {
-      const taken = Math.max(0, Math.min(count, left));
-      billTokens(name, taken);
-      left -= taken;
-    }
-    billTokens(rest, left);
+  const take = (name: TokenClass, count: number) => {
+    const taken = Math.min(count, left);
+    if (taken <= 0) return;
+    left -= taken;
+    const unit = rateOf(name) * BigInt(region.percent);
+    lines.push({ what: name, count: taken, unit, scaled: BigInt(taken) * unit });
   };
 
   // Audio, images and films are text to a model that has no price of its own for them.
   const audio = rates.audioInput ? usage.audioInputTokens : 0;
   const cachedAudio = rates.audioInput ? usage.cachedAudioInputTokens : 0;
-  split(
-    usage.inputTokens,
-    [
-      ['cachedAudioInput', cachedAudio],
-      ['audioInput', audio - cachedAudio],
-      ['imageInput', rates.imageInput ? usage.imageInputTokens : 0],
-      ['videoInput', rates.videoInput ? usage.videoInputTokens : 0],
-      ['cachedInput', usage.cachedInputTokens - cachedAudio],
-      ['cacheWrite1h', usage.cacheWrite1hTokens],
-      ['cacheWrite', usage.cacheWriteTokens - usage.cacheWrite1hTokens],
-    ],
-    'input',
-  );
-  split(
-    usage.outputTokens,
-    [
-      ['audioOutput', rates.audioOutput ? usage.audioOutputTokens : 0],
-      ['imageOutput', rates.imageOutput ? usage.imageOutputTokens : 0],
-      ['reasoning', rates.reasoning ? usage.reasoningTokens : 0],
-    ],
-    'output',
-  );
+  left = usage.inputTokens;
+  take('cachedAudioInput', cachedAudio);
+  take('audioInput', audio - cachedAudio);
+  take('imageInput', rates.imageInput ? usage.imageInputTokens : 0);
+  take('videoInput', rates.videoInput ? usage.videoInputTokens : 0);
+  take('cachedInput', usage.cachedInputTokens - cachedAudio);
+  take('cacheWrite1h', usage.cacheWrite1hTokens);
+  take('cacheWrite', usage.cacheWriteTokens - usage.cacheWrite1hTokens);
+  take('input', left);
+  left = usage.outputTokens;
+  take('audioOutput', rates.audioOutput ? usage.audioOutputTokens : 0);
+  take('imageOutput', rates.imageOutput ? usage.imageOutputTokens : 0);
+  take('reasoning', rates.reasoning ? usage.reasoningTokens : 0);
+  take('output', left);
 
   for (const fee of fees) {
     const count = fee === 'requests' ? 1 : usage[fee];
@@ -231,7 +220,7 @@ function bill(
   if (price.disputed !== undefined) doubts.push(`sources disagree: ${price.disputed}`);
   if (price.disputedAbove !== undefined && usage.inputTokens > price.disputedAbove)
     doubts.push(`sources disagree above ${price.disputedAbove} input tokens`);
-  return { lines, doubts: [...new Set(doubts)] };
+  return { lines, doubts: doubts.length > 1 ? [...new Set(doubts)] : doubts };
 }
 
 /** Per 1,000; null = not known. */
@@ -263,25 +252,32 @@ function totalOf(lines: readonly Line[]): Nano {
   return assertNano(Number(divideHalfUp(total, SCALE)));
 }
 
-function itemise(lines: readonly Line[]): LineItem[] {
-  const items = lines.map(({ what, count, unit, scaled }) => ({
-    item: what,
-    count,
-    per: isFee(what) ? 1_000 : 1_000_000,
-    unitNano: assertNano(Number(divideHalfUp(unit, 10_000n))),
-    nano: assertNano(Number(scaled / SCALE)),
-    lost: scaled % SCALE,
-  }));
-  let left = totalOf(lines) - items.reduce((sum, { nano }) => sum + nano, 0);
-  for (const line of items.toSorted((a, b) => (b.lost > a.lost ? 1 : b.lost < a.lost ? -1 : 0))) {
+/** `nano` is what the lines come to. */
+function itemise(lines: readonly Line[], nano: Nano): LineItem[] {
+  let left = nano;
+  const items = lines.map(({ what, count, unit, scaled }): LineItem => {
+    const whole = assertNano(Number(scaled / SCALE));
+    left -= whole;
+    return {
+      item: what,
+      count,
+      per: isFee(what) ? 1_000 : 1_000_000,
+      unitNano: assertNano(Number(divideHalfUp(unit, 10_000n))),
+      nano: whole,
+    };
+  });
+  if (left <= 0) return items;
+  const lost = lines.map(({ scaled }, index) => ({ item: items[index], lost: scaled % SCALE }));
+  for (const { item } of lost.toSorted((a, b) => (b.lost > a.lost ? 1 : b.lost < a.lost ? -1 : 0))) {
     if (left <= 0) break;
-    line.nano += 1;
+    if (item) item.nano += 1;
     left -= 1;
   }
-  return items.map(({ lost: _lost, ...line }) => line);
+  return items;
 }
 
-const isFee = (what: TokenClass | Fee): what is Fee => fees.some((fee) => fee === what);
+const feeNames: ReadonlySet<string> = new Set(fees);
+const isFee = (what: TokenClass | Fee): what is Fee => feeNames.has(what);
 
 /** Whose rate stands in where a class has none; null = such tokens cost nothing by themselves. */
 const relatedClass: Readonly<Record<TokenClass, TokenClass | null>> = {
@@ -311,14 +307,18 @@ export function savedByCache({ rates }: Price, usage: TokenUsage): Nano | null {
 }
 
 export function rateAt(rate: Rate, inputTokens: number): Nano {
-  return rate.steps.reduce((current, step) => (inputTokens > step.above ? step.rate : current), rate.base);
+  let current = rate.base;
+  for (const step of rate.steps) if (inputTokens > step.above) current = step.rate;
+  return current;
 }
 
 /** The length of input from which on the price reached applies; null below every step. */
 export function bandOf(price: Price, inputTokens: number): number | null {
-  const bounds = tokenClasses.flatMap((name) => price.rates[name]?.steps.map(({ above }) => above) ?? []);
-  const reached = bounds.filter((above) => inputTokens > above);
-  return reached.length === 0 ? null : Math.max(...reached);
+  let band: number | null = null;
+  for (const name of tokenClasses)
+    for (const { above } of price.rates[name]?.steps ?? [])
+      if (inputTokens > above && above > (band ?? -1)) band = above;
+  return band;
 }
 
 /** Names that mean the standard price: `auto` stands in early events, `on_demand` is Groq's and Vertex AI's word. */
@@ -334,7 +334,8 @@ const standardTiers: ReadonlySet<string> = new Set([
 
 /** A service tier in one spelling, of whichever field and vendor; null = the standard one. */
 export function tierName(serviceTier: string | null): string | null {
-  const name = (serviceTier ?? '').toLowerCase().replace(/^(service_tier|on_demand|tier)_(?=.)/, '');
+  if (serviceTier === null) return null;
+  const name = serviceTier.toLowerCase().replace(/^(service_tier|on_demand|tier)_(?=.)/, '');
   return standardTiers.has(name) ? null : name;
 }
 
@@ -365,6 +366,7 @@ function regionOf(price: Price, region: string | null): { percent: number; assum
  */
 export function upperPercent(price: Price, serviceTier: string | null): number {
   const tier = tierOf(price, serviceTier);
+  if (tier === null && price.regions === undefined && price.regional === undefined) return 100;
   const special = Object.entries(tier?.rates ?? {}).map(([name, rate]) => {
     const standard = price.rates[name as TokenClass]?.base ?? 0;
     return standard > 0 ? Math.ceil((rate * 100) / standard) : 100;

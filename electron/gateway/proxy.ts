@@ -65,7 +65,7 @@ export interface Call {
   query: string;
   body: Buffer;
   /** Aborted when the client closes the connection. */
-  signal: AbortSignal;
+  signal: () => AbortSignal;
 }
 
 export interface Proxy {
@@ -132,7 +132,9 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const money = await setAside(metered, { ...first, step });
     const failure = await sendOnce(metered, first, money).catch(asFailure);
     if (failure === null) return;
-    const next = call.signal.aborted ? null : await setAsideForFallback(metered, { ...first, step }, target);
+    const next = call.response.destroyed
+      ? null
+      : await setAsideForFallback(metered, { ...first, step }, target);
     const again =
       next === null || (await sendOnce(metered, next.attempt, next.money).catch(asFailure)) !== null;
     if (again) answerWith(failure, call.response);
@@ -187,7 +189,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     money: Money,
   ): Promise<Withheld | null> {
     // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
-    if (call.signal.aborted) {
+    if (call.response.destroyed) {
       await giveBack(money, 0);
       return null;
     }

@@ -33,6 +33,11 @@ export interface ServerDependencies {
 /** As large as the largest request a provider takes (Gemini: 100 MB with inline data), and no larger. */
 const MAX_BODY_BYTES = 128 * 1024 * 1024;
 
+/** A socket is read in pieces of this size. */
+const FEW_PIECES = 64 * 1024;
+/** Whoever announces more has to send it before it takes memory. */
+const MAX_ANNOUNCED = 16 * 1024 * 1024;
+
 /** A listener that other machines reach: TLS, and the names and addresses (lower case, no port) it is reached by. */
 export interface Exposure {
   cert: string;
@@ -131,14 +136,27 @@ async function answer(
     const list = await dependencies.models.list(dialectOf(route, request.url ?? '', request.headers), route);
     return sendJson(response, list);
   }
-  const gone = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
-  });
+  const signal = signalOfClose(response);
   const body = await readBody(request);
   // A body can take its time; meanwhile the key may have been disabled, deleted or replaced.
   authenticate(dependencies, hashes);
-  await dependencies.proxy.forward({ route, key, request, response, query, body, signal: gone.signal });
+  await dependencies.proxy.forward({ route, key, request, response, query, body, signal });
+}
+
+/** Made where somebody asks for it: most requests wait for nothing that could be broken off. */
+function signalOfClose(response: ServerResponse): () => AbortSignal {
+  let gone: AbortController | undefined;
+  return () => {
+    if (gone !== undefined) return gone.signal;
+    const made = new AbortController();
+    const tell = () => {
+      if (!response.writableFinished) made.abort();
+    };
+    if (response.closed) tell();
+    else response.once('close', tell);
+    gone = made;
+    return made.signal;
+  };
 }
 
 /**
@@ -304,18 +322,24 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
 /** Listeners and no iterator: that costs more than the rest of reading a small body. */
 function collect(request: IncomingMessage, tooLarge: () => Refusal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    const announced = Number(request.headers['content-length'] ?? 0);
+    // Filled as the pieces come, which are garbage at once: kept until the end they are as long as the body again.
+    const whole =
+      announced > FEW_PIECES && announced <= MAX_ANNOUNCED ? Buffer.allocUnsafeSlow(announced) : null;
     const chunks: Buffer[] = [];
     let length = 0;
     request.on('data', (chunk: Buffer) => {
+      if (whole === null) chunks.push(chunk);
+      else chunk.copy(whole, length);
       length += chunk.length;
-      chunks.push(chunk);
       if (length <= MAX_BODY_BYTES) return;
       reject(tooLarge());
       request.destroy();
     });
-    request.on('end', () =>
-      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)),
-    );
+    request.on('end', () => {
+      if (whole !== null) resolve(whole.subarray(0, length));
+      else resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length));
+    });
     request.on('error', reject);
   });
 }

@@ -183,7 +183,7 @@ export function newestVersion(): number {
 }
 
 /** A power cut loses what was committed within this time and the one that the disk needs. */
-const SYNC_MS = 4;
+const SYNC_MS = 8;
 
 function withDurability(db: Connection, path: string, lock: Connection): Store {
   const walPath = `${path}-wal`;

@@ -53,7 +53,7 @@ const limits = { limitNano: far, recurring: { amountNano: far, every: 'day' } } 
 const { key } = keys.create({ name: 'bench', expiresAt: null, limits });
 ledger.openAccount(key.id);
 const admission = createAdmission(ledger, { waitMs: 1_000 });
-const { signal } = new AbortController();
+const signal = () => new AbortController().signal;
 
 console.info('Admission far from the limit, mean of the middle half, in µs');
 for (const [dialect, bodyOf] of Object.entries(bodies)) {

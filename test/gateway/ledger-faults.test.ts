@@ -122,7 +122,7 @@ describe('a ledger that cannot be written', () => {
     books.wake = admission.wake;
     const held = hold(key, 1000);
     const bound = { ...boundOfBody('openai-embeddings', Buffer.from('{"model":"m"}')), fixedNano: 600 };
-    const waiting = admission.admit(row, draft(key), { bound }, new AbortController().signal);
+    const waiting = admission.admit(row, draft(key), { bound }, () => new AbortController().signal);
     breakIt();
     books.ledger.settle(held, outcome(300));
     mendIt();

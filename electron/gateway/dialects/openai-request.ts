@@ -110,7 +110,9 @@ interface Attachments {
  * in a tool's arguments they are text.
  */
 function attachments(body: JsonFields, model: string | null): Attachments {
-  if (!SIGNS.some((sign) => body.contains(sign))) return { tokens: 0, stored: false, sound: false };
+  // Every part that counts has a type: a body without one is not searched for each of the signs.
+  if (!body.contains('"type"') || !SIGNS.some((sign) => body.contains(sign)))
+    return { tokens: 0, stored: false, sound: false };
   let tokens = 0;
   let stored = false;
   let sound = false;
