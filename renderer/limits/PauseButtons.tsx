@@ -26,19 +26,20 @@ export function PauseButton() {
 
 /** There while something runs, so it stands where nothing is moved by its coming and going. */
 export function StopButton() {
-  const running = useApp((state) => (state.status?.totals.running ?? 0) > 0);
+  const running = useApp((state) => state.status?.totals.running ?? 0);
   const online = useApp((state) => state.connection === 'online');
-  if (!running || !online) return null;
+  if (running === 0 || !online) return null;
   return (
     <Button
       variant="default"
       size="compact-sm"
-      aria-label={words.stopAll}
+      // What is seen of it, and what it does.
+      aria-label={`${words.stopRunning(running)}: ${words.stopAll}`}
       title={words.stopAllTitle}
       leftSection={<IconHandStop size={13} />}
       onClick={() => void stopAll()}
     >
-      <span className="stop-label">{words.stopAllShort}</span>
+      <span className="stop-label amount">{words.stopRunning(running)}</span>
     </Button>
   );
 }

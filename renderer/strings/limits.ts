@@ -34,7 +34,7 @@ export const limits = {
     pauseTitle: 'Pause: refuse new requests; what runs goes on',
     resume: 'Resume',
     stopAll: 'Stop all and pause',
-    stopAllShort: 'Stop all',
+    stopRunning: (count: number) => `Stop ${count} running`,
     stopAllTitle: 'Stop every running request now, and refuse new ones until you resume',
     banner: 'Faregate is paused. New requests are refused until you resume.',
     stopped: (count: number) =>
