@@ -24,7 +24,7 @@ export function ShortcutsDialog() {
         {rows.map(([label, keys]) => (
           <Fragment key={label}>
             <dt>{label}</dt>
-            <dd>
+            <dd className="nowrap">
               {keys.map((key, index) => (
                 <Fragment key={key}>
                   {index > 0 && <span className="dim"> {words.thenPress} </span>}

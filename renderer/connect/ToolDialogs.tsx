@@ -89,6 +89,7 @@ export function ConnectToolDialog({ row }: { row: ToolRow }) {
         <TextInput
           label={strings.limit.field}
           description={strings.limit.hint}
+          inputWrapperOrder={['label', 'input', 'description', 'error']}
           placeholder={hasKey ? words.limitKept : strings.limit.placeholder}
           leftSection="$"
           inputMode="decimal"

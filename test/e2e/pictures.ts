@@ -180,15 +180,6 @@ for (const colorScheme of ['light', 'dark'] as const) {
           baseUrl: `${upstream.url}/v1`,
           credential: 'sk-upstream',
         });
-        await own.call('limits.set', {
-          scope: { kind: 'global' },
-          limitNano: null,
-          recurring: { amountNano: 60 * NANO_PER_USD, every: 'month' },
-        });
-        await own.call('limits.set', {
-          scope: { kind: 'provider', providerId: anthropic?.id ?? '' },
-          limitNano: 50 * NANO_PER_USD,
-        });
         await own.call('prices.set', {
           providerId: openai?.id ?? '',
           model: 'gpt-4o-tuned',
@@ -205,6 +196,16 @@ for (const colorScheme of ['light', 'dark'] as const) {
           });
           await answer.text();
         }
+        // After the requests: while such a limit applies, a model without a price is refused.
+        await own.call('limits.set', {
+          scope: { kind: 'global' },
+          limitNano: null,
+          recurring: { amountNano: 60 * NANO_PER_USD, every: 'month' },
+        });
+        await own.call('limits.set', {
+          scope: { kind: 'provider', providerId: anthropic?.id ?? '' },
+          limitNano: 50 * NANO_PER_USD,
+        });
         await own.call('backups.create', {});
         await open(page, own.dashboardUrl);
         const press = (name: string | RegExp) => page.getByRole('button', { name }).first().click();
