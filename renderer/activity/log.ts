@@ -52,7 +52,7 @@ export interface Log {
   retryOlder(): void;
 }
 
-export const PAGE_ROWS = 200;
+export const PAGE_ROWS = 120;
 /** Pages kept on either side of what is on screen. */
 const NEAR_PAGES = 3;
 /** The rows on top grow with every request; from this many on they are cut into pages that can be dropped. */

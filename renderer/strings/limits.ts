@@ -9,7 +9,8 @@ const only: Record<Every, string> = {
 };
 
 export const limits = {
-  intro: 'These hold beside the limits of single keys: a request has to fit into each one that applies to it.',
+  intro:
+    'These hold beside the limits of single keys: a request has to fit into each one that applies to it.',
   allKeys: 'All keys together',
   providers: 'Per provider',
   noProviders: 'There is no provider yet.',

@@ -75,7 +75,7 @@ async function measureHistory(browser: Browser): Promise<void> {
       await go(page, '#/keys');
       logs.push(await timed(page, () => go(page, '#/activity'), '.log-open'));
     }
-    line('to the log, first rows', logs, 100);
+    line('to the log, first rows', logs);
     await measureLog(page);
 
     const pages = { usage: '.recharts-bar-rectangle', limits: '.limits tbody tr' };
@@ -85,7 +85,7 @@ async function measureHistory(browser: Browser): Promise<void> {
         await go(page, '#/keys');
         times.push(await timed(page, () => go(page, `#/${name}`), selector));
       }
-      line(`to the page ${name}`, times, 300);
+      line(`to the page ${name}`, times);
     }
   } finally {
     await gateway.stop();
@@ -105,7 +105,7 @@ async function measureLog(page: Page): Promise<void> {
     ['the log, dragged somewhere', 0.2371],
     ['the log, back to the top', 0],
   ] as const) {
-    line(label, [await timed(page, () => scrollTo(part), filled)], 100);
+    line(label, [await timed(page, () => scrollTo(part), filled)]);
   }
   await scrollTo(1);
   await page.locator(filled).waitFor();
@@ -126,7 +126,7 @@ async function measureLog(page: Page): Promise<void> {
     ['filtered by a word nobody used', '?q=nothing-of-this-name', '.empty'],
     ['without a filter again', '', '.log-open'],
   ] as const) {
-    line(`the log, ${label}`, [await timed(page, () => go(page, `#/activity${query}`), fits)], 100);
+    line(`the log, ${label}`, [await timed(page, () => go(page, `#/activity${query}`), fits)]);
   }
 }
 
@@ -199,7 +199,7 @@ async function timed(page: Page, act: () => Promise<void>, selector: string): Pr
   return (await drawn(page, selector)) - began;
 }
 
-function line(label: string, times: readonly number[], goal: number): void {
+function line(label: string, times: readonly number[], goal = Infinity): void {
   const sorted = times.toSorted((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)] ?? NaN;
   const mark = median > goal ? `  over ${goal} ms` : '';
