@@ -300,7 +300,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await page.getByRole('button', { name: 'Undo' }).waitFor();
         await shot(page, 'keys-undo');
         await press(/^Pause/);
-        await page.getByRole('alert').waitFor();
+        await page.getByRole('alert').first().waitFor();
         await shot(page, 'paused');
         await page.getByRole('button', { name: 'Create API key' }).click();
         await page.getByLabel('Name').fill('fresh');
