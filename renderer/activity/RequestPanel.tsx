@@ -111,7 +111,8 @@ function Cost({ row }: { row: RequestDetail }) {
         </span>
         <CostAction row={row} />
       </div>
-      <p className="dim">{howOf(row)}</p>
+      {/* Its flag says of an unpriced one what there is to say. */}
+      {row.costNano !== null && <p className="dim">{howOf(row)}</p>}
       {row.flags.map((flag) => (
         <p key={flag} className="panel-flag">
           <span className="flag">{strings.activity.flags[flag].label}</span>
@@ -228,7 +229,6 @@ function perText(per: number): string {
 
 function howOf(row: RequestDetail): string {
   if (row.flags.includes('corrected')) return words.how.corrected;
-  if (row.costNano === null) return words.how.unpriced;
   if (row.billing === 'free') return words.how.free;
   return row.reportedCostNano !== null && row.reportedCostNano === row.costNano
     ? words.how.reported

@@ -116,7 +116,6 @@ export const activity = {
       reported: 'Reported by the provider.',
       computed: 'Computed from tokens and price.',
       corrected: 'Corrected by hand.',
-      unpriced: 'There was no price for this model when it was asked.',
       free: 'The provider is marked as free.',
     },
     item: 'Item',
