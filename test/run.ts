@@ -4,8 +4,8 @@
  *   node test/run.ts                        all of it
  *   node test/run.ts check                  one part; the parts are named in `parts` below
  *   node test/run.ts vitest test/gateway    one part, for these files
- *   node test/run.ts screenshots            pictures of every page, for looking at, under test-results/screenshots
- *   node test/run.ts --update-screenshots   also takes the README's pictures again
+ *   node test/run.ts screenshots            pictures of every page, for looking at, under test-results/screenshots;
+ *                                           with --update-screenshots the README's too
  *
  * The last line is `N passed, N failed`, with `, N skipped` where any were; the exit code is 1 where any failed.
  */

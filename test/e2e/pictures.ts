@@ -31,11 +31,12 @@ const pages = [
   'settings',
 ] as const;
 
-/** Copied beside the README's other pictures with `--update-screenshots`. */
-const inReadme: Readonly<Record<string, string>> = {
-  'usage-full': 'usage',
-  'request-full': 'activity',
-  'key-full': 'key',
+/** Kept for the README with `--update-screenshots`, as high as there is something to see. */
+const inReadme: Readonly<Record<string, { name: string; height: number }>> = {
+  'keys-full': { name: 'api-keys', height: 460 },
+  'usage-full': { name: 'usage', height: 860 },
+  'request-full': { name: 'activity', height: 860 },
+  'key-full': { name: 'key', height: 860 },
 };
 
 /** Over a copy of the history each, so that what one picture needs is not in another. */
@@ -116,7 +117,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
         const kept = inReadme[name];
         if (process.env['UPDATE_SCREENSHOTS'] !== '1' || kept === undefined || width !== 1280) return;
         const suffix = colorScheme === 'dark' ? '-dark' : '';
-        cpSync(path, resolve(import.meta.dirname, 'screenshots', `${kept}${suffix}.png`));
+        await page.screenshot({
+          path: resolve(import.meta.dirname, 'screenshots', `${kept.name}${suffix}.png`),
+          animations: 'disabled',
+          clip: { x: 0, y: 0, width, height: kept.height },
+        });
       };
 
       test('full pages', async ({ full, page }) => {

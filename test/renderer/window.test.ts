@@ -171,9 +171,12 @@ describe.skipIf(executablePath === null)('the window', () => {
     await page.getByRole('button', { name: 'Recurring limit' }).click();
     await page.getByLabel('Recurring limit (USD)').fill('5');
     await page.getByLabel('Period').selectOption('day');
+    // From when it counts is said before it is saved, and only where that begins anew.
+    await expect(page.getByText('what was used today before does not count')).toBeVisible();
     await page.getByRole('button', { name: 'Save changes' }).click();
     await expect(row(page, 'codex')).toContainText('$5.00 / day');
     await edit.click();
+    await expect(page.getByText('does not count')).toBeHidden();
     await page.getByLabel('Recurring limit (USD)').fill('');
     await page.getByRole('button', { name: 'Save changes' }).click();
     await expect(row(page, 'codex')).toContainText('No limit');
