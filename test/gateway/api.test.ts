@@ -132,6 +132,8 @@ describe('a key', () => {
       unpricedRequests: 0,
       limitNano: usd('10'),
       recurring: { amountNano: usd('1'), every: 'day', usedNano: 0, resetsAt: key.recurring?.resetsAt },
+      sessionLimitNano: null,
+      fallback: null,
       topUp: null,
       pause: null,
       limitState: 'ok',
