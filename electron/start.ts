@@ -60,8 +60,10 @@ export async function startGateway(options: StartOptions): Promise<Started | nul
         return null;
       }
       // A port for this one start is not where tools are to be led.
-      const followed = moved || options.port === undefined ? await followTools(gateway, log) : [];
-      return { gateway, followed };
+      const tools = moved || options.port === undefined ? await followTools(gateway, log) : [];
+      // What a person leads elsewhere is news when the port changes, and not at every start from then on.
+      const isNews = moved || tools.some(({ state: toolState }) => toolState === 'connected');
+      return { gateway, followed: isNews ? tools : [] };
     } catch (error) {
       if (!(error instanceof DataFolderError || error instanceof SecretKeyError)) {
         log.error(

@@ -56,11 +56,26 @@ function applied(name: FormatName, text: string, entries: readonly Entry[]): str
   for (const { path, value } of entries) {
     if (same(valueAt(meant, path), value)) continue;
     meant = withValue(meant, path, value);
-    current = value === undefined ? format.remove(current, path, eol) : format.set(current, path, value, eol);
+    current = changed(format, current, { path, value }, eol);
   }
   if (!same(withoutEmptyTables(format.read(current)), withoutEmptyTables(meant)))
     throw new ConfigConflictError('cannot be changed without changing more than these entries');
   return mark + current;
+}
+
+function changed(format: Format, text: string, { path, value }: Entry, eol: string): string {
+  try {
+    return value === undefined ? format.remove(text, path, eol) : format.set(text, path, value, eol);
+  } catch (error) {
+    if (
+      error instanceof ConfigSyntaxError ||
+      error instanceof ConfigConflictError ||
+      error instanceof RangeError
+    )
+      throw error;
+    // A library's own objection, as to a name that it reads otherwise than it writes it.
+    throw new ConfigConflictError('has a place that cannot be changed', { cause: error });
+  }
 }
 
 /** What lies at each path; undefined where nothing does. @throws ConfigSyntaxError */
@@ -80,7 +95,9 @@ function withoutEmptyTables(value: unknown): unknown {
 
 function valueAt(root: unknown, path: Path): unknown {
   return path.reduce<unknown>((value, segment) => {
-    if (typeof segment === 'string') return isTable(value) ? value[segment] : undefined;
+    // What every object inherits is not in the file.
+    if (typeof segment === 'string')
+      return isTable(value) && Object.hasOwn(value, segment) ? value[segment] : undefined;
     return Array.isArray(value) ? value[indexOfNamed(value, segment.named)] : undefined;
   }, root);
 }

@@ -140,6 +140,7 @@ test.each<[what: string, format: FormatName, text: string, entries: Entry[]]>([
   ['a list at the root', 'json', '[]', env],
   ['a text where a table would go', 'json', '{"env": "x"}', env],
   ['a key that stands there twice', 'json', '{"env": {"URL": "a"}, "env": {"URL": "b"}}', env],
+  ['a name that every object inherits', 'json', '{"__proto__": 0}', [{ path: ['__proto__', 'x'], value: 1 }]],
   ['a list in one line', 'yaml', 'models: [{name: A}]\n', models],
 ])('%s is left alone', (_what, format, text, entries) => {
   expect(() => applyEntries(format, text, entries)).toThrow(ConfigConflictError);
