@@ -143,6 +143,8 @@ async function openStreams(who: Contender): Promise<void> {
   await run({ kind: 'release' });
 }
 
+const WARM_MS = 6_000;
+
 type Start = () => Promise<Contender | null>;
 const starts: Start[] = [
   async () => direct(provider),
@@ -164,8 +166,8 @@ async function compare(): Promise<void> {
     const contender = await start();
     if (contender === null) continue;
     contenders.push(contender);
-    // What is compiled when it is first used is no part of what is compared.
-    await run({ kind: 'requests', where: contender.where, connections: 64, ms, bytes: 1000 });
+    // What is compiled when it is first used is no part of what is compared, and the compiler takes its time.
+    await run({ kind: 'requests', where: contender.where, connections: 64, ms: WARM_MS, bytes: 1000 });
   }
   for (let round = 1; round <= rounds; round += 1) {
     for (const contender of contenders) {
