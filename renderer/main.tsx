@@ -3,12 +3,15 @@ import '@mantine/core/styles.css';
 import '@mantine/notifications/styles.css';
 // In this order: what comes later is more particular.
 import './styles.css';
+import './ui/frame.css';
+import './ui/page.css';
 import './ui/tables.css';
 import './ui/dialogs.css';
 import './ui/charts.css';
 import './keys/keys.css';
 import './limits/limits.css';
 import './activity/activity.css';
+import './settings/settings.css';
 import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { StrictMode } from 'react';

@@ -1,6 +1,6 @@
-import { Button, Select, TextInput } from '@mantine/core';
-import { IconDownload, IconFilter2, IconSearch } from '@tabler/icons-react';
-import { useMemo, useRef, useState } from 'react';
+import { Button, Select } from '@mantine/core';
+import { IconDownload } from '@tabler/icons-react';
+import { useMemo } from 'react';
 import { requestFlags } from '#shared/model.ts';
 import { openDialog } from '../actions.ts';
 import { formatShort } from '../format.ts';
@@ -8,7 +8,8 @@ import { setQuery, type Query } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { Chip } from '../ui/chip.tsx';
-import { FloatingMenu } from '../ui/floating.tsx';
+import type { MenuAction } from '../ui/floating.tsx';
+import { FilterMenu, SearchField } from '../ui/toolbar.tsx';
 import { isFiltered, type RequestFilter } from './filter.ts';
 import type { LogView } from './log.ts';
 
@@ -19,18 +20,9 @@ const textFields = ['model', 'provider', 'client', 'session', 'agent'] as const;
 export function ActivityToolbar({ filter, view }: { filter: RequestFilter; view: LogView }) {
   return (
     <div className="toolbar">
-      <TextInput
-        size="xs"
-        type="search"
-        className="toolbar-search"
-        aria-label={words.search}
-        placeholder={words.search}
-        leftSection={<IconSearch size={14} />}
-        value={filter.q ?? ''}
-        onChange={(event) => setQuery({ q: event.currentTarget.value })}
-      />
+      <SearchField label={words.search} value={filter.q ?? ''} />
       <KeyFilter keyId={filter.key ?? null} />
-      <FilterMenu filter={filter} />
+      <FilterMenu label={words.filters} actions={(button) => filterActions(filter, button)} />
       <Chips filter={filter} />
       <span className="toolbar-end">
         {view.load.state === 'ready' && <span className="dim amount">{words.count(view)}</span>}
@@ -77,60 +69,33 @@ function useKeyNames(order: readonly string[]): readonly string[] {
   return useMemo(() => joined.split('\n'), [joined]);
 }
 
-function FilterMenu({ filter }: { filter: RequestFilter }) {
-  const button = useRef<HTMLButtonElement>(null);
-  const [anchor, setAnchor] = useState<HTMLElement | null>(null);
-  return (
-    <>
-      <Button
-        ref={button}
-        variant="default"
-        leftSection={<IconFilter2 size={14} />}
-        aria-haspopup="menu"
-        aria-expanded={anchor !== null}
-        onClick={() => setAnchor(anchor ? null : button.current)}
-      >
-        {words.filters}
-      </Button>
-      {anchor && (
-        <FloatingMenu
-          anchor={anchor}
-          side="start"
-          label={words.filters}
-          actions={[
-            ...(['ok', 'error'] as const).map((status) => ({
-              group: words.groups.status,
-              label: words.statuses[status],
-              checked: filter.status === status,
-              run: () => setQuery({ status: filter.status === status ? null : status }),
-            })),
-            ...(['hour', 'today', 'week', 'month'] as const).map((period) => ({
-              group: words.groups.time,
-              label: words.periods[period],
-              checked: false,
-              run: () => setQuery({ from: startOf(period), to: null }),
-            })),
-            {
-              group: words.groups.time,
-              label: words.days.choose,
-              checked: false,
-              run: () => openDialog({ kind: 'request-days', filter }, anchor),
-            },
-            ...requestFlags.map((flag) => ({
-              group: words.groups.flag,
-              label: words.flags[flag].label,
-              checked: filter.flag === flag,
-              run: () => setQuery({ flag: filter.flag === flag ? null : flag }),
-            })),
-          ]}
-          onClose={(focusBack) => {
-            setAnchor(null);
-            if (focusBack) anchor.focus();
-          }}
-        />
-      )}
-    </>
-  );
+function filterActions(filter: RequestFilter, button: HTMLElement): MenuAction[] {
+  return [
+    ...(['ok', 'error'] as const).map((status) => ({
+      group: words.groups.status,
+      label: words.statuses[status],
+      checked: filter.status === status,
+      run: () => setQuery({ status: filter.status === status ? null : status }),
+    })),
+    ...(['hour', 'today', 'week', 'month'] as const).map((period) => ({
+      group: words.groups.time,
+      label: words.periods[period],
+      checked: false,
+      run: () => setQuery({ from: startOf(period), to: null }),
+    })),
+    {
+      group: words.groups.time,
+      label: words.days.choose,
+      checked: false,
+      run: () => openDialog({ kind: 'request-days', filter }, button),
+    },
+    ...requestFlags.map((flag) => ({
+      group: words.groups.flag,
+      label: words.flags[flag].label,
+      checked: filter.flag === flag,
+      run: () => setQuery({ flag: filter.flag === flag ? null : flag }),
+    })),
+  ];
 }
 
 function startOf(period: keyof typeof words.periods): string {

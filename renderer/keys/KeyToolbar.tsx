@@ -1,12 +1,13 @@
 /** Above the table: finding keys, and acting on those that are selected. One line, whatever stands in it. */
-import { Button, TextInput } from '@mantine/core';
-import { IconFilter2, IconSearch, IconX } from '@tabler/icons-react';
-import { useRef, useState } from 'react';
+import { Button } from '@mantine/core';
+import { IconX } from '@tabler/icons-react';
+import { useState } from 'react';
 import { formatCount } from '../format.ts';
 import { setQuery } from '../router.ts';
 import { strings } from '../strings.ts';
 import { Chip } from '../ui/chip.tsx';
-import { FloatingMenu } from '../ui/floating.tsx';
+import type { MenuAction } from '../ui/floating.tsx';
+import { FilterMenu, SearchField } from '../ui/toolbar.tsx';
 import { enableKeys } from './changes.ts';
 import { isFiltered, limitStates, statuses, type KeyView } from './key-view.ts';
 
@@ -27,17 +28,8 @@ export function KeyToolbar({
 }) {
   return (
     <div className="toolbar">
-      <TextInput
-        size="xs"
-        type="search"
-        className="toolbar-search"
-        aria-label={words.filter}
-        placeholder={words.filter}
-        leftSection={<IconSearch size={14} />}
-        value={view.text}
-        onChange={(event) => setQuery({ q: event.currentTarget.value })}
-      />
-      <FilterMenu view={view} />
+      <SearchField label={words.filter} value={view.text} />
+      <FilterMenu label={words.filters} actions={() => filterActions(view)} />
       {view.status !== null && (
         <Chip label={words.status[view.status]} onRemove={() => setQuery({ status: null })} />
       )}
@@ -62,48 +54,21 @@ export function KeyToolbar({
   );
 }
 
-function FilterMenu({ view }: { view: KeyView }) {
-  const button = useRef<HTMLButtonElement>(null);
-  const [anchor, setAnchor] = useState<HTMLElement | null>(null);
-  return (
-    <>
-      <Button
-        ref={button}
-        variant="default"
-        leftSection={<IconFilter2 size={14} />}
-        aria-haspopup="menu"
-        aria-expanded={anchor !== null}
-        onClick={() => setAnchor(anchor ? null : button.current)}
-      >
-        {words.filters}
-      </Button>
-      {anchor && (
-        <FloatingMenu
-          anchor={anchor}
-          side="start"
-          label={words.filters}
-          actions={[
-            ...statuses.map((status) => ({
-              group: words.filterBy.status,
-              label: words.status[status],
-              checked: view.status === status,
-              run: () => setQuery({ status: view.status === status ? null : status }),
-            })),
-            ...limitStates.map((limit) => ({
-              group: words.filterBy.limit,
-              label: words.limitStates[limit],
-              checked: view.limit === limit,
-              run: () => setQuery({ limit: view.limit === limit ? null : limit }),
-            })),
-          ]}
-          onClose={(focusBack) => {
-            setAnchor(null);
-            if (focusBack) anchor.focus();
-          }}
-        />
-      )}
-    </>
-  );
+function filterActions(view: KeyView): MenuAction[] {
+  return [
+    ...statuses.map((status) => ({
+      group: words.filterBy.status,
+      label: words.status[status],
+      checked: view.status === status,
+      run: () => setQuery({ status: view.status === status ? null : status }),
+    })),
+    ...limitStates.map((limit) => ({
+      group: words.filterBy.limit,
+      label: words.limitStates[limit],
+      checked: view.limit === limit,
+      run: () => setQuery({ limit: view.limit === limit ? null : limit }),
+    })),
+  ];
 }
 
 function Bulk({ selected, onClear }: { selected: ReadonlySet<string>; onClear: () => void }) {

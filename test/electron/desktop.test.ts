@@ -423,8 +423,9 @@ describe('the app', () => {
       bounds: { width: 1180, height: 760, maximized: false },
       told: ['runs-on'],
     });
+    // The page of a window that is closing is not the one of the next.
+    await soon(() => browser.context.pages()).toHaveLength(1);
     desktop.send({ do: 'click-tray' });
-    await desktop.entry('window', 2);
     const page = await desktop.page();
     await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
     await expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'choose-tray-item', label: 'Quit' }));

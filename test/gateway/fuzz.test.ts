@@ -1,6 +1,7 @@
 /** A few hundred inputs for everything that reads what others wrote; `npm run fuzz` goes on for longer. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fuzzTargets, openFuzzWorld, type FuzzWorld } from '../support/fuzz-targets.ts';
+import { readerTargets } from '../support/fuzz/readers.ts';
+import { openFuzzWorld, wireTargets, type FuzzWorld } from '../support/fuzz/wire.ts';
 
 /** Over the wire each input is a request or two. */
 const RUNS = 150;
@@ -8,6 +9,7 @@ const RUNS = 150;
 const minutes = Number(process.env['FUZZ_MINUTES'] ?? 0);
 
 let world: FuzzWorld;
+const targets = () => [...readerTargets, ...wireTargets(world)];
 const tally: string[] = [];
 beforeAll(async () => {
   world = await openFuzzWorld();
@@ -32,7 +34,7 @@ const names = [
 
 describe('nothing that can be sent breaks', () => {
   test.each(names)('%s', { timeout: 120_000 + minutes * 60_000 }, async (name) => {
-    const found = fuzzTargets(world).find((each) => each.name === name);
+    const found = targets().find((each) => each.name === name);
     if (!found) throw new Error(`There is no target "${name}".`);
     const bounds =
       minutes > 0
@@ -48,6 +50,6 @@ describe('nothing that can be sent breaks', () => {
   });
 
   test('every target is among them', () => {
-    expect(fuzzTargets(world).map(({ name }) => name)).toEqual(names);
+    expect(targets().map(({ name }) => name)).toEqual(names);
   });
 });
