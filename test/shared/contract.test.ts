@@ -40,6 +40,7 @@ describe('limits as the contract takes them', () => {
       name: 'spaced',
       limitNano: null,
       recurring: null,
+      sessionLimitNano: null,
     });
   });
 });
