@@ -51,6 +51,7 @@ export class PageContents extends EventEmitter {
   #openHandler: ((details: { url: string }) => { action: string }) | undefined;
   /** Of the app's own making, which the guards are not asked about. */
   #expected: string | null = null;
+  #loads = 0;
   #closed = false;
 
   constructor(options: ContentsOptions) {
@@ -70,19 +71,24 @@ export class PageContents extends EventEmitter {
 
   async loadURL(url: string): Promise<void> {
     const { page } = await this.#opening;
+    const load = (this.#loads += 1);
     this.#expected = toChromium(url);
-    await page.goto(this.#expected).catch((error: unknown) => {
+    try {
+      await page.goto(this.#expected);
+    } catch (error) {
       if (!this.#closed) throw error;
-    });
-    // Where only the fragment changed, nothing was asked for.
-    this.#expected = null;
+    } finally {
+      // Where only the fragment changed, nothing was asked for. What a later load expects is not this one's.
+      if (load === this.#loads) this.#expected = null;
+    }
   }
   forcefullyCrashRenderer(): void {
     this.emit('render-process-gone', {}, { reason: 'killed', exitCode: 9 });
   }
   reload(): void {
     this.#options.record({ what: 'reload' });
-    void this.loadURL(this.#mainFrame.url);
+    // Superseded by the next one, or failed: Electron's returns nothing, and throws nothing either.
+    this.loadURL(this.#mainFrame.url).catch(() => undefined);
   }
   send(channel: string, ...args: unknown[]): void {
     const world = [...this.#frameOfWorld].find(([, frame]) => frame === this.#mainFrame.id)?.[0];

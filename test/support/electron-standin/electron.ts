@@ -401,7 +401,7 @@ function obey(command: Command): void {
       window?.emit('unresponsive');
       return;
     case 'force-load':
-      void window?.loadURL(command.url);
+      window?.loadURL(command.url).catch(() => undefined);
       return;
     case 'crash-page':
       window?.webContents.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 133 });
