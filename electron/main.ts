@@ -8,6 +8,7 @@ import { Settings } from '#shared/model.ts';
 import { connectBridge } from './bridge.ts';
 import { callsOf } from './call.ts';
 import { namesCommand, runCommandLine } from './commands/index.ts';
+import { startDeadline } from './deadline.ts';
 import { createControl, loadAssets, type Call } from './gateway/gateway.ts';
 import { openLog, type AppLog } from './log.ts';
 import { setLaunchAtLogin, wasStartedAtLogin } from './login.ts';
@@ -173,7 +174,7 @@ async function showApp({ gateway, followed }: Started, state: DesktopStateFile, 
     event.preventDefault();
     if (quitting) return;
     quitting = true;
-    setTimeout(() => app.exit(1), DEADLINE_MS).unref();
+    startDeadline(DEADLINE_MS, () => app.exit(1));
     if (window) closeWindow(window, state);
     disconnect();
     // The gateway still tells of what it settles while it ends.

@@ -1,5 +1,5 @@
 /**
- * Everything the project tests about itself, in order: check (types, lint, format), build, vitest, playwright.
+ * Everything the project tests about itself: check (types, lint, format) beside build, then vitest beside playwright.
  *
  *   node test/run.ts                        all of it
  *   node test/run.ts check                  one part; the parts are named in `parts` below
@@ -26,10 +26,22 @@ interface Ended {
   output: string;
 }
 
+/** Where a part says what it does: two run at the same time, and are read one after the other. */
+interface Output {
+  /** Parts that run beside another share the processors with it. */
+  beside: boolean;
+  /** Kept until the part before has had its say; null = shown as it comes. */
+  held: Buffer[] | null;
+}
+
 const root = resolve(import.meta.dirname, '..');
 const reports = mkdtempSync(join(tmpdir(), 'faregate-test-'));
 const running = new Set<ChildProcess>();
-const environment: NodeJS.ProcessEnv = { ...process.env };
+const environment: NodeJS.ProcessEnv = {
+  ...process.env,
+  // The program is started a hundred times and more: what it is made of is compiled once.
+  NODE_COMPILE_CACHE: join(reports, 'compiled'),
+};
 const failures: string[] = [];
 
 type Browser = { path: string } | { missing: string };
@@ -37,7 +49,7 @@ let browser: Browser | undefined;
 
 const parts = { check, build, vitest, playwright, screenshots } satisfies Record<
   string,
-  (paths: string[]) => Promise<Count>
+  (paths: string[], output: Output) => Promise<Count>
 >;
 type Part = keyof typeof parts;
 const isPart = (name: string | undefined): name is Part => name !== undefined && Object.hasOwn(parts, name);
@@ -59,16 +71,24 @@ async function main(given: string[]): Promise<number> {
   }
 
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
-  for (const name of order(first)) {
-    const started = performance.now();
-    console.log(`\n── ${name}`);
-    const count = await parts[name](paths);
-    total.passed += count.passed;
-    total.failed += count.failed;
-    total.skipped += count.skipped;
-    console.log(`── ${name}: ${describe(count)} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  for (const stage of stages(first)) {
+    // Tests wait for sockets, processes and pages more than for a core: two runners at once leave none idle.
+    const started = stage.map((name, index) =>
+      runPart(name, paths, { beside: stage.length > 1, held: index === 0 ? null : [] }),
+    );
+    let stageFailed = 0;
+    for (const [index, ended] of started.entries()) {
+      const { count, seconds, output } = await ended;
+      if (index > 0) console.log(`\n── ${stage[index]}`);
+      for (const chunk of output.held ?? []) process.stdout.write(chunk);
+      console.log(`── ${stage[index]}: ${describe(count)} in ${seconds.toFixed(1)} s`);
+      total.passed += count.passed;
+      total.failed += count.failed;
+      total.skipped += count.skipped;
+      if (stage[index] === 'build') stageFailed = count.failed;
+    }
     // The tests of the built program would only repeat, in other words, that there is none.
-    if (name === 'build' && count.failed > 0) break;
+    if (stageFailed > 0) break;
   }
 
   if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join('\n')}`);
@@ -76,10 +96,21 @@ async function main(given: string[]): Promise<number> {
   return total.failed > 0 ? 1 : 0;
 }
 
+async function runPart(name: Part, paths: string[], output: Output) {
+  const started = performance.now();
+  if (output.held === null) console.log(`\n── ${name}`);
+  const count = await parts[name](paths, output);
+  return { count, seconds: (performance.now() - started) / 1000, output };
+}
+
 /** Tests run what is built, so a part that runs tests brings the build with it; what is not stale costs nothing. */
-function order(part: Part | undefined): Part[] {
-  if (part === undefined) return ['check', 'build', 'vitest', 'playwright'];
-  return part === 'check' || part === 'build' ? [part] : ['build', part];
+function stages(part: Part | undefined): Part[][] {
+  if (part === undefined)
+    return [
+      ['check', 'build'],
+      ['vitest', 'playwright'],
+    ];
+  return part === 'check' || part === 'build' ? [[part]] : [['build'], [part]];
 }
 
 async function check(): Promise<Count> {
@@ -92,7 +123,7 @@ async function check(): Promise<Count> {
   ];
   const ended = await Promise.all(
     tools.map(async ([label, program, args]) => {
-      const result = await run(program, args, { quiet: true });
+      const result = await run(program, args, { beside: true, held: [] });
       console.log(`${result.code === 0 ? '✓' : '✗'} ${label}`);
       return { label, result };
     }),
@@ -106,24 +137,21 @@ async function check(): Promise<Count> {
   return { passed: ended.length - failed, failed, skipped: 0 };
 }
 
-async function build(): Promise<Count> {
-  const { code: ended } = await run(join(root, 'electron', 'launch.ts'), ['--build-only']);
+async function build(_paths: string[], output: Output): Promise<Count> {
+  const { code: ended } = await run(join(root, 'electron', 'launch.ts'), ['--build-only'], output);
   if (ended !== 0) failures.push('build');
   return { passed: ended === 0 ? 1 : 0, failed: ended === 0 ? 0 : 1, skipped: 0 };
 }
 
-async function vitest(paths: string[]): Promise<Count> {
+async function vitest(paths: string[], output: Output): Promise<Count> {
   const report = join(reports, 'vitest.json');
   prepareChromium();
-  const ended = await run(bin('vitest', 'vitest'), [
-    'run',
-    '--config',
-    join('test', 'vitest.config.ts'),
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-    ...paths,
-  ]);
+  const args = ['run', '--config', join('test', 'vitest.config.ts'), '--reporter=default', '--reporter=json'];
+  const ended = await run(
+    bin('vitest', 'vitest'),
+    [...args, `--outputFile.json=${report}`, ...paths],
+    output,
+  );
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
   for (const file of list(readReport(report), 'testResults')) {
     const tests = list(file, 'assertionResults');
@@ -141,7 +169,7 @@ async function vitest(paths: string[]): Promise<Count> {
   return orFailedAsAWhole(count, ended.code, 'vitest');
 }
 
-async function playwright(paths: string[]): Promise<Count> {
+async function playwright(paths: string[], output: Output): Promise<Count> {
   const report = join(reports, 'playwright.json');
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
   const chromium = prepareChromium();
@@ -151,8 +179,14 @@ async function playwright(paths: string[]): Promise<Count> {
   }
   environment['PLAYWRIGHT_JSON_OUTPUT_FILE'] = report;
   const config = join('test', 'e2e', 'playwright.config.ts');
-  const args = ['test', '--config', config, '--reporter=list,json', ...paths];
-  const ended = await run(bin('@playwright/test', 'playwright'), args);
+  const args = [
+    'test',
+    '--config',
+    config,
+    '--reporter=list,json',
+    ...(output.beside ? ['--workers=2'] : []),
+  ];
+  const ended = await run(bin('@playwright/test', 'playwright'), [...args, ...paths], output);
   const visit = (suite: unknown) => {
     for (const inner of list(suite, 'suites')) visit(inner);
     for (const spec of list(suite, 'specs')) {
@@ -169,11 +203,11 @@ async function playwright(paths: string[]): Promise<Count> {
 }
 
 /** Takes pictures and tests nothing, so it runs only where it is named. */
-async function screenshots(paths: string[]): Promise<Count> {
+async function screenshots(paths: string[], output: Output): Promise<Count> {
   prepareChromium();
   const config = join('test', 'e2e', 'screenshots.config.ts');
   const args = ['test', '--config', config, '--reporter=list', ...paths];
-  const ended = await run(bin('@playwright/test', 'playwright'), args);
+  const ended = await run(bin('@playwright/test', 'playwright'), args, output);
   return orFailedAsAWhole({ passed: 0, failed: 0, skipped: 0 }, ended.code, 'screenshots');
 }
 
@@ -202,21 +236,20 @@ function orFailedAsAWhole(count: Count, exitCode: number, name: string): Count {
   return count;
 }
 
-function run(program: string, args: string[], options: { quiet?: boolean } = {}): Promise<Ended> {
+function run(program: string, args: string[], { held }: Output): Promise<Ended> {
   return new Promise((done) => {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: root,
       env: environment,
-      stdio: options.quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
+      stdio: held ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
     });
     running.add(child);
-    const output: Buffer[] = [];
-    child.stdout?.on('data', (chunk: Buffer) => output.push(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => output.push(chunk));
+    child.stdout?.on('data', (chunk: Buffer) => held?.push(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => held?.push(chunk));
     child.once('error', (error) => done({ code: 1, output: error.message }));
     child.once('close', (exitCode) => {
       running.delete(child);
-      done({ code: exitCode ?? 1, output: Buffer.concat(output).toString('utf8') });
+      done({ code: exitCode ?? 1, output: Buffer.concat(held ?? []).toString('utf8') });
     });
   });
 }

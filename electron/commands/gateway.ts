@@ -18,6 +18,7 @@ import {
   type Web,
 } from '../gateway/gateway.ts';
 import { connectMethods } from '../connect/connect.ts';
+import { startDeadline } from '../deadline.ts';
 import { openLog } from '../log.ts';
 import { parseOptions, priceDataUrl, usage, type Options } from '../options.ts';
 import { CommandError, type Command, type Context } from './command.ts';
@@ -103,10 +104,11 @@ function untilStopped({ gateway, web, control }: Running, { complain }: Context)
       if (performance.now() - stoppingSince > SAME_WISH_MS) process.exit(1);
       return;
     }
-    stoppingSince = performance.now();
-    setTimeout(() => process.exit(1), DEADLINE_MS).unref();
+    const since = performance.now();
+    stoppingSince = since;
+    startDeadline(DEADLINE_MS, () => process.exit(1));
     Promise.all([web.close(), control?.close()])
-      .then(() => gateway.close({ graceMs: GRACE_MS }))
+      .then(() => gateway.close({ graceMs: Math.max(0, GRACE_MS - (performance.now() - since)) }))
       .then(
         () => resolve(code),
         (error: unknown) => {

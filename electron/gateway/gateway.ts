@@ -65,6 +65,8 @@ export interface GatewayOptions {
   proxies?: ProxySettings;
   /** How long a request waits for money that others hold, in milliseconds; 30 s unless told. */
   waitMs?: number;
+  /** How long a request waits for its input to be counted, in milliseconds; 5 s unless told. */
+  countMs?: number;
 }
 
 /** A call of the contract from inside the program: the value, or a `CallError`. */
@@ -183,8 +185,9 @@ async function wire(
   const loops = createLoopBrake({ settings: () => settings.get().loopBrake, now });
   const agent = createUpstreamAgent(options.proxies ?? { http: '', https: '', except: '' });
   const models = createModelLists(providers, agent, now);
-  const vocabularies = createVocabularyCounter();
-  const tokens = createTokenCounter(agent, vocabularies);
+  const countMs = options.countMs ?? COUNT_MS;
+  const vocabularies = createVocabularyCounter({ timeoutMs: countMs });
+  const tokens = createTokenCounter(agent, vocabularies, countMs);
   const priceData = await createPriceData({
     dataDir: options.dataDir,
     url: options.priceDataUrl ?? PRICE_DATA_URL,
@@ -343,6 +346,7 @@ async function wire(
 
 /** How long a request waits for money that others hold before it is told to come back. */
 const WAIT_MS = 30_000;
+const COUNT_MS = 5_000;
 const TICK_MS = 1_000;
 const MAX_GRACE_MS = 5_000;
 /** A start has other things to do first; after that a look at the clock now and then tells when a day is over. */

@@ -30,16 +30,18 @@ export interface TokenCounter {
   count(request: CountRequest, signal: AbortSignal): Promise<number | null>;
 }
 
-/** What a request waits for a count at the most. */
-const TIME_MS = 5_000;
-
 /** A smaller bound costs so little that counting is not worth a call. */
 const SMALLEST_BOUND = 4_096;
 
 /** A count that is far below what bytes of text are in tokens is none to rely on. */
 const BYTES_PER_TOKEN_AT_MOST = 20;
 
-export function createTokenCounter(agent: Dispatcher, vocabularies: VocabularyCounter): TokenCounter {
+/** `timeoutMs`: what a request waits for a count at the most. */
+export function createTokenCounter(
+  agent: Dispatcher,
+  vocabularies: VocabularyCounter,
+  timeoutMs: number,
+): TokenCounter {
   async function countBy(request: CountRequest, signal: AbortSignal): Promise<number | null> {
     const { dialect, provider, model, fields } = request;
     // A stored prompt is no field of the counting call.
@@ -90,7 +92,7 @@ export function createTokenCounter(agent: Dispatcher, vocabularies: VocabularyCo
     async count(request, signal) {
       if (request.cheapTokens < SMALLEST_BOUND) return null;
       try {
-        const tokens = await countBy(request, AbortSignal.any([signal, AbortSignal.timeout(TIME_MS)]));
+        const tokens = await countBy(request, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
         if (tokens === null) return null;
         const bytes = Math.min(request.cheapTokens, request.fields.bytes.length);
         const least = Math.ceil(bytes / BYTES_PER_TOKEN_AT_MOST);

@@ -15,7 +15,13 @@ export interface VocabularyCounter {
  * some 100 MB. A count that takes longer than `timeoutMs`, the loading included, is given up together with the thread:
  * it would hold up every count behind it.
  */
-export function createVocabularyCounter({ timeoutMs = 5_000, idleMs = 60_000 } = {}): VocabularyCounter {
+export function createVocabularyCounter({
+  timeoutMs,
+  idleMs = 60_000,
+}: {
+  timeoutMs: number;
+  idleMs?: number;
+}): VocabularyCounter {
   const waiting = new Map<number, (counts: number[] | null) => void>();
   let worker: Worker | undefined;
   let idle: NodeJS.Timeout | undefined;

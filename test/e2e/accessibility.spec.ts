@@ -24,9 +24,6 @@ function ask(gateway: GatewayProcess, secret: string, model = 'gpt-4o-mini'): Pr
   });
 }
 
-// axe takes seconds for a page where the processor is shared.
-test.describe.configure({ timeout: 180_000 });
-
 test('the first start has no axe violations', async ({ dashboard: page }) => {
   await expect(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
   await expectAccessible(page, 'API keys, first start');

@@ -3,6 +3,7 @@ import { openStore } from '../../electron/gateway/store.ts';
 import { recordFrames } from '../support/frames.ts';
 import { startGateway, temporaryFolder } from '../support/gateway.ts';
 import { fillHistory } from '../support/history.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { expect, keyRow, prepare, test } from './fixtures.ts';
 
 const ROWS = 20_000;
@@ -24,25 +25,27 @@ test('a long log is scrolled to its end, jumped in, filtered and read by keyboar
       log.evaluate((frame, to) => {
         frame.scrollTop = (frame.scrollHeight - frame.clientHeight) * to;
       }, part);
-    const loaded = () => expect(page.locator('.log-row[aria-busy]')).toHaveCount(0);
-    const ids = async () => {
-      await loaded();
-      const all = await page
-        .locator('.log-open')
-        .evaluateAll((each) => each.map((one) => Number(one.dataset['request'])));
-      expect(all, 'newest first, without a gap').toEqual(all.map((_, at) => (all[0] ?? 0) - at));
-      return all;
-    };
+    /** Rows are drawn a moment after the log is scrolled, and filled a moment after that. */
+    const expectRows = (look: (ids: number[]) => void) =>
+      expect(async () => {
+        expect(await page.locator('.log-row[aria-busy]').count()).toBe(0);
+        const ids = await page
+          .locator('.log-open')
+          .evaluateAll((each) => each.map((one) => Number(one.dataset['request'])));
+        expect(ids, 'newest first, without a gap').toEqual(ids.map((_, at) => (ids[0] ?? 0) - at));
+        look(ids);
+      }).toPass({ timeout: PATIENCE_MS });
 
     await drag(1);
-    expect((await ids()).at(-1)).toBe(1);
+    await expectRows((ids) => expect(ids.at(-1)).toBe(1));
     await drag(0.5);
-    const middle = await ids();
-    expect(Math.abs((middle[0] ?? 0) - ROWS / 2)).toBeLessThan(60);
-    // Nothing but what is near is in the page.
-    expect(middle.length).toBeLessThan(80);
+    await expectRows((ids) => {
+      expect(Math.abs((ids[0] ?? 0) - ROWS / 2)).toBeLessThan(60);
+      // Nothing but what is near is in the page.
+      expect(ids.length).toBeLessThan(80);
+    });
     await drag(0);
-    expect((await ids())[0]).toBe(ROWS);
+    await expectRows((ids) => expect(ids[0]).toBe(ROWS));
 
     await page.locator('.log-open').first().focus();
     await page.keyboard.press('End');

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { defineConfig } from '@playwright/test';
 import { chromiumArguments, findChromium } from '../support/chromium.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 const executablePath = findChromium();
 
@@ -14,19 +15,21 @@ export default defineConfig({
   retries: 0,
   fullyParallel: true,
   forbidOnly: Boolean(process.env['CI']),
-  timeout: 60_000,
-  expect: { timeout: 10_000 },
+  // These only end what hangs, and are no measure of anything.
+  timeout: 3 * PATIENCE_MS,
+  expect: { timeout: PATIENCE_MS },
   use: {
     browserName: 'chromium',
     headless: true,
     viewport: { width: 1280, height: 800 },
     locale: 'en-US',
     timezoneId: 'UTC',
-    actionTimeout: 10_000,
+    actionTimeout: PATIENCE_MS,
     // A trace of every test doubles their time; `--trace on` takes one of the test that is looked at.
     trace: 'off',
     screenshot: 'only-on-failure',
     launchOptions: {
+      timeout: PATIENCE_MS,
       args: [
         ...chromiumArguments,
         // A foreign name that leads to this machine, as an attacker's DNS server can make one.

@@ -61,7 +61,7 @@ test('a model without a price: the hint is followed, a price copied, past reques
     await expect(section(page, 'Your own prices').getByRole('row', { name: /acme-large/ })).toContainText(
       'openai/gpt-4o-mini',
     );
-    expect(new URL(page.url()).hash).toBe('#/prices');
+    await expect(page).toHaveURL(/#\/prices$/);
   });
 
   await test.step('the list leads there too, and the catalogue is searched on the page', async () => {

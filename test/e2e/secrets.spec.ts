@@ -21,7 +21,6 @@ test('no credential, key, prompt or answer is left anywhere', async ({
   upstream,
   dashboard: page,
 }) => {
-  test.setTimeout(180_000);
   const credential = marks.credential;
   for (const kind of ['openai', 'anthropic', 'gemini'] as const)
     await addProvider(gateway, upstream, kind, { credential });

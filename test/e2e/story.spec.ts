@@ -37,7 +37,6 @@ test('from the first start to a limit that is reached, raised and kept', async (
   gateway,
   dashboard: page,
 }) => {
-  test.setTimeout(120_000);
   // As much output as the request allows, so that a few requests reach the limit.
   upstream.answers(({ json }) => ({
     inputTokens: 10,

@@ -2,11 +2,12 @@
  * What the desktop app has to do wherever it runs: told once, for the stand-in and for Electron itself. It is given a
  * page that shows the app, and nothing of how it came there.
  */
-import { expect as playwrightExpect, type Page } from '@playwright/test';
+import type { Page } from '@playwright/test';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import { send } from '../support/client.ts';
 import { usd } from '../support/gateway.ts';
+import { expectPage } from '../support/page.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 export interface RunningApp {
@@ -16,8 +17,6 @@ export interface RunningApp {
   /** Resolves when the app has ended in order. */
   quit(): Promise<void>;
 }
-
-const expectPage = playwrightExpect.configure({ timeout: 15_000 });
 
 export function appStory(open: () => Promise<RunningApp>): void {
   let upstream: Upstream;
@@ -40,7 +39,7 @@ export function appStory(open: () => Promise<RunningApp>): void {
     page = app.page;
     await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     gatewayUrl = (await call('status.get', {})).gatewayUrl;
-  }, 90_000);
+  });
   afterAll(() => upstream.close());
 
   test('a key is made in the window, spends, reaches its limit, and is served again once the limit is raised there', async () => {
@@ -82,7 +81,7 @@ export function appStory(open: () => Promise<RunningApp>): void {
     await expectPage(row).toContainText('$10.00');
     expect((await ask()).status).toBe(200);
     expect((await call('keys.list', {}))[0]).toMatchObject({ usageNano: usd('2'), limitNano: usd('10') });
-  }, 60_000);
+  });
 
   test('the page reads nothing of Node or Electron', async () => {
     expect(page.url().startsWith(app.address)).toBe(true);

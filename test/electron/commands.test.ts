@@ -405,7 +405,7 @@ describe('another machine', () => {
       ...['gateway', '--port', '0', '--json', '--data-dir', dataDir, '--listen', '127.0.0.1:0'],
       ...['--tls-cert', cert, '--tls-key', key],
     ]);
-    await expect.poll(() => program.output.stdout, { timeout: 15_000 }).toContain('ready');
+    await expect.poll(() => program.output.stdout).toContain('ready');
     const [, url = ''] = /listening on (https:\S+): whoever reaches/.exec(program.output.stderr) ?? [];
     const ask = async (host: string) => {
       const { Agent, request } = await import('undici');

@@ -1,10 +1,10 @@
 /** Commands of the command line and the running desktop app, run against the stand-in for Electron. */
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { expect as playwrightExpect } from '@playwright/test';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBrowser, startDesktop, type TestBrowser } from '../support/electron-standin/desktop.ts';
 import { projectRoot, temporaryFolder } from '../support/gateway.ts';
+import { expectPage } from '../support/page.ts';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
@@ -29,9 +29,7 @@ test('a command reaches the app: a key it makes is in the window at once, and op
     const page = await desktop.page();
     await desktop.entry('show');
     await faregate('keys', 'create', 'from-the-shell', '--data-dir', dataDir);
-    await playwrightExpect(page.getByRole('row').filter({ hasText: 'from-the-shell' })).toBeVisible({
-      timeout: 15_000,
-    });
+    await expectPage(page.getByRole('row').filter({ hasText: 'from-the-shell' })).toBeVisible();
     expect((await faregate('open', '--data-dir', dataDir)).stdout).toBe(
       'The window of Faregate is in front.\n',
     );

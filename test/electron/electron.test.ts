@@ -26,7 +26,7 @@ function findElectron(): string | null {
   return existsSync(binary) && hasDisplay ? binary : null;
 }
 
-describe.skipIf(executablePath === null)('in Electron', { timeout: 60_000 }, () => {
+describe.skipIf(executablePath === null)('in Electron', () => {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'faregate-electron-'));
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
 

@@ -83,7 +83,7 @@ const dataDir = () => path.join(folder, 'data');
 const quiet = () => ['--port', '0', '--data-dir', dataDir(), '--json'];
 
 async function ready(program: Program): Promise<Record<string, unknown>> {
-  await expect.poll(() => program.stdout() || program.child.exitCode, { timeout: 15_000 }).toBeTruthy();
+  await expect.poll(() => program.stdout() || program.child.exitCode).toBeTruthy();
   return JSON.parse(program.stdout());
 }
 
@@ -122,7 +122,7 @@ describe('the headless gateway', () => {
 
   test('tells a person the same, and the contract without a dashboard', async () => {
     const program = cli('--port', '0', '--data-dir', dataDir(), '--no-dashboard');
-    await expect.poll(program.stdout, { timeout: 15_000 }).toContain('Ctrl+C');
+    await expect.poll(program.stdout).toContain('Ctrl+C');
     expect(program.stdout()).toMatch(/Gateway +http:\/\/127\.0\.0\.1:\d+/);
     expect(program.stdout()).toMatch(/Contract +http:\/\/127\.0\.0\.1:\d+\/api +token [\w-]{43}/);
   });
@@ -139,10 +139,9 @@ describe('the headless gateway', () => {
         headers: { authorization: `Bearer ${String(line['token'])}` },
       });
       expect(events.status).toBe(200);
-      const startedAt = performance.now();
       program.child.kill(signal);
+      // One that is not done within five seconds ends itself with another code.
       expect(await program.ended).toBe(0);
-      expect(performance.now() - startedAt).toBeLessThan(5_000);
       expect(existsSync(path.join(dataDir(), 'faregate.db-wal'))).toBe(false);
       expect(program.stderr()).toBe('');
       expect(await events.text()).toMatch(/^: open/);
@@ -183,10 +182,10 @@ describe('the headless gateway', () => {
       program.child.kill('SIGINT');
       // Still waiting for the running request: a wish more than half a second later is another one.
       const again = setInterval(() => program.child.kill('SIGINT'), 700);
+      // Settled in order it would be 0.
       expect(await program.ended).toBe(1);
       clearInterval(again);
       expect(performance.now() - startedAt).toBeGreaterThan(500);
-      expect(performance.now() - startedAt).toBeLessThan(3_500);
       await failed;
       await upstream.close();
     },
@@ -253,7 +252,7 @@ describe('npm start', () => {
       const program = run(['electron/launch.ts', '--port', '0', '--data-dir', dataDir()], {
         env: { DISPLAY: '', WAYLAND_DISPLAY: '' },
       });
-      await expect.poll(program.stdout, { timeout: 15_000 }).toContain('Dashboard');
+      await expect.poll(program.stdout).toContain('Dashboard');
       const lines = program.stderr().trim().split('\n');
       // Building what is stale may have its say, too.
       expect(lines.filter((line) => !line.startsWith('faregate: built '))).toEqual([
@@ -266,7 +265,7 @@ describe('npm start', () => {
   );
 });
 
-describe('a checkout', { timeout: 120_000 }, () => {
+describe('a checkout', () => {
   let cwd: string;
   beforeAll(() => {
     cwd = checkout();
@@ -312,7 +311,7 @@ describe('a checkout', { timeout: 120_000 }, () => {
         .stdout()
         .split('\n')
         .filter((line) => line.startsWith('{') && line.endsWith('}'));
-    await expect.poll(lines, { timeout: 30_000 }).toHaveLength(1);
+    await expect.poll(lines).toHaveLength(1);
     const [, page = '', token = ''] = /dashboard at (\S+)#token=(\S+)/.exec(program.stderr()) ?? [];
     expect(await (await fetch(page)).text()).toContain('/@vite/client');
     expect(program.stderr()).toMatch(/built cli\.js/);
@@ -325,7 +324,7 @@ describe('a checkout', { timeout: 120_000 }, () => {
     expect(await (await status(token)).json()).toMatchObject({ ok: true });
 
     writeFileSync(path.join(cwd, 'shared', 'touched.ts'), 'export {};\n');
-    await expect.poll(lines, { timeout: 30_000 }).toHaveLength(2);
+    await expect.poll(lines).toHaveLength(2);
     const [first, second] = lines().map((line): { pid: number; gatewayUrl: string } => JSON.parse(line));
     expect(second?.pid).not.toBe(first?.pid);
     expect(await (await status(token)).json()).toMatchObject({

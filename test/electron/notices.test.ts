@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect as playwrightExpect, type Page } from '@playwright/test';
+import type { Page } from '@playwright/test';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import { addDimeProviders, boundedRequest } from '../support/bounded-requests.ts';
@@ -14,6 +14,7 @@ import {
   type TestBrowser,
 } from '../support/electron-standin/desktop.ts';
 import { usd } from '../support/gateway.ts';
+import { expectPage } from '../support/page.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 let browser: TestBrowser;
@@ -62,7 +63,7 @@ async function spend(secret: string, dollars: number): Promise<number> {
 }
 
 /** The tray tells what is new once a second at the most. */
-const soon = <T>(look: () => T) => expect.poll(look, { timeout: 10_000 });
+const soon = <T>(look: () => T) => expect.poll(look);
 const menu = () => desktop.all('tray-menu').at(-1)?.labels ?? [];
 const icon = () => desktop.all('tray').at(-1)?.image;
 
@@ -94,7 +95,7 @@ test('as a key nears its limit the tray and a notice say so, and the notice can 
   desktop.send({ do: 'answer-notification', id: near.id });
   await desktop.entry('window', 1);
   page = await desktop.page();
-  await playwrightExpect(page.getByRole('heading', { name: 'R&D' })).toBeVisible({ timeout: 15_000 });
+  await expectPage(page.getByRole('heading', { name: 'R&D' })).toBeVisible();
   desktop.send({ do: 'answer-notification', id: near.id, action: 2 });
   await soon(async () => (await call('keys.list', {}))[0]?.status).toBe('disabled');
   // What is switched off is nearest to nothing.

@@ -103,7 +103,7 @@ describe.each([mac, windows])('packed for $system', (wanted) => {
       // What makes icons of pictures, and what signs, is fetched or there on that system only.
       more: [`-c.icon=${icon}`, '-c.electronFuses.resetAdHocDarwinSignature=false'],
     });
-  }, 120_000);
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test('it has the native module of that system and processor alone, beside the archive with the threads', () => {

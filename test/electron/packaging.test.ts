@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { getCurrentFuseWire } from '@electron/fuses';
-import { expect as playwrightExpect, type Page } from '@playwright/test';
+import type { Page } from '@playwright/test';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer, Output } from '#shared/contract.ts';
 import { send } from '../support/client.ts';
@@ -21,6 +21,7 @@ import { openBrowser, startDesktop } from '../support/electron-standin/desktop.t
 import { RESOURCES } from '../support/electron-standin/protocol.ts';
 import { addProvider, usd, type Caller } from '../support/gateway.ts';
 import { fuseWire, pack, readAsar, wantedFuses, type Asar } from '../support/packing.ts';
+import { expectPage } from '../support/page.ts';
 import { startUpstream } from '../support/upstream.ts';
 
 const nativeModule = `node_modules/better-sqlite3/prebuilds/${process.platform}-${process.arch}.node`;
@@ -48,7 +49,7 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
       output: path.join(folder, 'release'),
     });
     archive = readAsar(path.join(unpacked, 'resources', 'app.asar'));
-  }, 120_000);
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test('holds the bundles, the page and the native module, and no source', () => {
@@ -128,14 +129,12 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     });
     try {
       const page = await desktop.page();
-      await playwrightExpect(page.getByRole('heading', { name: 'API Keys' })).toBeVisible({
-        timeout: 15_000,
-      });
+      await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
       await desktop.entry('tray-menu');
       // Either thread has something to do: a backup, and a text that by its bytes would be too dear for its key.
       const backup = await page.evaluate(`window.faregate.call('backups.create', {})`);
       expect(backup).toMatchObject({ ok: true, value: { name: expect.stringContaining('faregate-') } });
-      expect(await countedRequest(page)).toBe(200);
+      await expectCounted(page);
       desktop.send({ do: 'choose-tray-item', label: 'Look for a new version' });
       // There is nothing at that address, and on the stand-in no network of Chromium's to ask it by.
       expect((await desktop.entry('notification')).title).toBe('The update could not be fetched');
@@ -148,8 +147,8 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
   });
 });
 
-/** The status of a request that is served only if its tokens are counted: forty dollars by bytes, some nine counted. */
-async function countedRequest(page: Page): Promise<number> {
+/** A request is answered that is served only if its tokens are counted: forty dollars by bytes, some nine counted. */
+async function expectCounted(page: Page): Promise<void> {
   const upstream = await startUpstream();
   try {
     const call: Caller['call'] = async (name, input) => {
@@ -163,11 +162,15 @@ async function countedRequest(page: Page): Promise<number> {
     const { secret } = await call('keys.create', { name: 'counted', limitNano: usd('20') });
     const { gatewayUrl } = await call('status.get', {});
     const content = 'The quick brown fox jumps over the lazy dog. '.repeat(900).slice(0, 40_000);
-    const { status } = await send(`${gatewayUrl}/v1/chat/completions`, {
-      headers: { authorization: `Bearer ${secret}` },
-      body: { model: 'gpt-5.1', max_completion_tokens: 100, messages: [{ role: 'user', content }] },
-    });
-    return status;
+    const ask = async () => {
+      const { status } = await send(`${gatewayUrl}/v1/chat/completions`, {
+        headers: { authorization: `Bearer ${secret}` },
+        body: { model: 'gpt-5.1', max_completion_tokens: 100, messages: [{ role: 'user', content }] },
+      });
+      return status;
+    };
+    // A count that takes long is done without, and its thread started anew: where the machine is slow, more than once.
+    await expect.poll(ask).toBe(200);
   } finally {
     await upstream.close();
   }

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { expect as playwrightExpect } from '@playwright/test';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openBrowser, startDesktop } from '../support/electron-standin/desktop.ts';
 import { projectRoot, startGateway, type GatewayProcess } from '../support/gateway.ts';
+import { expectPage } from '../support/page.ts';
 
 let gateway: GatewayProcess;
 beforeEach(async () => {
@@ -119,7 +119,7 @@ test('the desktop app offers the newest backup where the ledger cannot be read, 
     expect(options.detail).toMatch(/is damaged and cannot be read.*The newest backup is of/s);
     desktop.send({ do: 'answer-dialog', id, response: 0 });
     const page = await desktop.page();
-    await playwrightExpect(page.getByText('kept', { exact: true })).toBeVisible({ timeout: 15_000 });
+    await expectPage(page.getByText('kept', { exact: true })).toBeVisible();
   } finally {
     desktop.process.kill('SIGKILL');
     await desktop.ended();

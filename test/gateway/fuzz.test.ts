@@ -33,7 +33,7 @@ const names = [
 ];
 
 describe('nothing that can be sent breaks', () => {
-  test.each(names)('%s', { timeout: 120_000 + minutes * 60_000 }, async (name) => {
+  test.each(names)('%s', { timeout: 180_000 + minutes * 60_000 }, async (name) => {
     const found = targets().find((each) => each.name === name);
     if (!found) throw new Error(`There is no target "${name}".`);
     const bounds =

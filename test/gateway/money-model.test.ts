@@ -92,7 +92,7 @@ async function startProvider(): Promise<Provider> {
   return { upstream, pending, book };
 }
 
-test('whatever is asked, answered, left, limited, topped up, or cut off', { timeout: 120_000 }, async () => {
+test('whatever is asked, answered, left, limited, topped up, or cut off', async () => {
   const property = fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 25 }), play);
   await fc.assert(property, { numRuns: 12 });
 });

@@ -75,7 +75,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-test('after any sequence of events', { timeout: 60_000 }, () => {
+test('after any sequence of events', () => {
   const property = fc.property(fc.array(step, { maxLength: 50 }), (steps) => {
     const keys = [books.newKey(), books.newKey()];
     let open: Hold[] = [];

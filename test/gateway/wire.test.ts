@@ -1,5 +1,6 @@
 /** What goes over the wires, looked at below HTTP: names and order of headers, and that silence cuts nothing. */
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import { begin } from '../support/client.ts';
@@ -7,16 +8,19 @@ import { addProvider, startCore, type CoreGateway } from '../support/gateway.ts'
 import { sse } from '../support/provider-answers.ts';
 import { gate, startUpstream } from '../support/upstream.ts';
 
+/** The HTTP client keeps the timer that it once started, a false one as well as a real one, for all that come after. */
+const clientTimers: { reset(): void } = createRequire(import.meta.url)('undici/lib/util/timers.js');
+
 let gateway: CoreGateway;
 let closeUpstream: () => Promise<void>;
 
 afterEach(async () => {
   vi.useRealTimers();
+  clientTimers.reset();
   await gateway.dispose();
   await closeUpstream();
 });
 
-// First of all: the HTTP client keeps the timer that it once started, so it has to start a false one.
 test('an answer that has begun is not cut by hours of silence', async () => {
   const upstream = await startUpstream();
   closeUpstream = () => upstream.close();
@@ -24,6 +28,7 @@ test('an answer that has begun is not cut by hours of silence', async () => {
   vi.useFakeTimers({
     toFake: ['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval', 'performance'],
   });
+  clientTimers.reset();
   gateway = await startCore();
   await addProvider(gateway, upstream, 'anthropic', { billing: 'free' });
   const { secret } = await gateway.call('keys.create', { name: 'k' });

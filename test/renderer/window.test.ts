@@ -1,10 +1,12 @@
 /** The built page in a real browser, against a contract whose answers, events and failures the test decides. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { chromium, expect, type Browser, type Page } from '@playwright/test';
+import { chromium, type Browser, type Page } from '@playwright/test';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
 import { chromiumArguments, findChromium } from '../support/chromium.ts';
 import { projectRoot } from '../support/gateway.ts';
+import { expectPage as expect, keepMessages } from '../support/page.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import {
   emptyState,
   keyRow,
@@ -31,7 +33,11 @@ describe.skipIf(executablePath === null)('the window', () => {
 
   beforeAll(async () => {
     if (!existsSync(built)) throw new Error('dist/renderer is missing: run `npm run build` first');
-    browser = await chromium.launch({ executablePath: executablePath ?? '', args: [...chromiumArguments] });
+    browser = await chromium.launch({
+      executablePath: executablePath ?? '',
+      args: [...chromiumArguments],
+      timeout: PATIENCE_MS,
+    });
   });
   afterAll(() => browser?.close());
 
@@ -46,6 +52,8 @@ describe.skipIf(executablePath === null)('the window', () => {
       requests: [requestRow(2), requestRow(1)],
     });
     page = await browser.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    await keepMessages(page.context());
     await page.goto(`${backend.url}/#token=${backend.token}`);
   });
 
@@ -73,7 +81,10 @@ describe.skipIf(executablePath === null)('the window', () => {
   });
 
   test('shows pushed numbers in their row, touches no other row, and asks for nothing', async () => {
-    await expect(row(page, 'claude-code')).toContainText('$4.00');
+    // The last that is asked for at the start.
+    backend.state.sparklines = [{ keyId: 'k1', costNano: [0, usd(4)] }];
+    await page.reload();
+    await expect(row(page, 'claude-code').getByRole('img', { name: '$4.00' })).toBeVisible();
     await page.evaluate(() => {
       const changed: string[] = [];
       Object.assign(window, { changed });

@@ -28,6 +28,7 @@ import {
   type GatewayOptions,
   type Secrets,
 } from '../../electron/gateway/gateway.ts';
+import { PATIENCE_MS } from './patience.ts';
 import type { Upstream } from './upstream.ts';
 
 export const projectRoot = resolve(import.meta.dirname, '..', '..');
@@ -76,6 +77,8 @@ export interface GatewayProcess extends RunningGateway {
   readonly apiUrl: string;
   readonly token: string;
   readonly pid: number;
+  /** What it took to be ready, in milliseconds: how fast this machine is just now. */
+  readonly startedInMs: number;
   /** What the process has written to stderr, and to stdout after the ready line. */
   output(): string;
   /** Ends it in order; resolves with the exit code. */
@@ -109,6 +112,7 @@ export async function startGateway(options: ProcessOptions = {}): Promise<Gatewa
     '--json',
     ...(options.args ?? []),
   ];
+  const startedAt = performance.now();
   const child = spawn(process.execPath, args, {
     cwd: projectRoot,
     env: { ...process.env, ...options.env },
@@ -127,6 +131,7 @@ export async function startGateway(options: ProcessOptions = {}): Promise<Gatewa
   ]);
   lines.on('line', (line) => (output += `${line}\n`));
   const ready = Ready.parse(JSON.parse(firstLine));
+  const startedInMs = performance.now() - startedAt;
   const authorization = { authorization: `Bearer ${ready.token}` };
   const open = new Set<EventRecord>();
 
@@ -155,6 +160,7 @@ export async function startGateway(options: ProcessOptions = {}): Promise<Gatewa
     apiUrl: ready.apiUrl,
     token: ready.token,
     pid: ready.pid,
+    startedInMs,
     dataDir,
     output: () => output,
     tryCall,
@@ -223,6 +229,7 @@ export async function startCore(
   const gateway = await createGateway({
     secrets: readableSecrets,
     version: '0.0.0-test',
+    countMs: PATIENCE_MS,
     ...options,
     dataDir,
   });

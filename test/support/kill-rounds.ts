@@ -29,6 +29,13 @@ export interface KillReport {
   usageNano: number;
 }
 
+/** What the provider billed for a request. */
+interface Bill {
+  cost: number;
+  /** The gateway waited for its end in vain. */
+  givenUp: boolean;
+}
+
 interface Sent {
   keyId: string;
   sawEnd: boolean;
@@ -39,6 +46,8 @@ interface LimitedKey {
   secret: string;
   /** The last limit that the gateway has confirmed. */
   limitNano: number | null;
+  /** The end of its first window. */
+  resetsAt: string | null;
 }
 
 interface Row {
@@ -56,14 +65,19 @@ const TAG = 'x-session-id';
 const INPUT_TOKENS = 12;
 const INPUT_NANO = 1_000;
 const OUTPUT_NANO = 100_000;
+/** What the gateway reads on for when the client of a stream has left. */
+const GRACE_MS = 2_000;
 
 export async function killRounds({
   rounds,
+  enough = () => true,
   seed = Date.now() >>> 0,
   clients = 10,
   report = () => {},
 }: {
   rounds: number;
+  /** More rounds follow until this holds as well. */
+  enough?: (sums: KillReport) => boolean;
   /** Of what is sent and when it is killed; what is then under way hangs on the machine. */
   seed?: number;
   clients?: number;
@@ -71,7 +85,7 @@ export async function killRounds({
 }): Promise<KillReport> {
   const random = randomFrom(seed);
   const upstream = await startUpstream();
-  const book = new Map<string, number>();
+  const book = new Map<string, Bill>();
   upstream.reply(/\/(chat\/completions|messages)$/, (request) => generate(request, book, random));
   let gateway = await startGateway({ args: ['--no-dashboard'] });
   const sums: KillReport = {
@@ -88,7 +102,7 @@ export async function killRounds({
   try {
     const keys = await prepare(gateway, upstream);
     let checkedTo = 0;
-    for (let round = 1; round <= rounds; round += 1) {
+    for (let round = 1; round <= rounds || !enough(sums); round += 1) {
       const load = startLoad(gateway, keys, { random, clients, round, sums });
       await delay(10 + random() ** 2 * 1_000);
       await gateway.kill9();
@@ -129,18 +143,21 @@ async function prepare(gateway: GatewayProcess, upstream: Upstream): Promise<Lim
   const keys: LimitedKey[] = [];
   for (const one of limits) {
     const { key, secret } = await gateway.call('keys.create', one);
-    keys.push({ id: key.id, secret, limitNano: one.limitNano });
+    const resetsAt = key.recurring?.resetsAt ?? null;
+    keys.push({ id: key.id, secret, limitNano: one.limitNano, resetsAt });
   }
   return keys;
 }
 
 /** Bills what it is going to generate when it is asked, and then takes its time. */
-async function generate(request: UpstreamRequest, book: Map<string, number>, random: () => number) {
+async function generate(request: UpstreamRequest, book: Map<string, Bill>, random: () => number) {
   const tag = String(request.headers[TAG]);
   if (book.has(tag)) throw new Error(`${tag} was sent twice`);
   const bound = Number(field(request.json, 'max_tokens') ?? field(request.json, 'max_completion_tokens'));
   const outputTokens = Math.ceil(random() * bound);
-  book.set(tag, INPUT_TOKENS * INPUT_NANO + outputTokens * OUTPUT_NANO);
+  const bill: Bill = { cost: INPUT_TOKENS * INPUT_NANO + outputTokens * OUTPUT_NANO, givenUp: false };
+  book.set(tag, bill);
+  void noteGivenUp(request, bill);
   const { method, path, query, json } = request;
   const tokens = { inputTokens: INPUT_TOKENS, outputTokens, text: 'Hello, whoever is left.' };
   const answer = answerAsProvider({ method, path, query, body: json }, tokens);
@@ -154,6 +171,11 @@ async function generate(request: UpstreamRequest, book: Map<string, number>, ran
     setTimeout(later.open, (chunks.length / 2) * 12 * random());
   }
   return { status: answer.status, headers: { 'content-type': answer.contentType }, chunks };
+}
+
+async function noteGivenUp({ ended }: UpstreamRequest, bill: Bill): Promise<void> {
+  const startedAt = performance.now();
+  bill.givenUp = (await ended) === 'aborted' && performance.now() - startedAt > GRACE_MS;
 }
 
 function startLoad(
@@ -275,7 +297,7 @@ async function check({
   gateway: GatewayProcess;
   keys: readonly LimitedKey[];
   sent: ReadonlyMap<string, Sent>;
-  book: ReadonlyMap<string, number>;
+  book: ReadonlyMap<string, Bill>;
   sums: KillReport;
   checkedTo: number;
 }): Promise<number> {
@@ -294,10 +316,13 @@ async function check({
       byTag.set(row.session, row);
       const orphan = row.flags === 'estimated,interrupted' && row.cost_nano === row.held_nano;
       if (orphan) sums.orphans += 1;
-      const billed = book.get(row.session);
+      const { cost: billed, givenUp = false } = book.get(row.session) ?? {};
       // One that was set aside for and never sent counts in full all the same: after a crash nobody knows that.
       if (orphan)
         must((billed ?? 0) <= row.cost_nano, `${row.session} was billed ${billed}, beyond its hold`);
+      // Its client had left, and on a machine that stood still the rest did not come while it was waited for.
+      else if (givenUp)
+        must(row.flags === 'interrupted,estimated', `${row.session} was given up and is ${row.flags}`);
       else
         // A client that left before its request did: nothing was sent, billed or counted.
         must((billed ?? 0) === row.cost_nano, `${row.session} was billed ${billed}, not ${row.cost_nano}`);
@@ -332,7 +357,7 @@ async function checkTotals(
     'SELECT coalesce(sum(cost_nano), 0) AS cost, count(*) AS requests FROM requests WHERE key_id = ?',
   );
   let all = 0;
-  for (const { id, limitNano } of keys) {
+  for (const { id, limitNano, resetsAt } of keys) {
     const { cost = 0, requests = 0 } = ofKey.get(id) ?? {};
     all += cost;
     const row = shown.find((key) => key.id === id);
@@ -351,7 +376,9 @@ async function checkTotals(
       const { usedNano, amountNano } = row.recurring;
       const room = amountNano + (row.topUp?.amountNano ?? 0);
       must(usedNano <= room, `${usedNano} spent of ${room} in the window`);
-      must(usedNano === cost, `the window says ${usedNano}, its rows ${cost}`);
+      // Rows of the day before are in no window any more.
+      const sameDay = row.recurring.resetsAt === resetsAt;
+      must(!sameDay || usedNano === cost, `the window says ${usedNano}, its rows ${cost}`);
     }
   }
   const inModels = byModel.reduce((sum, { costNano }) => sum + costNano, 0);

@@ -195,6 +195,8 @@ async function write(response: ServerResponse, reply: Reply): Promise<void> {
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
 
   const whole = isText ? reply.body : JSON.stringify(reply.body ?? {});
+  // In one write: the end of a whole answer is not to come later than its beginning by what the machine does meanwhile.
+  if (reply.chunks === undefined && !reply.hang && !reply.reset) return void response.end(whole);
   for (const piece of reply.chunks ?? [whole]) {
     if (response.destroyed) return;
     if (typeof piece === 'string' || piece instanceof Uint8Array) await send(response, piece);

@@ -42,6 +42,9 @@ export function fromChromium(address: string): string {
   return match ? `${match[2]}://${match[1]}${match[3]}` : address;
 }
 
+/** What was asked of a page, or of a request of it, that is gone by now: Electron says nothing either. */
+const ignore = () => undefined;
+
 export class PageContents extends EventEmitter {
   #options: ContentsOptions;
   #opening: Promise<{ page: Page; devtools: CDPSession }>;
@@ -58,6 +61,10 @@ export class PageContents extends EventEmitter {
     super();
     this.#options = options;
     this.#opening = this.#open();
+    this.#opening.catch((error: unknown) => {
+      // One that is closed while it is opened has no page, and needs none.
+      if (!this.#closed) throw error;
+    });
   }
 
   get mainFrame(): Frame {
@@ -88,7 +95,7 @@ export class PageContents extends EventEmitter {
   reload(): void {
     this.#options.record({ what: 'reload' });
     // Superseded by the next one, or failed: Electron's returns nothing, and throws nothing either.
-    this.loadURL(this.#mainFrame.url).catch(() => undefined);
+    this.loadURL(this.#mainFrame.url).catch(ignore);
   }
   send(channel: string, ...args: unknown[]): void {
     const world = [...this.#frameOfWorld].find(([, frame]) => frame === this.#mainFrame.id)?.[0];
@@ -96,7 +103,7 @@ export class PageContents extends EventEmitter {
   }
   close(): void {
     this.#closed = true;
-    void this.#opening.then(({ page }) => page.close()).catch(() => undefined);
+    void this.#opening.then(({ page }) => page.close()).catch(ignore);
   }
 
   async #open() {
@@ -105,7 +112,7 @@ export class PageContents extends EventEmitter {
     await page.setViewportSize(this.#options.size);
     await page.route('**/*', (route) => this.#answer(page, route));
     // The app allows no second window, so none stays.
-    page.on('popup', (popup) => void popup.close());
+    page.on('popup', (popup) => void popup.close().catch(ignore));
     page.on('domcontentloaded', () => this.emit('dom-ready'));
 
     const devtools = await context.newCDPSession(page);
@@ -164,9 +171,10 @@ export class PageContents extends EventEmitter {
 
   /** The page may be gone by now, and nobody waits there any more. */
   async #tell(world: number, message: ToPage): Promise<void> {
-    const { devtools } = await this.#opening;
     const expression = `globalThis.${RECEIVER}(${JSON.stringify(JSON.stringify(message))})`;
-    await devtools.send('Runtime.evaluate', { contextId: world, expression }).catch(() => undefined);
+    await this.#opening
+      .then(({ devtools }) => devtools.send('Runtime.evaluate', { contextId: world, expression }))
+      .catch(ignore);
   }
 
   async #answer(page: Page, route: Route): Promise<void> {
@@ -177,20 +185,19 @@ export class PageContents extends EventEmitter {
       request.isNavigationRequest() &&
       !this.#mayNavigate(page, request.frame() === page.mainFrame(), address)
     ) {
-      return route.abort('aborted');
+      return route.abort('aborted').catch(ignore);
     }
     const handler = this.#options.schemes.get(url.slice(0, url.indexOf(':')));
     // There is no network here. What a page of another site would be does not matter, only that it is another site.
     if (!handler)
-      return request.isNavigationRequest()
-        ? route.fulfill({ contentType: 'text/html', body: '<p>elsewhere' })
-        : route.abort();
+      return (
+        request.isNavigationRequest()
+          ? route.fulfill({ contentType: 'text/html', body: '<p>elsewhere' })
+          : route.abort()
+      ).catch(ignore);
     const response = await handler(new Request(url, { method: request.method() }));
-    await route.fulfill({
-      status: response.status,
-      headers: Object.fromEntries(response.headers),
-      body: Buffer.from(await response.arrayBuffer()),
-    });
+    const [headers, bytes] = [Object.fromEntries(response.headers), await response.arrayBuffer()];
+    await route.fulfill({ status: response.status, headers, body: Buffer.from(bytes) }).catch(ignore);
   }
 
   #mayNavigate(page: Page, isMain: boolean, address: string): boolean {

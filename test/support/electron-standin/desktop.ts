@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
 import { chromiumArguments, ensureChromium } from '../chromium.ts';
+import { keepMessages } from '../page.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { toChromium } from './contents.ts';
 import { CDP_ENDPOINT, type Command, type FromApp } from './protocol.ts';
 
@@ -23,7 +25,10 @@ export async function openBrowser(): Promise<TestBrowser> {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: ensureChromium(),
     args: [...chromiumArguments, '--remote-debugging-port=0'],
+    timeout: PATIENCE_MS,
   });
+  context.setDefaultTimeout(PATIENCE_MS);
+  await keepMessages(context);
   // Chromium writes the port it chose, and the path of the browser's own endpoint, into its profile.
   const [port, endpoint] = readFileSync(path.join(profile, 'DevToolsActivePort'), 'utf8').trim().split('\n');
   return {
@@ -77,7 +82,8 @@ export function startDesktop(options: DesktopOptions): Desktop {
     env: { ...process.env, ...env, [CDP_ENDPOINT]: browser.endpoint },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  const exited = once(child, 'exit');
+  // What it told last is read by then, too: of the two, either can be noticed first.
+  const exited = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (chunk: Buffer) => (output += chunk.toString('utf8')));

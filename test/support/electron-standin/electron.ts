@@ -17,6 +17,7 @@ import {
   type Command,
   type FromApp,
 } from './protocol.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { PageContents, type Frame, type ProtocolHandler } from './contents.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
@@ -126,9 +127,10 @@ let connected: Promise<BrowserContext> | undefined;
 /** The browser belongs to the test, which outlives the app. */
 function browserContext(): Promise<BrowserContext> {
   connected ??= (async () => {
-    const browser = await chromium.connectOverCDP(process.env[CDP_ENDPOINT] ?? '');
+    const browser = await chromium.connectOverCDP(process.env[CDP_ENDPOINT] ?? '', { timeout: PATIENCE_MS });
     const [context] = browser.contexts();
     if (!context) throw new Error('the browser of the test has no context');
+    context.setDefaultTimeout(PATIENCE_MS);
     return context;
   })();
   return connected;

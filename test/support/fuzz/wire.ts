@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { methods } from '#shared/contract.ts';
 import { send } from '../client.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../gateway.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { startUpstream, type Upstream } from '../upstream.ts';
 import { anObject, aText, aValue, mutated, nearJson } from './inputs.ts';
 import { expectUnpolluted, target, type FuzzTarget } from './target.ts';
@@ -57,7 +58,8 @@ async function expectBalanced({ gateway, upstream }: FuzzWorld, rowsBefore: numb
   const paid = upstream.requests.filter(({ method }) => method === 'POST').length;
   // What a client did not wait for is settled all the same, a moment later.
   const wanted = { held: 0, rows: paid };
-  for (let round = 0; round < 100 && !isDeepStrictEqual(await account(), wanted); round += 1) await delay(50);
+  const end = performance.now() + PATIENCE_MS;
+  while (performance.now() < end && !isDeepStrictEqual(await account(), wanted)) await delay(20);
   assert.deepEqual(await account(), wanted);
 }
 
