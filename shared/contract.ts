@@ -83,6 +83,29 @@ const modelName = z.string().trim().min(1, 'Name the model.').max(200);
 
 const method = <In extends z.ZodType, Out extends z.ZodType>(input: In, output: Out) => ({ input, output });
 
+/** Which requests of the log. */
+export const LogFilter = z.strictObject({
+  keyId: id.optional(),
+  status: z.union([z.int(), z.enum(['ok', 'error'])]).optional(),
+  /** As it was asked for or as it was billed. */
+  model: z.string().optional(),
+  provider: z.string().optional(),
+  client: z.string().optional(),
+  session: z.string().optional(),
+  agent: z.string().optional(),
+  flag: RequestFlag.optional(),
+  /** Requests that started in [from, to). */
+  from: time.optional(),
+  to: time.optional(),
+  /** Part of a model's, provider's or client's name, in any case. */
+  search: z.string().trim().max(200).optional(),
+});
+export type LogFilter = z.infer<typeof LogFilter>;
+
+/** Of the log, between two points: `requests` of them, nearly, with ids from `first` up to but not including `before`. */
+export const LogStretch = z.object({ first: z.int(), before: z.int(), requests: z.int() });
+export type LogStretch = z.infer<typeof LogStretch>;
+
 export const methods = {
   'status.get': method(none, Status),
 
@@ -232,30 +255,16 @@ export const methods = {
   ),
 
   'requests.list': method(
-    z
-      .strictObject({
-        keyId: id.optional(),
-        status: z.union([z.int(), z.enum(['ok', 'error'])]).optional(),
-        /** As it was asked for or as it was billed. */
-        model: z.string().optional(),
-        provider: z.string().optional(),
-        client: z.string().optional(),
-        session: z.string().optional(),
-        agent: z.string().optional(),
-        flag: RequestFlag.optional(),
-        /** Requests that started in [from, to). */
-        from: time.optional(),
-        to: time.optional(),
-        /** Part of a model's, provider's or client's name, in any case. */
-        search: z.string().trim().max(200).optional(),
-        /** Rows older than this id: `next` of the page before. */
-        before: z.int().nullable().optional(),
-        limit: z.int().min(1).max(1000).default(100),
-      })
-      .default({ limit: 100 }),
+    LogFilter.extend({
+      /** Rows older than this id: `next` of the page before. */
+      before: z.int().nullable().optional(),
+      limit: z.int().min(1).max(1000).default(100),
+    }).default({ limit: 100 }),
     /** Newest first; `next` is null at the end of the history. */
     z.object({ rows: z.array(RequestRow), next: z.int().nullable() }),
   ),
+  /** How long the list is and where in it what stands, without reading it; null where that cannot be told. */
+  'requests.outline': method(LogFilter.default({}), z.array(LogStretch).nullable()),
   'requests.get': method(z.strictObject({ id: z.int() }), RequestDetail),
   'requests.correct': method(
     z.strictObject({

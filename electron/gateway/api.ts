@@ -259,6 +259,7 @@ function createHandlers(dependencies: ApiDependencies): Omit<Handlers, MachineMe
     'reconcile.compare': reconcileHandler(dependencies),
 
     'requests.list': (filter) => requests.list(filter),
+    'requests.outline': (filter) => requests.outline(filter),
     'requests.correct': ({ id, costNano, reason }) => mustBe(ledger.correct(id, costNano, reason), 'request'),
     'requests.get': ({ id }) => mustBe(requests.get(id), 'request'),
     'usage.summary': (range) => usage.summary(range),

@@ -3,7 +3,7 @@
  * that fits the filter; only the rows of the page are read.
  */
 import type { RequestDetail, RequestRow } from '#shared/model.ts';
-import type { Parsed } from '#shared/contract.ts';
+import type { LogFilter, LogStretch, Parsed } from '#shared/contract.ts';
 import { windowAt } from './limits.ts';
 import { billOf, ODD_ROWS, readRequests, toRequestRow, type StoredRequest } from './requests.ts';
 import { spans } from './rollup.ts';
@@ -11,10 +11,13 @@ import type { Store } from './store.ts';
 
 export interface RequestLog {
   list(filter: Parsed<'requests.list'>): { rows: RequestRow[]; next: number | null };
+  /**
+   * How many rows there are and between which ids, newest first, out of the sums: exact over all that lies in whole days,
+   * nearly so at the edges of a time. null where the sums do not go by what is asked for.
+   */
+  outline(filter: LogFilter): LogStretch[] | null;
   get(id: number): RequestDetail | undefined;
 }
-
-type Filter = Omit<Parsed<'requests.list'>, 'limit' | 'before'>;
 
 /** Ids from `low` up to but not including `high`. */
 interface IdRange {
@@ -34,13 +37,14 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
     [number],
     { at: number; cost_before_nano: number | null; cost_after_nano: number; reason: string }
   >('SELECT * FROM corrections WHERE request_id = ? ORDER BY rowid');
+  const newest = db.prepare<[], number | null>('SELECT max(id) FROM requests').pluck();
   const daysBetween = db.prepare<[number, number], { low: number | null; high: number | null }>(
     `SELECT min(first_id) AS low, max(last_id) + 1 AS high FROM usage_sums
      WHERE span = ${spans.day.none} AND start >= ? AND start < ?`,
   );
 
   /** The newest ids that fit, at most `count`, newest first. */
-  function find(filter: Filter, before: number, count: number): number[] {
+  function find(filter: LogFilter, before: number, count: number): number[] {
     const series = seriesOf(filter);
     if (series?.length === 0) return [];
     const { conditions, parameters } = conditionsOf(filter);
@@ -88,7 +92,7 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
   }
 
   /** The combinations that the filter lets through; null where it lets all through. */
-  function seriesOf({ keyId, model, provider, client, search }: Filter): number[] | null {
+  function seriesOf({ keyId, model, provider, client, search }: LogFilter): number[] | null {
     const conditions: string[] = [];
     const parameters: Parameters = {};
     const where = (condition: string, name: string, value: string | null | undefined) => {
@@ -111,7 +115,7 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
   }
 
   /** Where in the history the rows can be, newest first. */
-  function rangesOf({ from, to, session, agent }: Filter, before: number): IdRange[] {
+  function rangesOf({ from, to, session, agent }: LogFilter, before: number): IdRange[] {
     const whole = { low: 0, high: before };
     if (from !== undefined || to !== undefined) {
       const first = from === undefined ? -Infinity : windowAt(Date.parse(from), 'day').start;
@@ -139,7 +143,104 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
       .filter(({ low, high }) => low < high);
   }
 
+  /** Of those that did not go as they should, counted in the index of them. */
+  function oddOutline(filter: LogFilter): LogStretch[] {
+    const series = seriesOf(filter);
+    const [range] = rangesOf(filter, Number.MAX_SAFE_INTEGER);
+    const last = newest.get() ?? null;
+    if (range === undefined || last === null) return [];
+    // The rest of the filter is in no index; times are, nearly, in the range.
+    const { from: _, to: __, ...indexed } = filter;
+    const { conditions, parameters } = conditionsOf(indexed);
+    if (series !== null) conditions.push('series IN (SELECT value FROM json_each(@series))');
+    const low = Math.max(range.low, 0);
+    return db
+      .prepare<[Parameters], LogStretch>(
+        `SELECT min(id) AS first, max(id) + 1 AS before, count(*) AS requests FROM requests INDEXED BY requests_odd
+         WHERE ${[ODD_ROWS, 'id >= @low', 'id < @high', ...conditions].join(' AND ')}
+         GROUP BY id / @step ORDER BY id DESC`,
+      )
+      .all({
+        ...parameters,
+        ...(series === null ? {} : { series: JSON.stringify(series) }),
+        low,
+        high: range.high,
+        step: Math.max(1, Math.ceil((Math.min(range.high, last + 1) - low) / OUTLINE_PARTS)),
+      });
+  }
+
+  /** Of a session or an agent: by day, and few. */
+  function sessionOutline({ session, agent, keyId }: LogFilter): LogStretch[] {
+    const conditions = [
+      ...(session === undefined ? [] : ['s.session = @session']),
+      ...(agent === undefined ? [] : ['u.agent = @agent']),
+      ...(keyId === undefined ? [] : ['s.key_id = @keyId']),
+    ];
+    return db
+      .prepare<[object], LogStretch>(
+        `SELECT min(u.first_id) AS first, max(u.last_id) + 1 AS before, sum(u.requests) AS requests
+         FROM usage_sessions AS s CROSS JOIN usage_agents AS u ON u.session = s.id
+         WHERE ${conditions.join(' AND ')} GROUP BY u.start ORDER BY before DESC`,
+      )
+      .all({ session, agent, keyId });
+  }
+
+  /** Whole months where there are any, days before and after them. */
+  function sumsOutline(filter: LogFilter): LogStretch[] {
+    const only = onlyName(filter);
+    const series = only === null ? seriesOf(filter) : null;
+    const first = filter.from === undefined ? -MAX_TIME : windowAt(Date.parse(filter.from), 'day').start;
+    const end = filter.to === undefined ? MAX_TIME : Date.parse(filter.to);
+    const month = {
+      from: filter.from === undefined ? first : firstMonthFrom(first),
+      to: filter.to === undefined ? end : windowAt(end, 'month').start,
+    };
+    // Of a shorter time all is read by the day.
+    if (month.from >= month.to) month.from = month.to = end;
+    const dimension = only?.dimension ?? (series === null ? 'none' : 'series');
+    const which =
+      only !== null
+        ? 'AND series = (SELECT id FROM usage_names WHERE name = @name)'
+        : series !== null
+          ? 'AND series IN (SELECT value FROM json_each(@series))'
+          : '';
+    const counted =
+      filter.status === undefined ? 'requests' : filter.status === 'error' ? 'errors' : 'requests - errors';
+    const part = (level: 'day' | 'month', from: string, to: string) =>
+      `SELECT start, first_id, last_id, ${counted} AS requests FROM usage_sums
+       WHERE span = ${spans[level][dimension]} AND start >= ${from} AND start < ${to} ${which}`;
+    return db
+      .prepare<[object], LogStretch>(
+        `SELECT min(first_id) AS first, max(last_id) + 1 AS before, sum(requests) AS requests FROM (
+           ${part('month', '@monthFrom', '@monthTo')}
+           UNION ALL ${part('day', '@first', '@monthFrom')}
+           UNION ALL ${part('day', '@monthTo', '@end')}
+         ) GROUP BY start HAVING sum(requests) > 0 ORDER BY before DESC`,
+      )
+      .all({
+        first,
+        end,
+        monthFrom: month.from,
+        monthTo: month.to,
+        name: only?.name,
+        series: series === null ? undefined : JSON.stringify(series),
+      });
+  }
+
   return {
+    outline(filter) {
+      const { session, agent, keyId: _, ...rest } = filter;
+      if (session !== undefined || agent !== undefined) {
+        if (Object.values(rest).some((value) => value !== undefined)) return null;
+        rollUp();
+        return sessionOutline(filter);
+      }
+      rollUp();
+      // Errors are summed; flags and single statuses are not.
+      const summed = filter.flag === undefined && (filter.status === 'error' || !isOdd(filter));
+      return summed ? sumsOutline(filter) : oddOutline(filter);
+    },
+
     list({ limit, before, ...filter }) {
       rollUp();
       const ids = find(filter, before ?? Number.MAX_SAFE_INTEGER, limit + 1);
@@ -171,15 +272,35 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
 }
 
 const MAX_TIME = 8.64e15;
+/** Of the outline of what is not summed. */
+const OUTLINE_PARTS = 200;
 
-function isOdd({ flag, status }: Filter): boolean {
+/** The first instant of the first month that begins at or after `at`. */
+function firstMonthFrom(at: number): number {
+  const { start, end } = windowAt(at, 'month');
+  return start === at ? start : end;
+}
+
+/** The one thing of which there are sums by itself, where nothing else is asked for. */
+function onlyName({ keyId, provider, client, model, search }: LogFilter) {
+  if (model !== undefined || (search !== undefined && search !== '')) return null;
+  const all = [
+    ['key', keyId],
+    ['provider', provider],
+    ['client', client],
+  ] as const;
+  const given = all.flatMap(([dimension, name]) => (name === undefined ? [] : [{ dimension, name }]));
+  return given.length === 1 ? (given[0] ?? null) : null;
+}
+
+function isOdd({ flag, status }: LogFilter): boolean {
   return (
     flag !== undefined || status === 'error' || (typeof status === 'number' && (status < 200 || status > 299))
   );
 }
 
 /** What the index that finds the candidates leaves open. */
-function conditionsOf({ status, session, agent, flag, from, to }: Filter): {
+function conditionsOf({ status, session, agent, flag, from, to }: LogFilter): {
   conditions: string[];
   parameters: Parameters;
 } {

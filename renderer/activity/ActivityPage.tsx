@@ -72,8 +72,13 @@ export function ActivityPage() {
 function useLog(filter: RequestFilter, holdBack: boolean): Log {
   const log = useMemo(() => {
     const question = questionOf(filter);
-    const dense = Object.keys(filter).every((field) => field === 'to');
-    return createLog((input) => call('requests.list', { ...question, ...input }), { dense });
+    return createLog(
+      (input) => call('requests.list', { ...question, ...input }),
+      async () => {
+        const answer = await call('requests.outline', question);
+        return answer.ok ? answer.value : null;
+      },
+    );
   }, [filter]);
   useEffect(() => {
     void log.reload();

@@ -1,5 +1,5 @@
 /** What the log is filtered by: as it stands in the address, as the gateway is asked, and as pushed rows are held against it. */
-import type { Input } from '#shared/contract.ts';
+import type { LogFilter } from '#shared/contract.ts';
 import { RequestFlag, type RequestRow } from '#shared/model.ts';
 
 const fields = ['key', 'model', 'provider', 'client', 'session', 'agent'] as const;
@@ -33,9 +33,7 @@ export function isFiltered(filter: RequestFilter): boolean {
   return Object.keys(filter).length > 0;
 }
 
-type Question = NonNullable<Input<'requests.list'>>;
-
-export function questionOf({ key, q, ...same }: RequestFilter): Question {
+export function questionOf({ key, q, ...same }: RequestFilter): LogFilter {
   return { ...same, ...(key === undefined ? {} : { keyId: key }), ...(q === undefined ? {} : { search: q }) };
 }
 

@@ -2,15 +2,18 @@
  * The log as a list of any length of which only the pages near what is on screen are in memory. A page is remembered by
  * the cursor it was asked with and by how many rows it had, so rows that were dropped come back where they stood.
  *
- * Where nothing is filtered away, the ids say how much of the history lies below what was loaded, nearly: not every
- * request that began has left a row. So the scrollbar stands for all of it from the start, and wherever it is dragged to,
- * the page there is asked for; the guess shrinks to what there is as it is looked at.
+ * The outline says how much of the list lies below what was loaded, and between which ids. So the scrollbar stands for all
+ * of it from the start, and wherever it is dragged to, the page there is asked for; where rows lie unevenly between the
+ * ids of a stretch, the guess is mended as it is looked at.
  */
-import type { Answer, Input, Output } from '#shared/contract.ts';
+import type { Answer, Input, LogStretch, Output } from '#shared/contract.ts';
 import type { RequestRow } from '#shared/model.ts';
 import type { Loading } from '../store.ts';
 
 type Ask = (input: NonNullable<Input<'requests.list'>>) => Promise<Answer<Output<'requests.list'>>>;
+
+/** Where the rows are, newest first, those loaded already included; null where nobody knows before they are read. */
+export type Outline = () => Promise<readonly LogStretch[] | null>;
 
 interface LogPage {
   /** The cursor it begins at; null for the newest rows. */
@@ -18,8 +21,8 @@ interface LogPage {
   count: number;
   /** null where they were dropped or are on their way. */
   rows: readonly RequestRow[] | null;
-  /** `count` is that of the ids down to the next page, of which nobody has asked yet which have rows. */
-  guessed?: boolean;
+  /** The oldest id thought to be in it, where nobody has looked yet: `count` is what the outline says. */
+  guessed?: number;
 }
 
 export interface LogView {
@@ -58,8 +61,7 @@ const NEAR_PAGES = 3;
 /** The rows on top grow with every request; from this many on they are cut into pages that can be dropped. */
 const HEAD_ROWS = 2 * PAGE_ROWS;
 
-/** `dense`: `ask` gives every request from some id down, so that ids say how many there are. */
-export function createLog(ask: Ask, { dense = false } = {}): Log {
+export function createLog(ask: Ask, outline: Outline = async () => null): Log {
   const tellers = new Set<() => void>();
   let pages: LogPage[] = [];
   /** Cursor of the rows after the last page; null where there are none. */
@@ -75,8 +77,8 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
     view = {
       load,
       count: pages.reduce((sum, page) => sum + page.count, 0),
-      complete: next === null && !pages.some(({ guessed }) => guessed),
-      guessed: pages.some(({ guessed }) => guessed),
+      complete: next === null && !pages.some(isGuessed),
+      guessed: pages.some(isGuessed),
       waiting: held.length,
       olderFailure,
     };
@@ -99,14 +101,15 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
   async function reload(): Promise<void> {
     generation += 1;
     const asked = generation;
-    const answer = await fetchRows(null, PAGE_ROWS);
+    const [answer, stretches] = await Promise.all([fetchRows(null, PAGE_ROWS), outline()]);
     if (asked !== generation) return;
     if (answer.ok) {
       const { rows } = answer.value;
       pages = [{ before: null, count: rows.length, rows }];
       next = answer.value.next;
-      if (dense && next !== null) {
-        pages.push({ before: next, count: next - 1, rows: null, guessed: true });
+      const below = next === null || stretches === null ? [] : guessBelow(stretches, next, rows.length);
+      if (below.length > 0) {
+        pages.push(...below);
         next = null;
       }
       load = { state: 'ready' };
@@ -157,13 +160,14 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
     changed();
   }
 
-  /** Asks for the rows about `skip` ids down a guessed stretch, and leaves what is above and below them guessed. */
+  /** Asks for the rows about `skip` rows down a guessed stretch, and leaves what is above and below them guessed. */
   async function explore(page: LogPage, skip: number): Promise<void> {
-    if (page.before === null || exploring || olderFailure !== null) return;
+    const { before, guessed: first } = page;
+    if (before === null || first === undefined || exploring || olderFailure !== null) return;
     exploring = true;
     const asked = generation;
     const above = skip < PAGE_ROWS ? 0 : skip - PAGE_ROWS / 2;
-    const cursor = page.before - above;
+    const cursor = before - Math.round((above / page.count) * (before - first));
     const answer = await fetchRows(cursor, PAGE_ROWS);
     exploring = false;
     if (asked !== generation) return;
@@ -173,10 +177,11 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
       const floor = pages[at + 1]?.before ?? 1;
       const rows = answer.value.rows.filter((row) => row.id >= floor);
       const reached = rows.length < answer.value.rows.length ? floor : (answer.value.next ?? floor);
+      const left = reached <= first ? 0 : Math.max(1, page.count - above - rows.length);
       const parts: LogPage[] = [
-        { before: page.before, count: above, rows: null, guessed: true },
+        { before, count: Math.min(above, before - cursor), rows: null, guessed: cursor },
         { before: cursor, count: rows.length, rows },
-        { before: reached, count: reached - floor, rows: null, guessed: true },
+        { before: reached, count: Math.min(left, reached - first), rows: null, guessed: first },
       ];
       pages = pages.toSpliced(at, 1, ...parts.filter(({ count }) => count > 0));
     }
@@ -211,10 +216,10 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
       pages = pages.map((page, at) => (page.rows !== null && isFar(at) ? { ...page, rows: null } : page));
     }
     for (const page of pages.slice(Math.max(0, from - 1), to + 2)) {
-      if (page.rows || page.guessed) continue;
+      if (page.rows || isGuessed(page)) continue;
       void restore(page);
     }
-    const unknown = pages.slice(from, to + 2).find(({ guessed }) => guessed);
+    const unknown = pages.slice(from, to + 2).find(isGuessed);
     if (unknown) void explore(unknown, Math.max(0, first - startOf(unknown)));
     if (to >= pages.length - 1) void loadOlder();
   }
@@ -252,7 +257,7 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
   /** Whether a row of this id would stand among those that were looked at. */
   function isWithin(id: number): boolean {
     const page = pages[pageOf(id)];
-    return page !== undefined && !page.guessed;
+    return page !== undefined && !isGuessed(page);
   }
 
   /** The page a row of this id belongs to; -1 where that is below all that was loaded. */
@@ -264,7 +269,7 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
   function place(row: RequestRow): void {
     const at = pageOf(row.id);
     const page = pages[at];
-    if (!page || page.guessed) return;
+    if (!page || isGuessed(page)) return;
     if (!page.rows) {
       pages = pages.with(at, { ...page, count: page.count + 1 });
       return;
@@ -326,4 +331,21 @@ export function createLog(ask: Ask, { dense = false } = {}): Log {
       changed();
     },
   };
+}
+
+const isGuessed = (page: LogPage) => page.guessed !== undefined;
+
+/** The outline below the cursor `next`, without the `loaded` newest rows. */
+function guessBelow(stretches: readonly LogStretch[], next: number, loaded: number): LogPage[] {
+  let above = loaded;
+  let ceiling = next;
+  return stretches.flatMap(({ first, before, requests }) => {
+    const count = Math.max(0, requests - above);
+    above -= requests - count;
+    // Two that overlap, as at midnight, share the ids between them.
+    const top = Math.min(before, ceiling);
+    if (count === 0 || first >= top) return [];
+    ceiling = first;
+    return [{ before: top, count: Math.min(count, top - first), rows: null, guessed: first }];
+  });
 }

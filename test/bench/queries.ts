@@ -81,6 +81,18 @@ async function measure(folder: string, count: number): Promise<void> {
     ['log by session', 'requests.list', { session }],
     ['log of a day last winter', 'requests.list', { from: days(300), to: days(299) }],
     ['log of a day last winter, by key', 'requests.list', { from: days(300), to: days(299), keyId }],
+    ['length of the log', 'requests.outline', {}],
+    ['length by key', 'requests.outline', { keyId }],
+    ['length by client and provider', 'requests.outline', { client: 'codex', provider: 'gemini' }],
+    ['length by search', 'requests.outline', { search: 'haiku' }],
+    ['length by status error', 'requests.outline', { status: 'error' }],
+    ['length by a rare flag and key', 'requests.outline', { flag: 'overrun', keyId }],
+    ['length by session', 'requests.outline', { session }],
+    [
+      'length of ten months by search',
+      'requests.outline',
+      { from: days(310), to: days(10), search: 'haiku' },
+    ],
     ...(id === undefined
       ? []
       : [['one request', 'requests.get', { id }] satisfies [string, MethodName, unknown]]),

@@ -97,6 +97,36 @@ describe('requests.list', () => {
   });
 });
 
+describe('requests.outline', () => {
+  test('counts what the list holds, and says between which ids it stands', () => {
+    for (const [filter, where] of filters()) {
+      const expected = store.db
+        .prepare<[], number>(`SELECT id FROM requests WHERE ${where} ORDER BY id DESC`)
+        .pluck()
+        .all();
+      const outline = log.outline(filter);
+      const label = JSON.stringify(filter);
+      if (filter.session !== undefined && filter.to !== undefined) {
+        expect(outline, label).toBeNull();
+        continue;
+      }
+      if (outline === null) throw new Error(`no outline for ${label}`);
+      const total = outline.reduce((sum, { requests }) => sum + requests, 0);
+      if (filter.from === undefined && filter.to === undefined) expect(total, label).toBe(expected.length);
+      else expect(Math.abs(total - expected.length), label).toBeLessThan(100);
+      for (const id of expected) {
+        expect(
+          outline.filter(({ first, before }) => id >= first && id < before),
+          `${id} of ${label}`,
+        ).toHaveLength(1);
+      }
+      expect(outline.map(({ before }) => before)).toEqual(
+        outline.map(({ before }) => before).toSorted((a, b) => b - a),
+      );
+    }
+  });
+});
+
 test('no question reads the whole history', () => {
   const asked = new Set<string>();
   const { prepare } = store.db;
@@ -114,7 +144,10 @@ test('no question reads the whole history', () => {
         () => until,
       ),
     ];
-    for (const [filter] of filters()) one.list({ ...filter, limit: 100 });
+    for (const [filter] of filters()) {
+      one.list({ ...filter, limit: 100 });
+      one.outline(filter);
+    }
     const range = { from: '2026-10-20T03:10:00Z', to: '2026-11-17T01:00:00Z' };
     for (const groupBy of [
       'day',

@@ -315,6 +315,8 @@ export async function startFakeBackend(rendererDir: string, state: FakeState): P
         const rows = older.slice(0, limit);
         return { rows, next: older.length > limit ? rows.at(-1)?.id : null };
       }
+      case 'requests.outline':
+        return null;
       default:
         throw new Failure(`${name} is not part of the fake.`);
     }

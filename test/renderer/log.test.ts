@@ -5,8 +5,14 @@ import { passesFilter, readFilter, type RequestFilter } from '../../renderer/act
 import { createLog, PAGE_ROWS } from '../../renderer/activity/log.ts';
 import { requestRow } from './fake-backend.ts';
 
-/** A history of `count` requests behind the contract's paging, and the cursors it was asked with. */
-function history(count: number, { dense = false, missing = new Set<number>() } = {}) {
+/**
+ * A history of `count` requests behind the contract's paging, and the cursors it was asked with. `outline`: in how many
+ * stretches of ids the gateway tells how many there are; it knows nothing of those that are `missing`.
+ */
+function history(
+  count: number,
+  { outline = 0, missing = new Set<number>(), fits = (_: number): boolean => true } = {},
+) {
   const asked: (number | null | undefined)[] = [];
   const state = { failing: false, newest: count };
   const log = createLog(
@@ -17,11 +23,21 @@ function history(count: number, { dense = false, missing = new Set<number>() } =
       // Now and then a page comes back short, as the contract allows.
       const length = Math.min(limit, from - 1, from % 7 === 0 ? 30 : limit);
       const ids: number[] = [];
-      for (let id = from - 1; id > 0 && ids.length < length; id -= 1) if (!missing.has(id)) ids.push(id);
+      for (let id = from - 1; id > 0 && ids.length < length; id -= 1)
+        if (fits(id) && !missing.has(id)) ids.push(id);
       const oldest = ids.at(-1) ?? 1;
       return { ok: true, value: { rows: ids.map((id) => requestRow(id)), next: oldest > 1 ? oldest : null } };
     },
-    { dense },
+    async () =>
+      outline === 0
+        ? null
+        : Array.from({ length: outline }, (_, at) => {
+            const before = count + 1 - Math.round((at * count) / outline);
+            const first = count + 1 - Math.round(((at + 1) * count) / outline);
+            let requests = 0;
+            for (let id = first; id < before; id += 1) if (fits(id)) requests += 1;
+            return { first, before, requests };
+          }).filter(({ requests }) => requests > 0),
   );
   return { log, asked, state };
 }
@@ -64,7 +80,7 @@ describe('the log', () => {
   });
 
   test('a million rows are one list at once: its end and its middle are a page away, and nothing is asked for between', async () => {
-    const { log, asked } = history(1_000_000, { dense: true });
+    const { log, asked } = history(1_000_000, { outline: 12 });
     await log.reload();
     expect(log.view()).toMatchObject({ count: 1_000_000, guessed: true, complete: false });
     const shown = async (first: number) => {
@@ -81,9 +97,39 @@ describe('the log', () => {
     expect(asked.length).toBeLessThan(20);
   });
 
+  test('a filter that lets few and uneven rows through is one list at once too, and ends where it ends', async () => {
+    // None in the middle of the history, few at its beginning.
+    const fits = (id: number) => (id > 60_000 ? id % 9 === 0 : id < 20_000 && id % 50 === 1);
+    const { log, asked } = history(100_000, { outline: 10, fits });
+    await log.reload();
+    const total = Math.floor(100_000 / 9) - Math.floor(60_000 / 9) + 400;
+    expect(log.view()).toMatchObject({ count: total, guessed: true });
+    for (let turn = 0; turn < 12; turn += 1) {
+      log.show(log.view().count - 30, log.view().count - 1);
+      await settle();
+    }
+    const { count } = log.view();
+    expect(Math.abs(count - total)).toBeLessThan(total / 100);
+    expect(ids([log.rowAt(count - 2), log.rowAt(count - 1)])).toEqual([51, 1]);
+    expect(asked.length).toBeLessThan(20);
+
+    // Read from the top to the bottom every row is there once.
+    const seen: number[] = [];
+    for (let first = 0; first < log.view().count; first += 30) {
+      for (let turn = 0; turn < 3; turn += 1) {
+        log.show(first, first + 30);
+        await settle();
+      }
+      for (let at = first; at < first + 30; at += 1) seen.push(log.rowAt(at)?.id ?? 0);
+    }
+    const all = Array.from({ length: 100_000 }, (_, at) => 100_000 - at).filter(fits);
+    expect(seen.slice(0, all.length)).toEqual(all);
+    expect(log.view()).toMatchObject({ count: total, guessed: false, complete: true });
+  });
+
   test('ids without a row leave no gap: the list is as much shorter', async () => {
     const missing = new Set([400, 401, 402, 777]);
-    const { log } = history(1_000, { dense: true, missing });
+    const { log } = history(1_000, { outline: 1, missing });
     await log.reload();
     for (let first = 960; first >= 0; first -= 40) {
       for (let turn = 0; turn < 3; turn += 1) {
