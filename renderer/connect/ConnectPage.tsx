@@ -5,6 +5,7 @@ import { Fragment, useState, type ReactNode } from 'react';
 import type { ToolRow } from '#shared/connect.ts';
 import { call, openDialog } from '../actions.ts';
 import { ToolTabs } from '../keys/SecretView.tsx';
+import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { useAnswer } from '../ui/answer.ts';
 import { notifyDone, notifyFailure } from '../ui/notify.ts';
@@ -15,6 +16,7 @@ const words = strings.connect;
 
 export function ConnectPage() {
   const { value, load, reload } = useAnswer('connect.list', {});
+  const hasAddress = useApp((state) => state.status !== null);
   const rows = value ?? [];
   const found = rows.filter((row) => row.found || row.state !== 'not-connected');
   const others = rows.filter((row) => !found.includes(row));
@@ -33,7 +35,7 @@ export function ConnectPage() {
       <section aria-labelledby="others" className="connect-section">
         <h2 id="others">{words.others}</h2>
         <p className="dim">{words.othersText}</p>
-        <ToolTabs secret="KEY" />
+        {hasAddress && <ToolTabs secret="KEY" />}
       </section>
     </Page>
   );

@@ -47,7 +47,7 @@ export function FallbackForm({ row }: { row: KeyRow }) {
 
   return (
     <Block title={words.title} text={words.text}>
-      <form className="dialog-form card" onSubmit={submitting(save)} noValidate>
+      <form className="dialog-form card fallback" onSubmit={submitting(save)} noValidate>
         <NativeSelect
           label={words.provider}
           data={[

@@ -44,6 +44,21 @@ const columns = [
 /** More than a screen holds: these are drawn at once, the rest right after without holding up the window. */
 const FIRST_ROWS = 40;
 
+/** In step with the rows of keys.css. */
+const ROW = 53;
+/**
+ * Rows that the browser takes up and leaves together (content-visibility): each on its own is a thousand places to look
+ * at for every frame that is scrolled, and many together are long to draw at once.
+ */
+const GROUP_ROWS = 8;
+
+function groupsOf(ids: readonly string[]): { from: number; group: readonly string[] }[] {
+  return Array.from({ length: Math.ceil(ids.length / GROUP_ROWS) }, (_, at) => {
+    const from = at * GROUP_ROWS;
+    return { from, group: ids.slice(from, from + GROUP_ROWS) };
+  });
+}
+
 interface Selection {
   ids: readonly string[];
   selected: ReadonlySet<string>;
@@ -66,21 +81,23 @@ export function KeyTable({ ids, sort, selected, onSelect }: KeyTableProps) {
       <div className="table-frame">
         <table className="table keys" aria-label={strings.pages.keys}>
           <Head ids={ids} sort={sort} selected={selected} onSelect={onSelect} />
-          <tbody>
-            {shown.map((id) => (
-              <Row
-                key={id}
-                id={id}
-                picked={selected.has(id)}
-                spark={sparks.get(id) ?? ''}
-                menuOpen={menu?.id === id}
-                detailsOpen={details?.id === id}
-                onMenu={onMenu}
-                onDetails={onDetails}
-                onPick={onPick}
-              />
-            ))}
-          </tbody>
+          {groupsOf(shown).map(({ from, group }) => (
+            <tbody key={from} style={{ containIntrinsicBlockSize: `auto ${group.length * ROW}px` }}>
+              {group.map((id) => (
+                <Row
+                  key={id}
+                  id={id}
+                  picked={selected.has(id)}
+                  spark={sparks.get(id) ?? ''}
+                  menuOpen={menu?.id === id}
+                  detailsOpen={details?.id === id}
+                  onMenu={onMenu}
+                  onDetails={onDetails}
+                  onPick={onPick}
+                />
+              ))}
+            </tbody>
+          ))}
         </table>
       </div>
       {menu && <KeyMenu anchor={menu} onClose={() => setMenu(null)} />}

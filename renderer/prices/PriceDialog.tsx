@@ -225,9 +225,7 @@ function CopyFrom({ model, onTake }: { model: string; onTake: (entry: CatalogueM
       />
       {settled !== '' && found !== null && !taken && (
         <ul className="copy-offers">
-          {found.length === 0 && query !== null && (
-            <li className="dim">{words.catalogue.nothing(settled)}</li>
-          )}
+          {found.length === 0 && <li className="dim">{words.catalogue.nothing(settled)}</li>}
           {found.map((entry) => (
             <li key={`${entry.vendor}/${entry.model}`}>
               <button

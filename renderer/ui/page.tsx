@@ -1,5 +1,5 @@
 /** The parts every page is made of: heading, states, dialog frame, copy button. */
-import { Button, Modal, Skeleton, VisuallyHidden } from '@mantine/core';
+import { Button, Modal, VisuallyHidden } from '@mantine/core';
 import { IconAlertTriangle, IconCheck, IconCopy } from '@tabler/icons-react';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { announce, closeDialog } from '../actions.ts';
@@ -66,10 +66,10 @@ export function ListState({
 /** Held back for a moment: on a local gateway a list is usually there before a person could read "loading". */
 function LoadingRows() {
   return (
-    <div className="loading-rows" aria-busy="true">
+    <div className="table-frame loading-rows" aria-busy="true">
       <VisuallyHidden>{strings.common.loading}</VisuallyHidden>
-      {[1, 2, 3].map((row) => (
-        <Skeleton key={row} height={18} radius="sm" />
+      {[1, 2, 3, 4, 5].map((row) => (
+        <span key={row} className="loading-row" aria-hidden="true" />
       ))}
     </div>
   );

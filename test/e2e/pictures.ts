@@ -56,6 +56,50 @@ async function openHistory(history: string): Promise<GatewayProcess> {
   return gateway;
 }
 
+/** What a provider's cost export would say of the last days, but for one day that costs more and one model unknown here. */
+async function billOf(gateway: GatewayProcess): Promise<string> {
+  const now = Date.now();
+  const points = await gateway.call('usage.series', {
+    from: new Date(now - 6 * 86_400_000).toISOString(),
+    to: new Date(now).toISOString(),
+    every: 'day',
+    by: 'model',
+  });
+  const lines = points
+    .filter(({ group }) => group.startsWith('gpt'))
+    .map(({ at, group, costNano }, index) => {
+      const amount = (costNano / NANO_PER_USD) * (index === 2 ? 1.4 : 1);
+      return `${at.slice(0, 10)}T00:00:00+00:00,${amount},usd,"${group}, input"`;
+    });
+  const day = points.at(-1)?.at.slice(0, 10) ?? '';
+  lines.push(`${day}T00:00:00+00:00,2.5,usd,"o3-2025-04-16, output"`);
+  return ['start_time_iso,amount_value,amount_currency,line_item', ...lines].join('\n');
+}
+
+/** Names as long as people make them, where a table has least room for them. */
+async function useLongNames(gateway: GatewayProcess, providerId: string): Promise<string> {
+  const model = 'accounts/research-team/models/llama-4-maverick-17b-128e-instruct-fp8-2026-10-31-preview';
+  await gateway.call('prices.set', { providerId, model, input: '0.27', output: '0.85' });
+  const { key, secret } = await gateway.call('keys.create', {
+    name: 'Continuous integration of the payments team, nightly evaluation (do not delete)',
+    limitNano: 12_345 * NANO_PER_USD,
+    recurring: { amountNano: 1_234.5 * NANO_PER_USD, every: 'month' },
+  });
+  for (let n = 0; n < 2; n += 1) {
+    const answer = await fetch(`${gateway.url}/openai/v1/chat/completions`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${secret}`,
+        'content-type': 'application/json',
+        'user-agent': 'payments-evaluation-harness-with-a-long-name/12.34.56 (nightly)',
+      },
+      body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }] }),
+    });
+    await answer.text();
+  }
+  return key.id;
+}
+
 interface Stage {
   history: string;
   full: GatewayProcess;
@@ -177,6 +221,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       });
 
       test('every other dialog', async ({ own, page }) => {
+        test.setTimeout(180_000);
         const upstream = await startUpstream();
         upstream.answers({ inputTokens: 2_000, outputTokens: 300, text: 'Hello.' });
         const [anthropic, openai] = await own.call('providers.list', {});
@@ -281,6 +326,19 @@ for (const colorScheme of ['light', 'dark'] as const) {
           await page.getByRole('dialog').waitFor({ state: 'detached' });
         }
 
+        await go(page, '#/bills');
+        await page.locator('input[type=file]').setInputFiles({
+          name: 'cost.csv',
+          mimeType: 'text/csv',
+          buffer: Buffer.from(await billOf(own)),
+        });
+        await page.getByRole('heading', { name: 'Usual causes' }).waitFor();
+        await page.locator('.bills .fold').first().click();
+        await shot(page, 'bills-compared');
+        await page.getByLabel('Also show what agrees').check();
+        await page.locator('main').evaluate((main) => main.scrollTo(0, main.scrollHeight));
+        await shot(page, 'bills-compared-end');
+
         for (const name of ['limits', 'prices', 'usage', 'settings'] as const) {
           await go(page, `#/${name}`);
           if (name === 'settings')
@@ -312,6 +370,21 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await page.getByRole('button', { name: 'Create key' }).click();
         await page.getByRole('dialog', { name: 'API key created' }).waitFor();
         await shot(page, 'dialog-secret');
+        await page.getByRole('button', { name: 'Done' }).click();
+        await press('Resume');
+        const id = await useLongNames(own, openai?.id ?? '');
+        await page.waitForTimeout(400);
+        await shot(page, 'keys-long');
+        await go(page, `#/keys/${id}`);
+        await shot(page, 'key-long');
+        await go(page, '#/usage?by=model');
+        await page.locator('.recharts-bar-rectangle').first().waitFor();
+        await shot(page, 'usage-long');
+        await go(page, '#/activity');
+        await shot(page, 'activity-long');
+        await page.locator('.log-open').first().click();
+        await page.getByText('Held before it was sent').first().waitFor();
+        await shot(page, 'request-long');
         await upstream.close();
       });
 
@@ -356,6 +429,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       });
 
       test('empty, failed and offline pages', async ({ fake, page }) => {
+        const { state } = fake;
         await open(page, `${fake.url}/#token=${fake.token}`);
         const lists = {
           keys: 'keys.list',
@@ -380,6 +454,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
           await shot(page, `${name}-failed`);
           fake.failAlways(lists[name], null);
         }
+        state.keys = [keyRow({ id: 'k1', name: 'claude-code' })];
+        state.status.totals.requests = 1;
+        await go(page, '#/keys');
+        await page.reload();
+        await page.locator('.keys .usage').waitFor();
         fake.cut();
         await page.getByRole('alert').first().waitFor();
         await shot(page, 'offline');
