@@ -11,7 +11,11 @@ import { requestRow } from './fake-backend.ts';
  */
 function history(
   count: number,
-  { outline = 0, missing = new Set<number>(), fits = (_: number): boolean => true } = {},
+  {
+    outline = 0,
+    missing = new Set<number>(),
+    fits = () => true,
+  }: { outline?: number; missing?: ReadonlySet<number>; fits?: (id: number) => boolean } = {},
 ) {
   const asked: (number | null | undefined)[] = [];
   const state = { failing: false, newest: count };
