@@ -232,9 +232,11 @@ function tokensOf(classes: readonly ClassComparison[], side: 'billedTokens' | 'l
   return words.tokens(formatCount(classes.reduce((total, each) => total + (each[side] ?? 0), 0)));
 }
 
-const signedUsd = (nano: number) => `${nano > 0 ? '+' : ''}${formatUsd(nano)}`;
+const sign = (value: number) => (value > 0 ? '+' : value < 0 ? '−' : '');
+const signedUsd = (nano: number) => `${sign(nano)}${formatUsd(Math.abs(nano))}`;
 
 function percentText(percent: number | null): string {
   if (percent === null) return '';
-  return `${percent > 0 ? '+' : ''}${percent.toFixed(Math.abs(percent) < 10 ? 2 : 1)} %`;
+  const size = Math.abs(percent);
+  return `${sign(percent)}${size.toFixed(size < 10 ? 2 : 1)}%`;
 }

@@ -10,6 +10,7 @@ import { formatCompact, formatCount, formatDuration, formatShare, limitProgress 
 import { hrefOf } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { Bar } from '../ui/Bar.tsx';
 import { useAnswer, useLatest } from '../ui/answer.ts';
 import type { Anchor } from '../ui/floating.tsx';
 import { Empty, ListState, Page } from '../ui/page.tsx';
@@ -151,10 +152,7 @@ function Summary({ row }: { row: KeyRow }) {
         <dd>
           <LimitSummary row={row} />
           {progress && (
-            <span className={`bar bar-${row.limitState} tile-bar`} aria-hidden="true">
-              <span className="bar-used" style={{ width: `${progress.used * 100}%` }} />
-              <span className="bar-held" style={{ width: `${progress.held * 100}%` }} />
-            </span>
+            <Bar used={progress.used} held={progress.held} state={row.limitState} className="tile-bar" />
           )}
         </dd>
       </div>
@@ -285,7 +283,7 @@ function LastRequests({ id }: { id: string }) {
         onRetry={asked.reload}
         empty={rows.length > 0 ? null : <p className="dim">{strings.activity.emptyTitle}</p>}
       >
-        <div className="table-frame wide-table">
+        <div className="table-frame wide-table keep-last">
           <table className="table">
             <thead>
               <tr>

@@ -12,6 +12,7 @@ import { hrefOf, setQuery } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { useAnswer } from '../ui/answer.ts';
+import { Bar } from '../ui/Bar.tsx';
 import type { Anchor } from '../ui/floating.tsx';
 import { Sparkline } from '../ui/Sparkline.tsx';
 import { SortHeader } from '../ui/table.tsx';
@@ -306,12 +307,7 @@ function UsageAmount({ row }: { row: KeyRow }) {
         <span className="amount">{formatUsd(row.usageNano)}</span>
         {row.heldNano > 0 && <span className="held amount">{words.held(formatUsd(row.heldNano))}</span>}
       </span>
-      {progress && (
-        <span className={`bar bar-${row.limitState}`} aria-hidden="true">
-          <span className="bar-used" style={{ width: `${progress.used * 100}%` }} />
-          <span className="bar-held" style={{ width: `${progress.held * 100}%` }} />
-        </span>
-      )}
+      {progress && <Bar used={progress.used} held={progress.held} state={row.limitState} />}
     </>
   );
 }

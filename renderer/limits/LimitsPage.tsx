@@ -7,6 +7,7 @@ import { limitProgress } from '../format.ts';
 import { LimitSummary } from '../keys/LimitSummary.tsx';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { Bar } from '../ui/Bar.tsx';
 import { ListState, Page } from '../ui/page.tsx';
 import { LoopBrakeForm } from './LoopBrakeForm.tsx';
 
@@ -63,12 +64,7 @@ function Row({ scope, whose, limit }: { scope: LimitScope; whose: string; limit:
             <span className="held amount">{strings.keys.held(formatUsd(limit.heldNano))}</span>
           )}
         </span>
-        {progress && (
-          <span className={`bar bar-${limit.limitState}`} aria-hidden="true">
-            <span className="bar-used" style={{ width: `${progress.used * 100}%` }} />
-            <span className="bar-held" style={{ width: `${progress.held * 100}%` }} />
-          </span>
-        )}
+        {progress && <Bar used={progress.used} held={progress.held} state={limit.limitState} />}
       </td>
       <td>
         <div className="limit-cell">

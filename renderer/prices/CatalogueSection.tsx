@@ -45,7 +45,7 @@ function Results({ query, found }: { query: string; found: readonly CatalogueMod
   const { columns } = strings.prices;
   return (
     <>
-      <div className="table-frame wide-table">
+      <div className="table-frame wide-table keep-last">
         <table className="table prices">
           <thead>
             <tr>

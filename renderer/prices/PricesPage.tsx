@@ -80,7 +80,7 @@ function useAskedPrice(): void {
 
 function OwnPrices({ prices }: { prices: readonly PriceRow[] }) {
   return (
-    <div className="table-frame wide-table">
+    <div className="table-frame wide-table keep-last">
       <table className="table prices">
         <thead>
           <tr>

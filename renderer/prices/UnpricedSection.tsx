@@ -19,7 +19,7 @@ export function UnpricedSection() {
     <section className="section" aria-labelledby="unpriced-models">
       <h2 id="unpriced-models">{words.title}</h2>
       <p className="intro dim">{words.text}</p>
-      <div className="table-frame wide-table">
+      <div className="table-frame wide-table keep-last">
         <table className="table">
           <thead>
             <tr>

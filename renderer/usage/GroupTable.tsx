@@ -3,6 +3,7 @@ import { formatUsd } from '#shared/money.ts';
 import { formatCompact, formatCount, formatShare } from '../format.ts';
 import { hrefOf } from '../router.ts';
 import { strings } from '../strings.ts';
+import { Bar } from '../ui/Bar.tsx';
 import { Block } from '../ui/tiles.tsx';
 import { barLabel, useNameOf } from './names.ts';
 import { groupsOf, stacksOf, sumOf, type Point, type Range, type UsageView } from './series.ts';
@@ -68,9 +69,7 @@ export function GroupTable({
                 <td className="end amount">
                   <span className="share">
                     {formatShare(shareOf(group.costNano))}
-                    <span className="bar" aria-hidden="true">
-                      <span className="bar-used" style={{ width: `${shareOf(group.costNano) * 100}%` }} />
-                    </span>
+                    <Bar used={shareOf(group.costNano)} />
                   </span>
                 </td>
                 <td className="end amount">{formatCount(group.requests)}</td>

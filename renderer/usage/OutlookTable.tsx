@@ -25,7 +25,7 @@ export function OutlookTable({ points }: { points: readonly Point[] }) {
   if (rows.length === 0) return null;
   return (
     <Block title={words.outlook} text={words.outlookText}>
-      <div className="table-frame wide-table">
+      <div className="table-frame">
         <table className="table">
           <thead>
             <tr>

@@ -34,7 +34,7 @@ export function SessionTable({ range, keyId }: { range: { from: string; to: stri
         onRetry={asked.reload}
         empty={sessions.length > 0 ? null : <p className="dim">{words.noSessions}</p>}
       >
-        <div className="table-frame wide-table">
+        <div className="table-frame wide-table keep-last">
           <table className="table sessions">
             <thead>
               <tr>

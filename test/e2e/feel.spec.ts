@@ -14,6 +14,7 @@ test('a long log is scrolled to its end, jumped in, filtered and read by keyboar
   const dataDir = temporaryFolder();
   const store = openStore(dataDir);
   fillHistory(store, { rows: ROWS, until: Date.now() });
+  const firstFailed = store.db.prepare('SELECT min(id) FROM requests WHERE status <> 200').pluck().get();
   store.close();
   const gateway = await startGateway({ dataDir });
   try {
@@ -59,6 +60,15 @@ test('a long log is scrolled to its end, jumped in, filtered and read by keyboar
     await expect(focused).toHaveAttribute('data-request', '2');
     await page.keyboard.press('Home');
     await expect(focused).toHaveAttribute('data-request', String(ROWS));
+
+    // What is filtered is one list too: its end is a key away.
+    await page.getByRole('button', { name: 'Filter', exact: true }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Failed' }).click();
+    await expect(page.locator('.log-row .w-status').first()).not.toHaveText('200');
+    await page.locator('.log-open').first().focus();
+    await page.keyboard.press('End');
+    await expect(focused).toHaveAttribute('data-request', String(firstFailed));
+    await page.getByRole('button', { name: 'Remove filter Failed' }).click();
 
     // Any days can be shown, and the address keeps them.
     await page.getByRole('button', { name: 'Filter', exact: true }).click();
