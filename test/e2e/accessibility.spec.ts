@@ -79,7 +79,7 @@ test('every page has no axe violations', async ({ gateway, upstream, dashboard: 
     await expectAccessible(page, name);
   }
   await page.evaluate((id) => (location.hash = `#/keys/${id}`), key.id);
-  await expect(page.getByRole('heading', { name: 'Last requests' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Last requests', exact: true })).toBeVisible();
   await expectAccessible(page, 'one key');
   await page.getByRole('link', { name: 'Activity' }).click();
   await page

@@ -70,7 +70,7 @@ async function openApp({
   await before?.(desktop);
   const page = await desktop.page();
   await desktop.entry('show');
-  await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+  await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
   return { desktop, page };
 }
 
@@ -126,7 +126,7 @@ describe('one window', () => {
     await page.keyboard.press('Escape');
     for (const name of ['Activity', 'Providers', 'Prices', 'Settings', 'API Keys']) {
       await page.getByRole('navigation').getByText(name).click();
-      await expectPage(page.getByRole('heading', { level: 1, name })).toBeVisible();
+      await expectPage(page.getByRole('heading', { level: 1, name, exact: true })).toBeVisible();
     }
     expect(complaints).toEqual([]);
   });
@@ -158,7 +158,7 @@ describe('one window', () => {
       url: 'https://evil.example/',
       frame: 'main',
     });
-    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
   });
 
   test('opens no second window; a known https address goes to the browser of the person', async () => {
@@ -231,7 +231,7 @@ describe('one window', () => {
 
   test('quits in order by the menu: the window goes, the port is free, the ledger is closed', async () => {
     desktop.send({ do: 'force-load', url: 'faregate-app://window/' });
-    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     await expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'quit' }));
     expect(desktop.all('window')).toHaveLength(1);
   });
@@ -247,7 +247,7 @@ describe('the app', () => {
     desktop.send({ do: 'crash-page' });
     await desktop.entry('reload');
     expect((await fetch(before.value.gatewayUrl)).status).toBe(200);
-    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     // A page that only ever crashes is not reloaded for ever.
     for (let crash = 0; crash < 5; crash += 1) desktop.send({ do: 'crash-page' });
     const { id, options } = await desktop.entry('dialog');
@@ -294,7 +294,7 @@ describe('the app', () => {
     desktop.send({ do: 'answer-dialog', id: again.id, response: 1 });
 
     const page = await desktop.page();
-    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     const status = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
     const settings = await page.evaluate<Answer<{ port: number }>>(callFromPage('settings.get'));
     if (!status.ok || !settings.ok) throw new Error('no answer');
@@ -339,7 +339,7 @@ describe('the app', () => {
     expect(readFileSync(codex, 'utf8')).toContain('https://elsewhere.example');
     desktop.send({ do: 'answer-notification', id: left.id });
     const page = await desktop.page();
-    await expectPage(page.getByRole('heading', { level: 1, name: 'Connect' })).toBeVisible();
+    await expectPage(page.getByRole('heading', { level: 1, name: 'Connect', exact: true })).toBeVisible();
     other.close();
   });
 
@@ -424,7 +424,7 @@ describe('the app', () => {
     await expect.poll(() => browser.context.pages()).toHaveLength(1);
     desktop.send({ do: 'click-tray' });
     const page = await desktop.page();
-    await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+    await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     await expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'choose-tray-item', label: 'Quit' }));
   });
 
@@ -497,7 +497,7 @@ describe('credentials', () => {
     expect(title).toBe('Enter credentials again');
     expect(body).toContain('OpenAI');
     desktop.send({ do: 'answer-notification', id });
-    await expectPage(page.getByRole('heading', { level: 1, name: 'Providers' })).toBeVisible();
+    await expectPage(page.getByRole('heading', { level: 1, name: 'Providers', exact: true })).toBeVisible();
     await expectPage(page.getByText('Enter again')).toBeVisible();
   });
 

@@ -129,7 +129,7 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     });
     try {
       const page = await desktop.page();
-      await expectPage(page.getByRole('heading', { name: 'API Keys' })).toBeVisible();
+      await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
       await desktop.entry('tray-menu');
       // Either thread has something to do: a backup, and a text that by its bytes would be too dear for its key.
       const backup = await page.evaluate(`window.faregate.call('backups.create', {})`);
