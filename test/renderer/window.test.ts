@@ -251,6 +251,8 @@ describe.skipIf(executablePath === null)('the window', () => {
   });
 
   test('settled requests appear on top of the activity', async () => {
+    // The line is up once the keys are there; what is told before has nobody to hear it.
+    await expect(row(page, 'claude-code')).toBeVisible();
     await page.getByRole('link', { name: 'Activity' }).click();
     await expect(page.getByRole('row')).toHaveCount(3);
     backend.send('request-settled', {

@@ -104,7 +104,8 @@ export async function killRounds({
     let checkedTo = 0;
     for (let round = 1; round <= rounds || !enough(sums); round += 1) {
       const load = startLoad(gateway, keys, { random, clients, round, sums });
-      await delay(10 + random() ** 2 * 1_000);
+      // Where too little was under way so far, longer each time.
+      await delay((10 + random() ** 2 * 1_000) * 2 ** Math.max(0, round - rounds));
       await gateway.kill9();
       const sent = await load.end();
       if (round % 5 === 0) {
