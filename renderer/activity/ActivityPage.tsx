@@ -28,7 +28,11 @@ export function ActivityPage() {
   const onClose = useCallback(() => {
     const id = open;
     setQuery({ request: null });
-    requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-request="${id}"]`)?.focus());
+    requestAnimationFrame(() => {
+      // Where the keyboard was led on within the log meanwhile, it stays.
+      if (document.activeElement?.closest('.log-frame')) return;
+      document.querySelector<HTMLElement>(`[data-request="${id}"]`)?.focus();
+    });
   }, [open]);
   const onStep = (step: 1 | -1) => {
     const at = open === null ? -1 : log.indexOf(open);

@@ -57,6 +57,7 @@ test('a long log is scrolled to its end, jumped in, filtered and read by keyboar
     await page.keyboard.press('Enter');
     await expect(page.getByRole('complementary', { name: 'Request 2' })).toBeVisible();
     await page.keyboard.press('Escape');
+    await expect(page.getByRole('complementary')).toBeHidden();
     await expect(focused).toHaveAttribute('data-request', '2');
     await page.keyboard.press('Home');
     await expect(focused).toHaveAttribute('data-request', String(ROWS));
