@@ -81,6 +81,7 @@ const gatewayRows: readonly (readonly string[])[] = [
 /** Interfaces and pure helpers: they know nothing of the gateway, so any row may use them. */
 const gatewayBase: readonly string[] = [
   'json.ts',
+  'signs.ts',
   'ports.ts',
   'worker-file.ts',
   'calls.ts',

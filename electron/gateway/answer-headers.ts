@@ -2,7 +2,7 @@
 import { formatPlainUsd, type Nano } from '#shared/money.ts';
 import type { Admitted } from './admission.ts';
 import type { Ledger } from './ledger.ts';
-import { tightestLimit } from './limits.ts';
+import { leastRoom } from './limits.ts';
 
 /**
  * Known when the answer begins: the row of the activity log, what the key had used and what was left for this request,
@@ -19,9 +19,9 @@ export function meterHeaders(ledger: Ledger, { hold, clamp }: Admitted): string[
   if (account) headers.push('x-faregate-usage', formatPlainUsd(account.usageNano));
   if (account && account.limitNano !== null)
     headers.push('x-faregate-limit', formatPlainUsd(account.limitNano));
-  const tightest = tightestLimit(...ledger.limiting(hold));
-  if (tightest)
-    headers.push('x-faregate-remaining', formatPlainUsd(Math.max(0, tightest.roomNano + hold.amountNano)));
+  const room = leastRoom(ledger.limiting(hold));
+  if (room !== null)
+    headers.push('x-faregate-remaining', formatPlainUsd(Math.max(0, room + hold.amountNano)));
   if (clamp?.outputTokens != null) headers.push('x-faregate-clamped', String(clamp.outputTokens));
   if (clamp?.searches != null) headers.push('x-faregate-clamped-searches', String(clamp.searches));
   return headers;

@@ -106,6 +106,7 @@ export function createBalances(
   /** Starts the next window where the current one has ended. A clock set back ends none. */
   function current<B extends Balance<Scope>>(balance: B): B {
     const { window, recurring, topUp } = balance;
+    if (recurring === null && topUp === null) return balance;
     const at = now();
     if (topUp !== null && topUp.until !== null && at >= topUp.until) {
       balance.topUp = null;

@@ -15,7 +15,7 @@ export interface HoldDraft {
   dialect: DialectId;
   model: string;
   stream: boolean;
-  /** The price the hold was computed with, as JSON; null where there is none. */
+  /** Where the price comes from that the hold was computed with, as JSON; null where there is none. */
   price: string | null;
   client: string | null;
   session: string | null;

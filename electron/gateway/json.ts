@@ -2,6 +2,7 @@
  * Reads and edits a JSON object as bytes, without building it: a request of five megabytes is scanned once for the
  * few fields that matter, and an edit replaces those bytes alone.
  */
+import { noteSign, type Sign } from './signs.ts';
 
 /** The top-level fields of a JSON object that lies in `bytes`. */
 export interface JsonFields {
@@ -9,8 +10,8 @@ export interface JsonFields {
   has(name: string): boolean;
   /** The parsed value of a top-level field; undefined where it is absent or cannot be parsed. */
   get(name: string): unknown;
-  /** Whether the bytes contain this text anywhere: a cheap over-approximation of "this feature is used". */
-  contains(text: string): boolean;
+  /** Whether this stands anywhere as a name or a value: a cheap over-approximation of "this feature is used". */
+  contains(sign: Sign): boolean;
 }
 
 /**
@@ -53,13 +54,13 @@ export function scanObject(bytes: Buffer): JsonObject | null {
   if (start === NONE) return null;
   const spans = new Map<string, Span>();
   const duplicates = new Set<string>();
-  const end = scanMembers(bytes, start, (name, value) => {
+  const signs = new Set<Sign>();
+  const visit = (name: string, value: Span) => {
     if (spans.has(name)) duplicates.add(name);
     spans.set(name, value);
-  });
+  };
+  const end = scanMembers(bytes, start, visit, signs);
   if (end === NONE || skipSpace(bytes, end) !== bytes.length) return null;
-  // Looked over for escapes once: a body is searched for a dozen texts.
-  let plain: Buffer | null | undefined;
   return {
     bytes,
     duplicates: [...duplicates],
@@ -70,11 +71,7 @@ export function scanObject(bytes: Buffer): JsonObject | null {
         ? undefined
         : parseOr(bytes.toString('utf8', span.start, span.end), undefined);
     },
-    contains(text) {
-      if (bytes.includes(text)) return true;
-      if (plain === undefined) plain = withoutEscapes(bytes);
-      return plain?.includes(text) === true;
-    },
+    contains: (sign) => signs.has(sign),
   };
 }
 
@@ -178,19 +175,25 @@ function objectStart(bytes: Buffer): number {
   return bytes[start] === OPEN_BRACE ? start : NONE;
 }
 
-/** Visits the members of the object that opens at `open`; returns the index behind its end. */
-function scanMembers(bytes: Buffer, open: number, visit: (name: string, value: Span) => void): number {
+/** Visits the members of the object that opens at `open`; returns the index behind its end. `signs`: see skipValue. */
+function scanMembers(
+  bytes: Buffer,
+  open: number,
+  visit: (name: string, value: Span) => void,
+  signs: Set<Sign> | null = null,
+): number {
   let at = skipSpace(bytes, open + 1);
   if (bytes[at] === CLOSE_BRACE) return at + 1;
   for (;;) {
     if (bytes[at] !== QUOTE) return NONE;
     const nameEnd = skipString(bytes, at);
     if (nameEnd === NONE) return NONE;
+    if (signs !== null) noteSign(signs, bytes, at + 1, nameEnd - 1);
     const name = memberName(bytes, at, nameEnd);
     at = skipSpace(bytes, nameEnd);
     if (bytes[at] !== COLON) return NONE;
     const start = skipSpace(bytes, at + 1);
-    const end = skipValue(bytes, start);
+    const end = skipValue(bytes, start, signs);
     if (end === NONE) return NONE;
     visit(name, { start, end });
     at = skipSpace(bytes, end);
@@ -238,10 +241,15 @@ function skipString(bytes: Buffer, open: number): number {
   }
 }
 
-function skipValue(bytes: Buffer, start: number): number {
+/** The index behind the value. The signs among its strings are added to `signs`. */
+function skipValue(bytes: Buffer, start: number, signs: Set<Sign> | null = null): number {
   const first = bytes[start];
-  if (first === QUOTE) return skipString(bytes, start);
-  if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipNested(bytes, start);
+  if (first === QUOTE) {
+    const end = skipString(bytes, start);
+    if (signs !== null && end !== NONE) noteSign(signs, bytes, start + 1, end - 1);
+    return end;
+  }
+  if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipNested(bytes, start, signs);
   let at = start;
   for (; at < bytes.length; at++) {
     const byte = bytes[at] ?? 0;
@@ -251,35 +259,20 @@ function skipValue(bytes: Buffer, start: number): number {
 }
 
 /** A counter and not a call for each level: a body of a million brackets must not end the process. */
-function skipNested(bytes: Buffer, start: number): number {
+function skipNested(bytes: Buffer, start: number, signs: Set<Sign> | null): number {
   const { length } = bytes;
   let depth = 0;
   for (let at = start; at < length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) {
-      at = skipString(bytes, at) - 1;
+      const open = at;
+      at = skipString(bytes, open) - 1;
       if (at < start) return NONE;
+      if (signs !== null) noteSign(signs, bytes, open + 1, at);
     } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
     else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) return at + 1;
   }
   return NONE;
-}
-
-/**
- * A copy in which escaped ASCII stands plain, or null where nothing is escaped so: `"cache\u005fcontrol"` means the
- * same to the provider as `"cache_control"` and must be found by the same search.
- */
-function withoutEscapes(bytes: Buffer): Buffer | null {
-  return bytes.includes('\\u00') ? unescapeAscii(bytes) : null;
-}
-
-function unescapeAscii(bytes: Buffer): Buffer {
-  const plain = bytes
-    .toString('latin1')
-    .replace(/\\u00([2-7][0-9a-f])/gi, (_escape, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16)),
-    );
-  return Buffer.from(plain, 'latin1');
 }
 
 function parseOr(text: string, otherwise: string | undefined): unknown {

@@ -23,6 +23,7 @@ import {
   hasLimit,
   isReached,
   leastOf,
+  leastRoom,
   type AppliedLimit,
   type Limits,
   type Scope,
@@ -228,27 +229,16 @@ export function createLedger(
     if (unwritten.length > 0) retry();
     const account = mustHave(draft.keyId);
     const counted = balances.against(draft);
-    const limits = counted.flatMap(appliedLimits);
-    const tightest = leastOf(limits, ({ roomNano }) => roomNano);
+    const roomNano = leastRoom(counted);
     let amountNano = assertNano(amount.wantNano);
-    if (tightest !== null) {
+    if (roomNano !== null) {
       const wrong = broken ?? fault;
       if (wrong !== null) throw new LedgerUnavailable(wrong);
-      const othersOf = ({ scope: { kind } }: AppliedLimit) =>
-        counted.find(({ scope }) => scope.kind === kind)?.running ?? 0;
-      // Any limit that is used up refuses for good, also where another one is tighter only because of holds.
-      const reached = lastToReset(limits.filter(isReached));
-      if (reached) return { refused: 'reached', limit: reached, others: othersOf(reached) };
-      if (amountNano > tightest.roomNano) {
-        if (tightest.roomNano < amount.atLeastNano) {
-          // Were all that is held given back: would it fit then?
-          const least = leastOf(limits, ({ roomNano, heldNano }) => roomNano + heldNano) ?? tightest;
-          const wouldFit = least.roomNano + least.heldNano >= amount.atLeastNano;
-          const limit = wouldFit ? tightest : least;
-          return { refused: wouldFit ? 'busy' : 'short', limit, others: othersOf(limit) };
-        }
-        amountNano = tightest.roomNano;
-      }
+      // A limit that is used up leaves no room, so with some left none is.
+      const refused =
+        roomNano > 0 && roomNano >= amount.atLeastNano ? null : refusalOf(counted, amount.atLeastNano);
+      if (refused !== null) return refused;
+      amountNano = Math.min(amountNano, roomNano);
     }
     for (const { heldNano } of counted) assertNano(heldNano + amountNano);
     const taken: Hold = { ...draft, id: nextId, at: now(), amountNano };
@@ -259,7 +249,7 @@ export function createLedger(
       balance.running += 1;
     }
     account.lastUsedAt = taken.at;
-    group.holds.push({ hold: taken, limited: tightest !== null });
+    group.holds.push({ hold: taken, limited: roomNano !== null });
     groupGrew();
     throwIfFailed(taken);
     return { held: taken };
@@ -500,6 +490,24 @@ export function createLedger(
 /** Of several limits that are used up the one that resets last decides; an all-time limit never does. */
 function lastToReset(limits: readonly AppliedLimit[]): AppliedLimit | null {
   return leastOf(limits, ({ recurring }) => -(recurring?.resetsAt ?? Infinity));
+}
+
+/** Why `atLeastNano` cannot be had; null where it can. */
+function refusalOf(counted: readonly RunningBalance[], atLeastNano: Nano): HoldResult | null {
+  const limits = counted.flatMap(appliedLimits);
+  const tightest = leastOf(limits, ({ roomNano }) => roomNano);
+  if (tightest === null) return null;
+  const othersOf = ({ scope: { kind } }: AppliedLimit) =>
+    counted.find(({ scope }) => scope.kind === kind)?.running ?? 0;
+  // Any limit that is used up refuses for good, also where another one is tighter only because of holds.
+  const reached = lastToReset(limits.filter(isReached));
+  if (reached) return { refused: 'reached', limit: reached, others: othersOf(reached) };
+  if (tightest.roomNano >= atLeastNano) return null;
+  // Were all that is held given back: would it fit then?
+  const least = leastOf(limits, ({ roomNano, heldNano }) => roomNano + heldNano) ?? tightest;
+  const wouldFit = least.roomNano + least.heldNano >= atLeastNano;
+  const limit = wouldFit ? tightest : least;
+  return { refused: wouldFit ? 'busy' : 'short', limit, others: othersOf(limit) };
 }
 
 function topUpColumns(topUp: TopUp | null): { topUp: number | null; topUpUntil: number | null } {

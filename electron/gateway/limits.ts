@@ -82,17 +82,27 @@ export function appliedLimits<Of extends Scope | SessionScope>(balance: Balance<
   return applied;
 }
 
+/**
+ * The room under the tightest limit of all, below zero where more is spent and held than allowed; null where there is
+ * no limit. The same as the least `roomNano` of `appliedLimits`, without making them: every request asks for it.
+ */
+export function leastRoom(balances: readonly Balance[]): Nano | null {
+  let least = Infinity;
+  for (const { limitNano, recurring, window, usageNano, heldNano, topUp } of balances) {
+    const topped = (topUp?.amountNano ?? 0) - heldNano;
+    if (limitNano !== null) least = Math.min(least, limitNano + topped - usageNano);
+    if (recurring !== null && window !== null)
+      least = Math.min(least, recurring.amountNano + topped - usedIn(window));
+  }
+  return least === Infinity ? null : least;
+}
+
 export function usedIn(window: Window): Nano {
   return window.usedNano + (window.carried?.nano ?? 0);
 }
 
 export function hasLimit({ limitNano, recurring }: Limits): boolean {
   return limitNano !== null || recurring !== null;
-}
-
-/** The limit that leaves the least room; null where there is none. */
-export function tightestLimit(...balances: readonly Balance[]): AppliedLimit | null {
-  return leastOf(balances.flatMap(appliedLimits), ({ roomNano }) => roomNano);
 }
 
 export function leastOf<T>(all: readonly T[], by: (one: T) => number): T | null {

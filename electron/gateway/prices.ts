@@ -12,10 +12,13 @@ import type { Store } from './store.ts';
 
 const texts = new WeakMap<Price, string>();
 
-/** The price as a usage row freezes it: JSON, written once a price. */
+/** What the row of a request that a crash has ended says of its price, as JSON (see bill.ts); made once a price. */
 export function priceText(price: Price): string {
   let text = texts.get(price);
-  if (text === undefined) texts.set(price, (text = JSON.stringify(price)));
+  if (text === undefined) {
+    const { source, date, guessed } = price;
+    texts.set(price, (text = JSON.stringify({ source, date, guessed })));
+  }
   return text;
 }
 
@@ -39,6 +42,12 @@ export class PriceFieldError extends Error {
     this.field = field;
   }
 }
+
+/** By provider, as long as its address is the same, and model. */
+type RecentPrices = WeakMap<
+  Provider,
+  { baseUrl: string; prices: Map<string, { price: Price | null; minute: number; revision: number }> }
+>;
 
 export function createPrices(store: Store, now: () => number): Prices {
   const { db } = store;
@@ -68,21 +77,24 @@ export function createPrices(store: Store, now: () => number): Prices {
   );
   const forget = db.prepare('DELETE FROM prices WHERE provider_id = ? AND model = ?');
   // A look-up in the catalogue costs 10 to 20 µs; prices change by date and hour, so an answer is good for a minute.
-  const recent = new Map<string, { price: Price | null; minute: number; revision: number }>();
+  let recent: RecentPrices = new WeakMap();
 
   return {
     find(provider, model, at) {
       if (provider.billing === 'free') return freePrice;
       const minute = Math.floor(at / 60_000);
-      const cacheKey = `${provider.id}\n${provider.baseUrl}\n${model}`;
       const { revision } = catalogue;
-      const known = recent.get(cacheKey);
+      let ofProvider = recent.get(provider);
+      if (ofProvider?.baseUrl !== provider.baseUrl || ofProvider.prices.size >= 1000) {
+        ofProvider = { baseUrl: provider.baseUrl, prices: new Map() };
+        recent.set(provider, ofProvider);
+      }
+      const known = ofProvider.prices.get(model);
       if (known?.minute === minute && known.revision === revision) return known.price;
       const mine = own.get(keyOf(provider.id, model))?.price;
       const listed = findPrice(provider, model, new Date(at));
       const price = mine === undefined ? listed : withKnownTerms(mine, listed);
-      if (recent.size >= 1000) recent.clear();
-      recent.set(cacheKey, { price, minute, revision });
+      ofProvider.prices.set(model, { price, minute, revision });
       return price;
     },
     list: (providerId) =>
@@ -94,13 +106,13 @@ export function createPrices(store: Store, now: () => number): Prices {
       // What cannot be computed with is refused before it is stored.
       toPrice(input);
       store.write(() => save.run(input.providerId, input.model, JSON.stringify(input), setAt));
-      recent.clear();
+      recent = new WeakMap();
       return remember(input, setAt);
     },
     remove(providerId, model) {
       if (!own.has(keyOf(providerId, model))) return false;
       store.write(() => forget.run(providerId, model));
-      recent.clear();
+      recent = new WeakMap();
       return own.delete(keyOf(providerId, model));
     },
     providersPricing: (model) =>

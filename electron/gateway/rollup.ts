@@ -151,12 +151,19 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
     ),
   };
   const seriesIds = new Map<string, number>();
+  let lastSeries: { of: SeriesFields; id: number } | null = null;
   const seriesNames = new Map<number, readonly (readonly [Dimension, number])[]>();
   let waiting = 0;
   /** What an earlier process left behind is seen to once; a process keeps the time zone it was started in. */
   let opened = false;
 
   function seriesOf(row: SeriesFields): number {
+    // Most requests are like the one before, and its name is long to put together.
+    if (lastSeries === null || !isSameSeries(lastSeries.of, row)) lastSeries = { of: row, id: seriesId(row) };
+    return lastSeries.id;
+  }
+
+  function seriesId(row: SeriesFields): number {
     const name = `${row.key_id}\n${row.provider}\n${row.billing}\n${row.model_asked}\n${row.model}\n${row.client ?? ''}`;
     let id = seriesIds.get(name);
     if (id === undefined) {
@@ -315,13 +322,27 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
 
   return {
     seriesOf,
-    forget: () => seriesIds.clear(),
+    forget() {
+      seriesIds.clear();
+      lastSeries = null;
+    },
     rowWritten() {
       waiting += 1;
       if (waiting >= ROLL_UP_AT) catchUp();
     },
     catchUp,
   };
+}
+
+function isSameSeries(one: SeriesFields, other: SeriesFields): boolean {
+  return (
+    one.key_id === other.key_id &&
+    one.model === other.model &&
+    one.model_asked === other.model_asked &&
+    one.client === other.client &&
+    one.provider === other.provider &&
+    one.billing === other.billing
+  );
 }
 
 interface Session {

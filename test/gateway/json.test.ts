@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Sign } from '../../electron/gateway/signs.ts';
 import { applyEdits, scanObject, type JsonEdit } from '../../electron/gateway/json.ts';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
@@ -105,8 +106,47 @@ describe('scanObject', () => {
 
   it('finds text however it is escaped', () => {
     const fields = scan('{"content":[{"cache_contro\\u006c":{"ttl":"1h"}}],"b":"cache_control"}');
-    expect(fields?.contains('"cache_control"')).toBe(true);
-    expect(fields?.contains('"prompt"')).toBe(false);
+    expect(fields?.contains('cache_control')).toBe(true);
+    expect(fields?.contains('1h')).toBe(true);
+    expect(fields?.contains('video')).toBe(false);
+    // Text that speaks of a feature does not use it.
+    expect(
+      scan('{"content":"write \\"cache_control\\" here, or cache_control"}')?.contains('cache_control'),
+    ).toBe(false);
+  });
+
+  it('finds every name and value that is a sign, at any depth, and nothing else', () => {
+    const escaped = (text: string) =>
+      text
+        .split('')
+        .map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+        .join('');
+    const word = fc.constantFrom<Sign>('cache_control', '1h', 'image_url', 'file', 'audio', 'uri');
+    const other = fc.constantFrom('files', 'image', 'cache_contro', 'x"1h"', '\\', '');
+    const text = fc.oneof(word, other);
+    const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        text,
+        fc.integer(),
+        fc.array(tie('value'), { maxLength: 3 }),
+        fc.dictionary(text, tie('value'), { maxKeys: 3 }),
+      ),
+    }));
+    fc.assert(
+      fc.property(fc.dictionary(text, value, { maxKeys: 4 }), word, (body, sought) => {
+        const stands = (one: unknown): boolean =>
+          one === sought ||
+          (typeof one === 'object' &&
+            one !== null &&
+            [Object.keys(one), Object.values(one)].flat().some(stands));
+        const json = JSON.stringify(body);
+        expect(scan(json)?.contains(sought)).toBe(stands(body));
+        expect(scan(json.replaceAll(`"${sought}"`, `"${escaped(sought)}"`))?.contains(sought)).toBe(
+          stands(body),
+        );
+      }),
+    );
   });
 
   it('is not brought down by depth', () => {

@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Every } from '#shared/model.ts';
 import {
+  appliedLimits,
+  leastRoom,
   limitState,
   localeFirstWeekday,
-  tightestLimit,
   windowAt,
   type Balance,
 } from '../../electron/gateway/limits.ts';
@@ -169,11 +170,11 @@ describe('the limit that leaves the least room', () => {
   const window = (usedNano: number) => ({ start: 0, end: 1000, usedNano });
 
   test('is none for a key without limits', () => {
-    expect(tightestLimit(balance({ usageNano: 5, heldNano: 5 }))).toBeNull();
+    expect(leastRoom([balance({ usageNano: 5, heldNano: 5 })])).toBeNull();
   });
 
   test('counts what is held against both limits', () => {
-    expect(tightestLimit(balance({ usageNano: 30, heldNano: 20, limitNano: 100 }))?.roomNano).toBe(50);
+    expect(leastRoom([balance({ usageNano: 30, heldNano: 20, limitNano: 100 })])).toBe(50);
     const both = balance({
       usageNano: 30,
       heldNano: 20,
@@ -181,16 +182,37 @@ describe('the limit that leaves the least room', () => {
       recurring: { amountNano: 60, every: 'day' },
       window: window(10),
     });
-    expect(tightestLimit(both)).toMatchObject({
-      limitNano: 60,
-      usedNano: 10,
-      roomNano: 30,
-      recurring: { every: 'day', resetsAt: 1000 },
-    });
+    expect(leastRoom([both])).toBe(30);
+    expect(appliedLimits(both)).toMatchObject([
+      { limitNano: 100, usedNano: 30, roomNano: 50, recurring: null },
+      { limitNano: 60, usedNano: 10, roomNano: 30, recurring: { every: 'day', resetsAt: 1000 } },
+    ]);
   });
 
   test('may be overdrawn', () => {
-    expect(tightestLimit(balance({ usageNano: 90, heldNano: 20, limitNano: 50 }))?.roomNano).toBe(-60);
+    expect(leastRoom([balance({ usageNano: 90, heldNano: 20, limitNano: 50 })])).toBe(-60);
+  });
+
+  test('is the least of all limits that apply, whichever they are', () => {
+    const amount = fc.integer({ min: 0, max: 1000 });
+    const any = fc.record({
+      usageNano: amount,
+      heldNano: amount,
+      limitNano: fc.option(amount),
+      recurring: fc.option(fc.record({ amountNano: amount, every: fc.constant('day' as const) })),
+      used: amount,
+      carried: fc.option(fc.record({ from: fc.constant(0), nano: amount }), { nil: undefined }),
+      topUp: fc.option(fc.record({ amountNano: amount, until: fc.constant(null) })),
+    });
+    fc.assert(
+      fc.property(fc.array(any, { maxLength: 4 }), (all) => {
+        const balances = all.map(({ used, carried, ...more }) =>
+          balance({ ...more, window: more.recurring && { ...window(used), carried } }),
+        );
+        const rooms = balances.flatMap(appliedLimits).map(({ roomNano }) => roomNano);
+        expect(leastRoom(balances)).toBe(rooms.length === 0 ? null : Math.min(...rooms));
+      }),
+    );
   });
 
   test.each<[string, Partial<Balance>]>([

@@ -71,7 +71,7 @@ const LEAST_THINKING = 1_024;
 const LEAST_ANSWER_BESIDE_THINKING = 256;
 
 function read(body: JsonFields): RequestFacts {
-  const marked = body.contains('"cache_control"');
+  const marked = body.contains('cache_control');
   const tools = records(body.get('tools'));
   const model = text(body.get('model'));
   const speed = text(body.get('speed'));
@@ -84,7 +84,7 @@ function read(body: JsonFields): RequestFacts {
     leastOutputTokens: thinks(body) ? LEAST_THINKING + LEAST_ANSWER_BESIDE_THINKING : 1,
     // `fast` is dearer than any tier; `standard` says nothing.
     serviceTier: speed !== null && speed !== 'standard' ? speed : text(body.get('service_tier')),
-    cacheWrites: !marked ? 'none' : body.contains('"1h"') ? '1h' : '5m',
+    cacheWrites: !marked ? 'none' : body.contains('1h') ? '1h' : '5m',
     extraInputTokens: attachments(body, model),
     hiddenInputTokens: hiddenTokens(tools),
     hostedInputTokens: toolTokens(tools, body, model),
@@ -113,7 +113,7 @@ function thinks(body: JsonFields): boolean {
  * off only where the protocol has images, for in a tool's arguments they are text.
  */
 function attachments(body: JsonFields, model: string | null): number {
-  if (!['"image"', '"document"', '"container_upload"'].some((sign) => body.contains(sign))) return 0;
+  if (!(['image', 'document', 'container_upload'] as const).some((sign) => body.contains(sign))) return 0;
   const window = contextTokens(model, LARGEST_CONTEXT);
   const content = [body.get('messages'), body.get('system')];
   let tokens = 0;

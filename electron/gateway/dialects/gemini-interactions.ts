@@ -67,7 +67,7 @@ function read(body: JsonFields): RequestFacts {
     // A page, a search, a document: each turn of a hosted tool reads all that there is again.
     hostedInputTokens: hosted ? window : 0,
     storedInput: stored,
-    soundInput: stored || body.contains('"audio"') || body.contains('"video"'),
+    soundInput: stored || body.contains('audio') || body.contains('video'),
     webSearches: has('google_search') ? SEARCHES : 0,
     uses: { mapSearches: has('google_maps') ? 1 : 0 },
     notMetered: whyNotMetered(asked, body),
@@ -86,7 +86,7 @@ function whyNotMetered(asked: (name: string) => boolean, body: JsonFields): stri
 
 /** Beyond one a byte of the body: images have a least number, films and documents can be as long as the model takes. */
 function attachedTokens(body: JsonFields, window: number): number {
-  if (!body.contains('"uri"') && !body.contains('"data"')) return 0;
+  if (!body.contains('uri') && !body.contains('data')) return 0;
   let tokens = 0;
   for (const part of objectsIn(body.get('input'))) {
     const data = text(part['data']);

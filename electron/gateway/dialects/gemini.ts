@@ -102,7 +102,7 @@ function attachments(body: JsonFields, model: string | null): { tokens: number; 
   const window = contextTokens(model, LARGEST_CONTEXT);
   if ((body.get('cachedContent') ?? body.get('cached_content') ?? null) !== null)
     return { tokens: window, sound: true };
-  if (!['fileData', 'file_data', 'inlineData', 'inline_data'].some((name) => body.contains(`"${name}"`)))
+  if (!(['fileData', 'file_data', 'inlineData', 'inline_data'] as const).some((name) => body.contains(name)))
     return { tokens: 0, sound: false };
   let tokens = 0;
   let sound = false;

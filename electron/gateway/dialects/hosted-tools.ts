@@ -47,7 +47,7 @@ export const toolCallNames = [
   'file_search_call',
   'code_interpreter_call',
   'x_search_call',
-];
+] as const;
 
 /** The older version of the search tool, which has a price of its own at some models. */
 export function usesPreviewSearch(response: JsonRecord): boolean {

@@ -160,11 +160,11 @@ class ChatReader implements AnswerReader {
       error: fields.get('error'),
       object: fields.get('object'),
     });
-    if (fields.contains('"provider_metadata"')) {
+    if (fields.contains('provider_metadata')) {
       for (const choice of records(fields.get('choices')))
         readGatewayCost(this.facts, record(choice['message'])['provider_metadata']);
     }
-    if (fields.contains('"executed_tools"')) {
+    if (fields.contains('executed_tools')) {
       for (const choice of records(fields.get('choices'))) this.#readTools(record(choice['message']));
     }
     const usage = fields.get('usage');

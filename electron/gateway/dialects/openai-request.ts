@@ -37,6 +37,7 @@ const PICTURE = { inputTokens: 20_000, outputTokens: 8_000 };
 export function commonFacts(body: JsonFields): RequestFacts {
   const model = text(body.get('model'));
   const tools = allTools(body);
+  const others = body.get('models');
   const searching = hasSearch(tools) || typeof body.get('web_search_options') === 'object';
   const bounded = count(body.get('max_tool_calls'));
   const input = attachments(body, model);
@@ -46,9 +47,9 @@ export function commonFacts(body: JsonFields): RequestFacts {
     stream: body.get('stream') === true,
     serviceTier: text(body.get('service_tier')),
     // Newer models write the cache unasked and bill it (`cache_write_tokens`); routers pass Anthropic's markers on.
-    cacheWrites: body.contains('"cache_control"') && body.contains('"1h"') ? '1h' : '5m',
+    cacheWrites: body.contains('cache_control') && body.contains('1h') ? '1h' : '5m',
     extraInputTokens: input.tokens,
-    hiddenInputTokens: hiddenTokens(body, tools),
+    hiddenInputTokens: hiddenTokens(tools.length > 0, [model, ...(Array.isArray(others) ? others : [])]),
     hostedInputTokens: toolTokens(tools, model),
     storedInput: input.stored,
     soundInput: input.sound,
@@ -64,20 +65,20 @@ export function storedTokens(model: string | null): number {
   return contextTokens(model, LARGEST_CONTEXT);
 }
 
-function hiddenTokens(body: JsonFields, tools: readonly JsonRecord[]): HiddenTokens {
+/** `models`: all that may answer. */
+function hiddenTokens(hasTools: boolean, models: readonly unknown[]): HiddenTokens {
   const { atVendor, elsewhere } = HIDDEN_TOKENS;
-  const has = tools.length > 0;
+  const grok = models.some((name) => typeof name === 'string' && /grok/i.test(name));
   return {
-    atVendor: atVendor.always + (has ? atVendor.withTools : 0),
-    elsewhere:
-      elsewhere.always + (has ? elsewhere.withTools : 0) + (body.contains('grok') ? elsewhere.grok : 0),
+    atVendor: atVendor.always + (hasTools ? atVendor.withTools : 0),
+    elsewhere: elsewhere.always + (hasTools ? elsewhere.withTools : 0) + (grok ? elsewhere.grok : 0),
   };
 }
 
 /** Tools may also stand in the input, as Codex sends them to its newer models. */
 function allTools(body: JsonFields): JsonRecord[] {
   const tools = records(body.get('tools'));
-  if (!body.contains('"additional_tools"')) return tools;
+  if (!body.contains('additional_tools')) return tools;
   const added = records(body.get('input')).filter(({ type }) => type === 'additional_tools');
   return [...tools, ...added.flatMap((item) => records(item['tools']))];
 }
@@ -88,15 +89,15 @@ function hasSearch(tools: readonly JsonRecord[]): boolean {
 
 /** Signs that a body may show more bytes, or fewer, than it has tokens; a tool's schema can bring one about too. */
 const SIGNS = [
-  '"image_url"',
-  '"input_image"',
-  '"computer_screenshot"',
-  '"image_generation_call"',
-  '"input_audio"',
-  '"file"',
-  '"input_file"',
-  '"item_reference"',
-];
+  'image_url',
+  'input_image',
+  'computer_screenshot',
+  'image_generation_call',
+  'input_audio',
+  'file',
+  'input_file',
+  'item_reference',
+] as const;
 
 interface Attachments {
   tokens: number;
@@ -110,9 +111,7 @@ interface Attachments {
  * in a tool's arguments they are text.
  */
 function attachments(body: JsonFields, model: string | null): Attachments {
-  // Every part that counts has a type: a body without one is not searched for each of the signs.
-  if (!body.contains('"type"') || !SIGNS.some((sign) => body.contains(sign)))
-    return { tokens: 0, stored: false, sound: false };
+  if (!SIGNS.some((sign) => body.contains(sign))) return { tokens: 0, stored: false, sound: false };
   let tokens = 0;
   let stored = false;
   let sound = false;

@@ -1,0 +1,74 @@
+/**
+ * Words that say, wherever they stand in a body as a name or a value of their own, that a feature may be used. They are
+ * found in the pass that scans the body (json.ts): to search megabytes of source code for each of them in turn takes
+ * longer than to parse them.
+ */
+const signs = [
+  // What a prompt cache is told.
+  'cache_control',
+  '1h',
+  // Images, sound and files, under the names of each protocol.
+  'image',
+  'image_url',
+  'input_image',
+  'computer_screenshot',
+  'image_generation_call',
+  'audio',
+  'input_audio',
+  'video',
+  'file',
+  'input_file',
+  'item_reference',
+  'document',
+  'container_upload',
+  'fileData',
+  'file_data',
+  'inlineData',
+  'inline_data',
+  'uri',
+  'data',
+  // Tools that stand in the input.
+  'additional_tools',
+  // What answers count.
+  'provider_metadata',
+  'executed_tools',
+  'web_search_call',
+  'file_search_call',
+  'code_interpreter_call',
+  'x_search_call',
+] as const;
+
+export type Sign = (typeof signs)[number];
+
+type Bytes = { readonly sign: Sign; readonly bytes: Buffer };
+
+const byLength: (Bytes[] | undefined)[] = [];
+for (const sign of signs) (byLength[sign.length] ??= []).push({ sign, bytes: Buffer.from(sign) });
+
+/** The longest of them, each of its characters written as an escape of six. */
+const LONGEST_ESCAPED = (byLength.length - 1) * 6;
+
+const BACKSLASH = 0x5c;
+
+/** Takes note of the string that lies in `bytes` between its quotes, where it is one of the signs. */
+export function noteSign(found: Set<Sign>, bytes: Buffer, start: number, end: number): void {
+  const length = end - start;
+  if (length > LONGEST_ESCAPED) return;
+  for (const { sign, bytes: known } of byLength[length] ?? [])
+    if (bytes[start] === known[0] && isSame(bytes, start, known)) found.add(sign);
+  // `"cache\u005fcontrol"` means the same to the provider.
+  for (let at = start; at < end; at++)
+    if (bytes[at] === BACKSLASH) return noteEscaped(found, bytes, start, end);
+}
+
+function isSame(bytes: Buffer, start: number, known: Buffer): boolean {
+  for (let at = 1; at < known.length; at++) if (bytes[start + at] !== known[at]) return false;
+  return true;
+}
+
+function noteEscaped(found: Set<Sign>, bytes: Buffer, start: number, end: number): void {
+  const plain = bytes
+    .toString('latin1', start, end)
+    .replace(/\\u([0-9a-f]{4})/gi, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  for (const { sign } of byLength[plain.length] ?? []) if (sign === plain) found.add(sign);
+}
