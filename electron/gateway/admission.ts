@@ -82,9 +82,7 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
     try {
       return ledger.hold(draft, { wantNano, atLeastNano });
     } catch (cause) {
-      if (cause instanceof LedgerUnavailable)
-        throw new Refusal('ledger_unavailable', cause.message, { cause });
-      throw cause;
+      throw asRefusal(cause);
     }
   }
 
@@ -156,8 +154,10 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
 
   /** Whether others of the key were there before and wait for money that this one would take. */
   function standsBehind(keyId: string, session: string | null): boolean {
+    const queue = queues.get(keyId);
+    if (queue === undefined) return false;
     const behind = new Set<string | null>();
-    for (const waiter of queues.get(keyId) ?? []) {
+    for (const waiter of queue) {
       if (behind.has(waiter.session)) continue;
       if (!waiter.waitsForSession()) return true;
       behind.add(waiter.session);
@@ -232,40 +232,45 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
     return stopped.length + counted.length;
   }
 
-  /** A hold counts from the moment it is taken, and holds from the moment it is written. */
-  async function written(admitted: Admitted): Promise<Admitted> {
-    try {
-      await ledger.written(admitted.hold);
-      return admitted;
-    } catch (cause) {
-      if (cause instanceof LedgerUnavailable)
-        throw new Refusal('ledger_unavailable', cause.message, { cause });
-      throw cause;
+  /** For one that does not fit whole, or has others before it. `short`: the limit that leaves too little for all of it. */
+  async function takeInTurn(
+    key: Key,
+    draft: HoldDraft,
+    { bound: cheap, exact }: BoundedRequest,
+    signal: () => AbortSignal,
+    short: AppliedLimit | null,
+  ): Promise<Admitted> {
+    let bound = cheap;
+    let busy: Busy | null = null;
+    if (short !== null && exact && isWorthCounting(bound, short.roomNano)) {
+      const entry: { keyId: string; stopped: string | null } = { keyId: key.id, stopped: null };
+      counting.add(entry);
+      bound = (await exact(signal())) ?? bound;
+      counting.delete(entry);
+      if (entry.stopped !== null) throw new Refusal('stopped', entry.stopped);
     }
+    if (closed) throw new Refusal('stopped', CLOSED);
+    if (!standsBehind(key.id, draft.session)) {
+      const result = tryHold(key, draft, bound);
+      if ('hold' in result) return result;
+      busy = result;
+    }
+    return wait(key, draft, bound, signal(), busy);
   }
 
   return {
-    async admit(key, draft, { bound: cheap, exact }, signal) {
-      let bound = cheap;
-      let busy: Busy | null = null;
-      if (!standsBehind(key.id, draft.session)) {
-        const whole = holdAll(key, draft, bound);
-        if ('hold' in whole) return written(whole);
-        if (exact && isWorthCounting(bound, whole.short.roomNano)) {
-          const entry: { keyId: string; stopped: string | null } = { keyId: key.id, stopped: null };
-          counting.add(entry);
-          bound = (await exact(signal())) ?? bound;
-          counting.delete(entry);
-          if (entry.stopped !== null) throw new Refusal('stopped', entry.stopped);
-        }
+    async admit(key, draft, request, signal) {
+      const whole = standsBehind(key.id, draft.session)
+        ? { short: null }
+        : holdAll(key, draft, request.bound);
+      const admitted = 'hold' in whole ? whole : await takeInTurn(key, draft, request, signal, whole.short);
+      // A hold counts from the moment it is taken, and holds from the moment it is written.
+      try {
+        await ledger.written(admitted.hold);
+      } catch (cause) {
+        throw asRefusal(cause);
       }
-      if (closed) throw new Refusal('stopped', CLOSED);
-      if (!standsBehind(key.id, draft.session)) {
-        const result = tryHold(key, draft, bound);
-        if ('hold' in result) return written(result);
-        busy = result;
-      }
-      return written(await wait(key, draft, bound, signal(), busy));
+      return admitted;
     },
     wake,
     stop,
@@ -274,6 +279,12 @@ export function createAdmission(ledger: Ledger, options: { waitMs: number }): Ad
       stop(null, CLOSED);
     },
   };
+}
+
+function asRefusal(cause: unknown): unknown {
+  return cause instanceof LedgerUnavailable
+    ? new Refusal('ledger_unavailable', cause.message, { cause })
+    : cause;
 }
 
 /** Whether a closer bound of the input could make much of a difference for the answer. */

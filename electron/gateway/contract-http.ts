@@ -39,6 +39,7 @@ export function createContractHttp(gateway: ContractHost): ContractHttp {
   const token = randomToken();
   const tokenHash = sha256(token);
   const streams = new Set<ServerResponse>();
+  let unsubscribe: (() => void) | undefined;
 
   function hasToken(request: IncomingMessage): boolean {
     const given = /^Bearer ([\w-]+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -69,7 +70,16 @@ export function createContractHttp(gateway: ContractHost): ContractHttp {
     response.writeHead(200, { 'content-type': 'text/event-stream', ...privateHeaders });
     response.write(': open\n\n');
     streams.add(response);
-    response.once('close', () => streams.delete(response));
+    // Rows are put together only while somebody reads them.
+    unsubscribe ??= gateway.subscribe((name, data) =>
+      broadcast(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`),
+    );
+    response.once('close', () => {
+      streams.delete(response);
+      if (streams.size > 0) return;
+      unsubscribe?.();
+      unsubscribe = undefined;
+    });
   }
 
   /** The text is made once for all readers. */
@@ -79,9 +89,6 @@ export function createContractHttp(gateway: ContractHost): ContractHttp {
       else stream.write(text);
     }
   };
-  const unsubscribe = gateway.subscribe((name, data) => {
-    if (streams.size > 0) broadcast(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
-  });
   const heartbeat = setInterval(() => broadcast(': beat\n\n'), HEARTBEAT_MS);
   heartbeat.unref();
 
@@ -111,7 +118,7 @@ export function createContractHttp(gateway: ContractHost): ContractHttp {
       return true;
     },
     close() {
-      unsubscribe();
+      unsubscribe?.();
       clearInterval(heartbeat);
       for (const stream of streams) stream.end();
     },

@@ -74,7 +74,13 @@ function inserting<Row>(db: Connection, table: string, columns: readonly (keyof 
   const insert = db.prepare<Row[keyof Row][]>(
     `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places})`,
   );
-  return { run: (row: Row) => insert.run(...columns.map((name) => row[name])) };
+  const values: Row[keyof Row][] = [];
+  return {
+    run(row: Row) {
+      for (const [index, name] of columns.entries()) values[index] = row[name];
+      return insert.run(...values);
+    },
+  };
 }
 
 const ACCOUNT_COLUMNS = `id, last_used_at, usage_credits_nano, usage_own_key_nano, requests, unpriced_requests,

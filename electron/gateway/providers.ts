@@ -120,6 +120,7 @@ export interface Providers {
   create(kind: ProviderKind, fields: ProviderFields): Promise<Provider>;
   update(id: string, fields: ProviderFields): Promise<Provider | undefined>;
   remove(id: string): boolean;
+  /** Another set after each change. */
   slugs(): ReadonlySet<string>;
   /** Enabled providers that speak a dialect, in the order they were added. */
   speaking(dialect: DialectId): Provider[];
@@ -150,10 +151,9 @@ interface ProviderRecord {
 export async function createProviders(store: Store, secrets: Secrets, now: () => number): Promise<Providers> {
   const { db } = store;
   const providers = new Map<string, Provider>();
-  const slugs = new Set<string>();
+  let slugs: ReadonlySet<string> = new Set<string>();
   const recountSlugs = () => {
-    slugs.clear();
-    for (const { slug } of providers.values()) slugs.add(slug);
+    slugs = new Set([...providers.values()].map(({ slug }) => slug));
   };
   const insert = db.prepare(
     'INSERT INTO providers (id, kind, name, slug, base_url, billing, credential, enabled, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',

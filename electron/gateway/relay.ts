@@ -110,18 +110,17 @@ export function createRelay(options: RelayOptions): Relay {
       firstByteMs: firstByteAt === null ? null : firstByteAt - startedAt,
       durationMs: options.now() - startedAt,
     });
-    if (headers instanceof Promise) settling = wait(headers);
+    if (headers instanceof Promise) settling = headers.then((known) => void (late = known));
     else late = headers;
   };
 
-  const wait = async (headers: Promise<readonly string[]>) => {
-    late = await headers;
-  };
-
   /** At once where the settlement took no time; otherwise unless everything is over by then. */
-  const afterSettling = async (act: () => void) => {
-    if (settling !== undefined) await settling;
-    if (!finished) act();
+  const afterSettling = (act: () => void) => {
+    if (settling === undefined) act();
+    else
+      void settling.then(() => {
+        if (!finished) act();
+      });
   };
 
   const finish = () => {
@@ -217,7 +216,7 @@ export function createRelay(options: RelayOptions): Relay {
     last = bytes;
     lastTimer = setTimeout(() => {
       settle('complete');
-      void afterSettling(releaseLast);
+      afterSettling(releaseLast);
     }, LAST_EVENT_MS);
   };
 
@@ -233,7 +232,7 @@ export function createRelay(options: RelayOptions): Relay {
 
   const finishWhole = (rest: Buffer) => {
     settle('complete');
-    void afterSettling(() => {
+    afterSettling(() => {
       if (withholding && head !== undefined) {
         releaseLast();
         options.withheld({ status, headers: [...head, ...late], body: Buffer.concat([...behindHead, rest]) });
@@ -254,7 +253,7 @@ export function createRelay(options: RelayOptions): Relay {
     // A connection that breaks behind the end of an answer takes nothing from it.
     if (meter?.complete === true && meter.framing !== 'opaque') return finishWhole(rest);
     settle('upstream-gone', error);
-    void afterSettling(() => {
+    afterSettling(() => {
       // An answer that has begun is cut where it broke: no other one takes its place.
       sendHead();
       if (!clientGone) {

@@ -72,6 +72,20 @@ const notMetered: readonly [pattern: RegExp, what: string][] = [
 /** Version segments are optional and may be doubled: people set the base address with and without them. */
 const VERSIONS = new Set(['v1', 'v1beta']);
 
+/** Clients call the same few addresses over and over: the routes of the last ones are kept, as long as the slugs stay. */
+export function createRouter(): typeof matchRoute {
+  const posted = new Map<string, Route>();
+  let of: ReadonlySet<string> | undefined;
+  return (method, pathname, slugs) => {
+    if (method !== 'POST' || pathname.length > 200) return matchRoute(method, pathname, slugs);
+    if (of !== slugs || posted.size >= 500) posted.clear();
+    of = slugs;
+    let route = posted.get(pathname);
+    if (route === undefined) posted.set(pathname, (route = matchRoute(method, pathname, slugs)));
+    return route;
+  };
+}
+
 /** `slugs` are the providers' names that may stand first in the path. */
 export function matchRoute(method: string, pathname: string, slugs: ReadonlySet<string>): Route {
   const segments = pathname.split('/').filter((segment) => segment !== '');

@@ -17,7 +17,7 @@ import type { Ledger } from './ledger.ts';
 import { appliedLimits, leastOf, usedIn, type AppliedLimit } from './limits.ts';
 import type { ModelLists } from './models.ts';
 import type { Proxy } from './proxy.ts';
-import { dialectOf, matchRoute, SERVED, type Route } from './routes.ts';
+import { createRouter, dialectOf, SERVED, type matchRoute, type Route } from './routes.ts';
 import type { Providers } from './providers.ts';
 
 export interface ServerDependencies {
@@ -58,8 +58,9 @@ export function createGatewayServer(dependencies: ServerDependencies, exposure?:
     shouldUpgradeCallback: ({ headers }: IncomingMessage) => /websocket/i.test(headers.upgrade ?? ''),
   };
   const isOwnHost = exposure ? (host: string) => isAmong(exposure.hosts, host) : isLoopback;
+  const routeOf = createRouter();
   const handle = (request: IncomingMessage, response: ServerResponse) => {
-    serve(dependencies, request, response, isOwnHost).catch((error: unknown) => {
+    serve(dependencies, request, response, { isOwnHost, routeOf }).catch((error: unknown) => {
       // Not even a refusal could be made: one request is lost, and nothing else may be.
       dependencies.onInternalError(error);
       response.destroy();
@@ -81,13 +82,13 @@ async function serve(
   dependencies: ServerDependencies,
   request: IncomingMessage,
   response: ServerResponse,
-  isOwnHost: (host: string) => boolean,
+  { isOwnHost, routeOf }: { isOwnHost: (host: string) => boolean; routeOf: typeof matchRoute },
 ): Promise<void> {
   const { pathname, query } = splitTarget(request.url ?? '/');
   let route: Route = { kind: 'unknown' };
   try {
     guard(request, isOwnHost);
-    route = matchRoute(request.method ?? '', pathname, dependencies.providers.slugs());
+    route = routeOf(request.method ?? '', pathname, dependencies.providers.slugs());
     await answer(dependencies, { request, response, route, query });
   } catch (error) {
     // A client that goes away while it sends is no fault.
@@ -165,10 +166,11 @@ function signalOfClose(response: ServerResponse): () => AbortSignal {
  */
 function guard(request: IncomingMessage, isOwnHost: (host: string) => boolean): void {
   // Of two only the first would be looked at (RFC 9112, section 3.2).
-  const hosts = request.rawHeaders.filter(
-    (text, at) => at % 2 === 0 && text.length === 4 && /^host$/i.test(text),
-  );
-  if (hosts.length > 1) throw new Refusal('bad_request', 'The header "Host" is given twice. Send it once.');
+  let hosts = 0;
+  const { rawHeaders } = request;
+  for (let index = 0; index < rawHeaders.length; index += 2)
+    if (rawHeaders[index]?.length === 4 && rawHeaders[index]?.toLowerCase() === 'host') hosts += 1;
+  if (hosts > 1) throw new Refusal('bad_request', 'The header "Host" is given twice. Send it once.');
   if (!isOwnHost((request.headers.host ?? '').toLowerCase())) {
     throw new Refusal(
       'forbidden_host',
@@ -196,18 +198,18 @@ function isAmong(hosts: ReadonlySet<string>, host: string): boolean {
 /** Hashes of all the credentials the clients use, on any route. None is passed on. */
 function credentialsOf(request: IncomingMessage, query: string): string[] {
   const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleKey } = request.headers;
-  const given = [
-    /^Bearer\s+(.+)$/i.exec(authorization ?? '')?.[1],
-    apiKey,
-    googleKey,
-    query === '' ? undefined : new URLSearchParams(query).get('key'),
-  ];
-  return given
-    .filter((value): value is string => typeof value === 'string' && value !== '')
-    .map((value) => hashOf(value.trim()));
+  const hashes: string[] = [];
+  const add = (given: unknown) => {
+    if (typeof given === 'string' && given !== '') hashes.push(hashOf(given.trim()));
+  };
+  if (authorization !== undefined) add(/^Bearer\s+(.+)$/i.exec(authorization)?.[1]);
+  add(apiKey);
+  add(googleKey);
+  if (query !== '') add(new URLSearchParams(query).get('key'));
+  return hashes;
 }
 
-/** The first that is a key counts. */
+/** The first that is a key in use counts. */
 function authenticate({ keys, now }: ServerDependencies, hashes: readonly string[]): Key {
   if (hashes.length === 0) {
     throw new Refusal(
@@ -215,10 +217,12 @@ function authenticate({ keys, now }: ServerDependencies, hashes: readonly string
       'No gateway key was sent. Use a key from Faregate, API Keys, as the API key of this tool.',
     );
   }
-  const found = hashes.map((hash) => keys.find(hash)).filter((key) => key !== undefined);
-  const usable = found.find((key) => keyStatus(key, now()) === 'active');
-  if (usable) return usable;
-  const [key] = found;
+  let key: Key | undefined;
+  for (const hash of hashes) {
+    const found = keys.find(hash);
+    if (found !== undefined && keyStatus(found, now()) === 'active') return found;
+    key ??= found;
+  }
   if (!key) {
     throw new Refusal(
       'invalid_key',

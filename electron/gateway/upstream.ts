@@ -38,6 +38,37 @@ const REQUEST_OWN = new Set([
 /** True of the provider's own address only, or an invitation to web pages. */
 const RESPONSE_OWN = new Set(['set-cookie', 'strict-transport-security', 'alt-svc']);
 
+const travelsOut = rememberingNames(
+  (lower) =>
+    !HOP_BY_HOP.has(lower) &&
+    !REQUEST_OWN.has(lower) &&
+    !lower.startsWith('proxy-') &&
+    !lower.startsWith('sec-'),
+);
+
+const travelsBack = rememberingNames(
+  (lower) =>
+    !HOP_BY_HOP.has(lower) &&
+    !RESPONSE_OWN.has(lower) &&
+    // A local port that answers pages of any origin is how such gateways were abused: no CORS headers, whoever sent them.
+    !lower.startsWith('access-control-') &&
+    // Another gateway of this kind behind this one speaks of its own money.
+    !lower.startsWith('x-faregate-'),
+);
+
+/** A header's name is decided on once: every request brings the same few. Whoever sends ever new ones fills no memory. */
+function rememberingNames(decide: (lower: string) => boolean): (name: string) => boolean {
+  const decided = new Map<string, boolean>();
+  return (name) => {
+    let answer = decided.get(name);
+    if (answer === undefined) {
+      answer = decide(name.toLowerCase());
+      if (decided.size < 500 && name.length <= 100) decided.set(name, answer);
+    }
+    return answer;
+  };
+}
+
 /** `path` starts with a slash and follows the version segment, such as `/chat/completions`; the query travels but for `key`. */
 export function upstreamAddress(
   provider: Provider,
@@ -91,16 +122,8 @@ export function requestHeaders(
   const kept: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? '';
-    const lower = name.toLowerCase();
-    if (
-      HOP_BY_HOP.has(lower) ||
-      REQUEST_OWN.has(lower) ||
-      named.has(lower) ||
-      lower.startsWith('proxy-') ||
-      lower.startsWith('sec-')
-    )
-      continue;
-    kept.push(name, rawHeaders[index + 1] ?? '');
+    if (travelsOut(name) && (named === namesNothing || !named.has(name.toLowerCase())))
+      kept.push(name, rawHeaders[index + 1] ?? '');
   }
   kept.push('accept-encoding', 'identity');
   kept.push(...credentialHeaders(provider, headers));
@@ -134,13 +157,8 @@ export function responseHeaders(raw: readonly (Buffer | string)[], bodyChanged: 
   const kept: string[] = [];
   for (let index = 0; index + 1 < text.length; index += 2) {
     const name = text[index] ?? '';
-    const lower = name.toLowerCase();
-    if (HOP_BY_HOP.has(lower) || RESPONSE_OWN.has(lower) || named.has(lower)) continue;
-    // A local port that answers pages of any origin is how such gateways were abused: no CORS headers, whoever sent them.
-    if (lower.startsWith('access-control-')) continue;
-    // Another gateway of this kind behind this one speaks of its own money.
-    if (lower.startsWith('x-faregate-')) continue;
-    if (bodyChanged && (lower === 'content-length' || lower === 'content-encoding')) continue;
+    if (!travelsBack(name) || (named !== namesNothing && named.has(name.toLowerCase()))) continue;
+    if (bodyChanged && /^content-(length|encoding)$/i.test(name)) continue;
     kept.push(name, text[index + 1] ?? '');
   }
   return kept;
