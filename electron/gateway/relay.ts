@@ -117,10 +117,7 @@ export function createRelay(options: RelayOptions): Relay {
   /** At once where the settlement took no time; otherwise unless everything is over by then. */
   const afterSettling = (act: () => void) => {
     if (settling === undefined) act();
-    else
-      void settling.then(() => {
-        if (!finished) act();
-      });
+    else void settling.then(() => (finished ? undefined : act()));
   };
 
   const finish = () => {

@@ -124,17 +124,17 @@ describe('scanObject', () => {
     const word = fc.constantFrom<Sign>('cache_control', '1h', 'image_url', 'file', 'audio', 'uri');
     const other = fc.constantFrom('files', 'image', 'cache_contro', 'x"1h"', '\\', '');
     const text = fc.oneof(word, other);
-    const { value } = fc.letrec<{ value: unknown }>((tie) => ({
-      value: fc.oneof(
+    const { node } = fc.letrec<{ node: unknown }>((tie) => ({
+      node: fc.oneof(
         { maxDepth: 4 },
         text,
         fc.integer(),
-        fc.array(tie('value'), { maxLength: 3 }),
-        fc.dictionary(text, tie('value'), { maxKeys: 3 }),
+        fc.array(tie('node'), { maxLength: 3 }),
+        fc.dictionary(text, tie('node'), { maxKeys: 3 }),
       ),
     }));
     fc.assert(
-      fc.property(fc.dictionary(text, value, { maxKeys: 4 }), word, (body, sought) => {
+      fc.property(fc.dictionary(text, node, { maxKeys: 4 }), word, (body, sought) => {
         const stands = (one: unknown): boolean =>
           one === sought ||
           (typeof one === 'object' &&
