@@ -138,6 +138,10 @@ async function measurePushes(browser: Browser): Promise<void> {
   state.keys = Array.from({ length: MANY_KEYS }, (_, index) =>
     keyRow({ id: `k${index}`, name: `key ${index}`, limitNano: 100 * NANO_PER_USD, requests: 1 }),
   );
+  state.sparklines = state.keys.map(({ id }, index) => ({
+    keyId: id,
+    costNano: Array.from({ length: 30 }, (_, day) => ((index + day * 7) % 11) * 1_000_000),
+  }));
   const backend = await startFakeBackend(join(projectRoot, 'dist', 'renderer'), state);
   try {
     const page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
