@@ -313,6 +313,7 @@ export const strings = {
     baseUrlNeeded: 'This kind has no default address. Enter one such as http://127.0.0.1:8000/v1.',
     credential: 'Credential',
     credentialHint: 'Stored encrypted by the operating system; never shown again.',
+    credentialNeeded: 'Enter the credential. Without it this provider cannot be used.',
     credentialOptionalHint: 'Most local servers need none.',
     credentialKept: 'Stored. Leave empty to keep it.',
     credentialRemove: 'Remove the stored credential',

@@ -51,7 +51,7 @@ const ROW = 53;
  * Rows that the browser takes up and leaves together (content-visibility): each on its own is a thousand places to look
  * at for every frame that is scrolled, and many together are long to draw at once.
  */
-const GROUP_ROWS = 8;
+const GROUP_ROWS = 12;
 
 function groupsOf(ids: readonly string[]): { from: number; group: readonly string[] }[] {
   return Array.from({ length: Math.ceil(ids.length / GROUP_ROWS) }, (_, at) => {
@@ -79,7 +79,7 @@ export function KeyTable({ ids, sort, selected, onSelect }: KeyTableProps) {
   const sparks = useSparklines();
   return (
     <>
-      <div className="table-frame">
+      <div className="table-frame keys-frame">
         <table className="table keys" aria-label={strings.pages.keys}>
           <Head ids={ids} sort={sort} selected={selected} onSelect={onSelect} />
           {groupsOf(shown).map(({ from, group }) => (

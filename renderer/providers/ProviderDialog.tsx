@@ -57,7 +57,7 @@ export function ProviderDialog({
   };
 
   const save = async () => {
-    const missing = missingFields(draft);
+    const missing = missingFields(draft, row);
     if (missing) return setErrors(missing);
     setBusy(true);
     const answer = row
@@ -73,7 +73,7 @@ export function ProviderDialog({
   };
 
   const runTest = async () => {
-    const missing = missingFields(draft);
+    const missing = missingFields(draft, row);
     if (missing) return setErrors(missing);
     setTest({ state: 'running' });
     const { baseUrl, credential } = row ? changedFields(draft, row) : typedFields(draft);
@@ -243,9 +243,11 @@ function credentialHint(row: ProviderRow | null, needed: boolean): string {
   return needed ? words.credentialHint : words.credentialOptionalHint;
 }
 
-function missingFields(draft: Draft): Errors | null {
-  if (draft.baseUrl.trim() === '' && kinds[draft.kind].baseUrl === '')
-    return { baseUrl: words.baseUrlNeeded };
+function missingFields(draft: Draft, row: ProviderRow | null): Errors | null {
+  const { baseUrl, needsCredential } = kinds[draft.kind];
+  if (draft.baseUrl.trim() === '' && baseUrl === '') return { baseUrl: words.baseUrlNeeded };
+  if (row === null && needsCredential && draft.credential.trim() === '')
+    return { credential: words.credentialNeeded };
   return null;
 }
 

@@ -106,6 +106,29 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
       await exporting.getByRole('button', { name: 'Done' }).click();
     });
 
+    await test.step('no column is cut off at any width', async () => {
+      for (const [hash, row, last] of [
+        ['keys', '.keys tbody tr', '.col-actions'],
+        ['activity', '.log-row', '.w-status'],
+        ['activity?request=3000', '.log-row', '.w-cost'],
+      ] as const) {
+        await page.evaluate((to) => void (location.hash = `#/${to}`), hash);
+        await expect(page.locator(row).first()).toBeVisible();
+        for (let width = NARROWEST; width <= 1440; width += 40) {
+          await page.setViewportSize({ width, height: 700 });
+          const room = await page
+            .locator(row)
+            .first()
+            .evaluate((each, name) => {
+              const cells = [...each.children].map((one) => one.getBoundingClientRect().right);
+              const shown = each.querySelector(name)?.getBoundingClientRect().right ?? Infinity;
+              return each.getBoundingClientRect().right - Math.max(shown, ...cells);
+            }, last);
+          expect(room, `${hash} at ${width} pixels`).toBeGreaterThanOrEqual(0);
+        }
+      }
+    });
+
     await test.step('no page is wider than the narrowest window', async () => {
       await page.setViewportSize({ width: NARROWEST, height: 700 });
       for (const hash of [

@@ -21,6 +21,8 @@ async function addProvider(page: Page, kind: string, baseUrl: string): Promise<v
   const dialog = page.getByRole('dialog', { name: 'Add provider' });
   await dialog.getByRole('combobox', { name: 'Provider' }).selectOption({ label: kind });
   await dialog.getByLabel('Base URL').fill(baseUrl);
+  await dialog.getByRole('button', { name: 'Add provider' }).click();
+  await expect(dialog.getByText('Enter the credential.')).toBeVisible();
   await dialog.getByLabel('Credential').fill('sk-wrong');
   await dialog.getByRole('button', { name: 'Test', exact: true }).click();
   await expect(dialog.getByText(/Incorrect API key|refused|401/)).toBeVisible();
