@@ -1,5 +1,5 @@
 /**
- * Everything the project tests about itself: check (types, lint, format) beside build, then vitest beside playwright.
+ * Everything the project tests about itself: check (types, lint, format) beside build, then vitest, then playwright.
  *
  *   node test/run.ts                        all of it
  *   node test/run.ts check                  one part; the parts are named in `parts` below
@@ -28,8 +28,6 @@ interface Ended {
 
 /** Where a part says what it does: two run at the same time, and are read one after the other. */
 interface Output {
-  /** Parts that run beside another share the processors with it. */
-  beside: boolean;
   /** Kept until the part before has had its say; null = shown as it comes. */
   held: Buffer[] | null;
 }
@@ -72,10 +70,7 @@ async function main(given: string[]): Promise<number> {
 
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   for (const stage of stages(first)) {
-    // Tests wait for sockets, processes and pages more than for a core: two runners at once leave none idle.
-    const started = stage.map((name, index) =>
-      runPart(name, paths, { beside: stage.length > 1, held: index === 0 ? null : [] }),
-    );
+    const started = stage.map((name, index) => runPart(name, paths, { held: index === 0 ? null : [] }));
     let stageFailed = 0;
     for (const [index, ended] of started.entries()) {
       const { count, seconds, output } = await ended;
@@ -108,7 +103,9 @@ function stages(part: Part | undefined): Part[][] {
   if (part === undefined)
     return [
       ['check', 'build'],
-      ['vitest', 'playwright'],
+      // Not beside each other: on two processors that takes longer than one after the other.
+      ['vitest'],
+      ['playwright'],
     ];
   return part === 'check' || part === 'build' ? [[part]] : [['build'], [part]];
 }
@@ -123,7 +120,7 @@ async function check(): Promise<Count> {
   ];
   const ended = await Promise.all(
     tools.map(async ([label, program, args]) => {
-      const result = await run(program, args, { beside: true, held: [] });
+      const result = await run(program, args, { held: [] });
       console.log(`${result.code === 0 ? '✓' : '✗'} ${label}`);
       return { label, result };
     }),
@@ -179,13 +176,7 @@ async function playwright(paths: string[], output: Output): Promise<Count> {
   }
   environment['PLAYWRIGHT_JSON_OUTPUT_FILE'] = report;
   const config = join('test', 'e2e', 'playwright.config.ts');
-  const args = [
-    'test',
-    '--config',
-    config,
-    '--reporter=list,json',
-    ...(output.beside ? ['--workers=2'] : []),
-  ];
+  const args = ['test', '--config', config, '--reporter=list,json'];
   const ended = await run(bin('@playwright/test', 'playwright'), [...args, ...paths], output);
   const visit = (suite: unknown) => {
     for (const inner of list(suite, 'suites')) visit(inner);

@@ -56,6 +56,8 @@ export class PageContents extends EventEmitter {
   #expected: string | null = null;
   #loads = 0;
   #closed = false;
+  /** Resolves when the page is gone, once it was told to go. */
+  gone: Promise<unknown> = Promise.resolve();
 
   constructor(options: ContentsOptions) {
     super();
@@ -103,7 +105,7 @@ export class PageContents extends EventEmitter {
   }
   close(): void {
     this.#closed = true;
-    void this.#opening.then(({ page }) => page.close()).catch(ignore);
+    this.gone = this.#opening.then(({ page }) => page.close()).catch(ignore);
   }
 
   async #open() {

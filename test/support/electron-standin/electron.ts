@@ -48,8 +48,11 @@ class App extends EventEmitter {
   #paths = new Map<string, string>();
   #ready = Promise.withResolvers<void>();
   #isReady = false;
-  /** Until the first instance has heard of this one. */
-  #handingOver: Promise<unknown> = Promise.resolve();
+  /** Until the first instance has heard of this one, and pages are gone that were closed: Electron takes them along. */
+  readonly #leaving: Promise<unknown>[] = [];
+  beforeExit(work: Promise<unknown>): void {
+    this.#leaving.push(work);
+  }
 
   becomeReady(): void {
     this.#isReady = true;
@@ -85,12 +88,14 @@ class App extends EventEmitter {
     try {
       mkdirSync(lock);
     } catch {
-      this.#handingOver = new Promise((resolve) => {
-        createConnection(socket)
-          .once('close', resolve)
-          .on('error', resolve)
-          .end(JSON.stringify(process.argv));
-      });
+      this.beforeExit(
+        new Promise((resolve) => {
+          createConnection(socket)
+            .once('close', resolve)
+            .on('error', resolve)
+            .end(JSON.stringify(process.argv));
+        }),
+      );
       return false;
     }
     createServer((connection) => {
@@ -116,7 +121,7 @@ class App extends EventEmitter {
   }
   /** Both messages have to be out before the process is gone. */
   async #exit(code: number): Promise<void> {
-    await this.#handingOver;
+    await Promise.all(this.#leaving);
     if (process.send) process.send({ what: 'quit', code } satisfies FromApp, () => process.exit(code));
     else process.exit(code);
   }
@@ -246,6 +251,7 @@ export class BrowserWindow extends EventEmitter {
     this.#destroyed = true;
     BrowserWindow.#open.delete(this);
     this.webContents.close();
+    app.beforeExit(this.webContents.gone);
     this.emit('closed');
     record({ what: 'closed' });
     if (BrowserWindow.#open.size === 0) app.emit('window-all-closed');
