@@ -77,7 +77,11 @@ function inserting<Row>(db: Connection, table: string, columns: readonly (keyof 
   const values: Row[keyof Row][] = [];
   return {
     run(row: Row) {
-      for (const [index, name] of columns.entries()) values[index] = row[name];
+      // Not by `entries`, which makes an array for each column of each row.
+      for (let index = 0; index < columns.length; index += 1) {
+        const name = columns[index];
+        if (name !== undefined) values[index] = row[name];
+      }
       return insert.run(...values);
     },
   };

@@ -178,16 +178,18 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
   function addSums(rows: Iterable<Row>): void {
     const bySeries = new Groups<Place>();
     const startOf = { day: calendar('day'), month: calendar('month') };
+    // Most rows are of the same series and day as the one before.
+    const last: Partial<Record<'day' | 'month', Group<Place>>> = {};
     for (const row of rows) {
-      for (const every of ['day', 'month'] as const) {
+      for (const every of everyPlace) {
         const start = startOf[every](row.at);
-        bySeries.add(
-          `${every}/${start}/${row.series}`,
-          () => ({ every, start, series: row.series }),
-          row,
-          row.id,
-          row.id,
-        );
+        const group = last[every];
+        if (group?.of.series === row.series && group.of.start === start) addTo(group, row, row.id, row.id);
+        else {
+          const { series } = row;
+          const name = `${every}/${start}/${series}`;
+          last[every] = bySeries.add(name, () => ({ every, start, series }), row, row.id, row.id);
+        }
       }
     }
     const byName = new Groups<readonly [span: number, start: number, name: number]>();
@@ -352,6 +354,8 @@ interface Session {
   agents: Groups<readonly [agent: string, start: number, parent: string]>;
 }
 
+const everyPlace = ['day', 'month'] as const;
+
 interface Place {
   every: 'day' | 'month';
   start: number;
@@ -369,12 +373,18 @@ interface Group<Of> {
   lastId: number;
 }
 
+function addTo<Of>(group: Group<Of>, added: Readonly<SumsOf>, firstId: number, lastId: number): void {
+  group.firstId = Math.min(group.firstId, firstId);
+  group.lastId = Math.max(group.lastId, lastId);
+  for (const column of sumColumns) group.sums[column] += added[column];
+}
+
 /** Sums by group, in the order in which the groups were first seen. */
 class Groups<Of> implements Iterable<Group<Of>> {
   readonly #groups = new Map<string, Group<Of>>();
 
-  add(name: string, of: () => Of, added: Readonly<SumsOf>, firstId: number, lastId: number): void {
-    const group = this.#groups.get(name);
+  add(name: string, of: () => Of, added: Readonly<SumsOf>, firstId: number, lastId: number): Group<Of> {
+    let group = this.#groups.get(name);
     if (group === undefined) {
       // A literal: this is done for every row.
       const sums = {
@@ -391,12 +401,10 @@ class Groups<Of> implements Iterable<Group<Of>> {
         own_key_nano: added.own_key_nano,
         saved_nano: added.saved_nano,
       };
-      this.#groups.set(name, { of: of(), sums, firstId, lastId });
-      return;
-    }
-    group.firstId = Math.min(group.firstId, firstId);
-    group.lastId = Math.max(group.lastId, lastId);
-    for (const column of sumColumns) group.sums[column] += added[column];
+      group = { of: of(), sums, firstId, lastId };
+      this.#groups.set(name, group);
+    } else addTo(group, added, firstId, lastId);
+    return group;
   }
 
   [Symbol.iterator](): Iterator<Group<Of>> {
