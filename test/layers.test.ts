@@ -17,7 +17,15 @@ const root = resolve(import.meta.dirname, '..');
 const gatewayRows: readonly (readonly string[])[] = [
   ['gateway.ts'],
   ['replaceable.ts', 'server.ts', 'web.ts', 'control.ts', 'contract-http.ts', 'assets.ts', 'keyfile.ts'],
-  ['proxy.ts', 'request-bound.ts', 'api.ts', 'api-limits.ts', 'api-prices.ts', 'models.ts'],
+  [
+    'proxy.ts',
+    'request-body.ts',
+    'request-bound.ts',
+    'api.ts',
+    'api-limits.ts',
+    'api-prices.ts',
+    'models.ts',
+  ],
   [
     'admission.ts',
     'answer-headers.ts',

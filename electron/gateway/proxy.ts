@@ -12,11 +12,10 @@ import { senderOf, type Sender } from './clients.ts';
 import { costHeaders, meterHeaders } from './answer-headers.ts';
 import { dialects } from './dialects/index.ts';
 import type { Price } from './cost.ts';
-import { nothingAsked, type AnswerFacts, type Dialect, type RequestFacts } from './dialects/dialect.ts';
+import type { AnswerFacts, Dialect } from './dialects/dialect.ts';
 import { emptyFacts } from './dialects/usage.ts';
-import { MAX_MODEL_NAME } from './dialects/values.ts';
 import { countedEstimate, roughEstimate } from './estimate.ts';
-import { applyEdits, scanObject, type JsonEdit } from './json.ts';
+import { applyEdits, type JsonEdit } from './json.ts';
 import { answerWith, asFailure, fallbackTarget, isDearer, isFailure, type Withheld } from './fallback.ts';
 import type { Key } from './keys.ts';
 import type { HoldDraft, Ledger } from './ledger.ts';
@@ -25,8 +24,9 @@ import type { LoopBrake, Step } from './loop-brake.ts';
 import type { Overruns } from './overruns.ts';
 import { priceText, type Prices } from './prices.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
+import { bodyEdits, readRequest, routedModels, type ReadRequest } from './request-body.ts';
 import { requestBounds, type Priced } from './request-bound.ts';
-import { createRelay, Stopped, type Relay } from './relay.ts';
+import { Relay, Stopped } from './relay.ts';
 import type { UpstreamRoute } from './routes.ts';
 import { chooseProvider, type Target } from './routing.ts';
 import { PAUSED_SENTENCE } from './settings.ts';
@@ -91,7 +91,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   async function forward(call: Call): Promise<void> {
     refusePaused(call.key);
     const dialect = dialects[call.route.dialect];
-    const read = readRequest(call, dialect);
+    const read = readRequest(call, call.request.method, dialect);
     const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
     requireCredential(target.provider);
     if (call.route.kind === 'free') {
@@ -321,7 +321,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const { target, dialect, money } = way;
     const { provider } = target;
     const upstream = `${provider.baseUrl} ${target.model}`;
-    const change = bodyEdits(call, way, usageAsks.mayAsk(upstream));
+    const clamp = money ? money.admitted.clamp : 'free';
+    const change = bodyEdits(call.route, way, { askUsage: usageAsks.mayAsk(upstream), clamp });
     let { hideUsage } = change;
     const vocabulary = way.facts.stream ? (vocabularyOf(target.model)?.vocabulary ?? null) : null;
     const { jsonArray } = way;
@@ -330,7 +331,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       : null;
     return new Promise<Withheld | null>((resolve, reject) => {
       let withheld: Withheld | null = null;
-      const relayed: Relay = createRelay({
+      const relayed: Relay = new Relay({
         response: call.response,
         reader,
         hideUsage: () => hideUsage,
@@ -392,7 +393,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       if (!hideUsage) return send(change.edits, relayed);
       const guarded = usageAsks.guard(upstream, relayed, (handler) => {
         hideUsage = false;
-        send(bodyEdits(call, way, false).edits, handler);
+        send(bodyEdits(call.route, way, { askUsage: false, clamp }).edits, handler);
       });
       send(change.edits, guarded);
     });
@@ -446,13 +447,6 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 /** A model's name as one word of a shell; what a client named so is not to run as something else. */
 const quoted = (name: string) => (/^[\w./:@-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
 
-interface ReadRequest {
-  fields: ReturnType<typeof scanObject>;
-  facts: RequestFacts;
-  model: string;
-  jsonArray: boolean;
-}
-
 interface Way extends ReadRequest {
   target: Target;
   dialect: Dialect;
@@ -493,71 +487,6 @@ function loopText(key: Key, count: number): string {
 const none = () => false;
 const nothingSeen: AnswerFacts = emptyFacts();
 
-/** Fields on which the price hangs: given twice, providers differ in which one they take. */
-const DECISIVE = new Set([
-  'model',
-  'stream',
-  'max_tokens',
-  'max_completion_tokens',
-  'max_output_tokens',
-  'generationConfig',
-  'generation_config',
-  'n',
-  'best_of',
-  'prompt',
-  'service_tier',
-  'serviceTier',
-  'speed',
-  'tools',
-  'max_tool_calls',
-  'messages',
-  'input',
-  'contents',
-  'system',
-  'thinking',
-  'mcp_servers',
-  'context_management',
-  'web_search_options',
-  'cachedContent',
-  'previous_response_id',
-  'previous_interaction_id',
-  'continuation_token',
-  'agent',
-  'environment',
-  'conversation',
-  'background',
-  'deferred',
-]);
-
-function readRequest({ route, body, request, query }: Call, dialect: Dialect): ReadRequest {
-  const jsonArray = route.dialect === 'gemini' && route.stream && !/(^|&)alt=sse(&|$)/.test(query);
-  if (request.method !== 'POST' || (route.kind === 'free' && body.length === 0)) {
-    // A call without a body names no model (a stored response): the provider is chosen by the dialect alone.
-    return { fields: null, facts: nothingAsked, model: route.model ?? '', jsonArray };
-  }
-  const fields = scanObject(body);
-  if (fields === null)
-    throw new Refusal('bad_request', 'The body is not a JSON object. Send the request as JSON.');
-  const twice = fields.duplicates.find((name) => DECISIVE.has(name));
-  if (twice !== undefined)
-    throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
-  const facts = dialect.read(fields, { model: route.model, stream: route.stream });
-  if (facts.model === null && route.kind === 'metered') {
-    throw new Refusal('bad_request', 'The request names no model. Set the field "model".');
-  }
-  if ((facts.model ?? '').length > MAX_MODEL_NAME) {
-    const most = `The name of the model has more than ${MAX_MODEL_NAME} characters.`;
-    throw new Refusal('bad_request', `${most} Set the field "model" to the name of a model.`);
-  }
-  return { fields, facts, model: facts.model ?? '', jsonArray };
-}
-
-/** Models a router may answer with instead of the one that is named (OpenRouter, "Model fallbacks"). */
-function routedModels({ fields }: ReadRequest, { provider }: Target): string[] {
-  const models: unknown = provider.kind === 'openrouter' ? fields?.get('models') : undefined;
-  return Array.isArray(models) ? models.filter((model) => typeof model === 'string') : [];
-}
-
 function requireCredential(provider: Provider): void {
   if (provider.credential !== null || !providerKindFacts[provider.kind].needsCredential) return;
   const why =
@@ -577,24 +506,6 @@ function overspent(key: Key, { hold, clamp, choices }: Admitted, seen: AnswerFac
   const tokens = Math.max(seen.usage?.outputTokens ?? 0, seen.outputChars / CHARS_PER_TOKEN_AT_MOST);
   if (tokens <= clamp.outputTokens * choices) return null;
   return `The answer was cut: ${formatUsd(hold.amountNano)} was left for it under the usage limit of key "${key.name}". Raise the limit in Faregate, API Keys.`;
-}
-
-/** The whole list of edits to a body; nothing else of a request changes. */
-function bodyEdits(call: Call, way: Way, askUsage: boolean): { edits: JsonEdit[]; hideUsage: boolean } {
-  const { fields, facts, target, dialect, money } = way;
-  const vendor = target.provider.kind;
-  if (fields === null) return { edits: [], hideUsage: false };
-  const edits: JsonEdit[] = [];
-  if (call.route.model === null && target.model !== way.model)
-    edits.push(...dialect.edits(fields, { model: target.model }));
-  if (!money) return { edits, hideUsage: false };
-  // A dialect that always reports usage, or a client that asked for it, has no edit to make.
-  const usageEdits = facts.stream && askUsage ? dialect.edits(fields, { includeUsage: true, vendor }) : [];
-  edits.push(...usageEdits);
-  const { outputTokens, searches } = money.admitted.clamp ?? { outputTokens: null, searches: null };
-  if (outputTokens !== null) edits.push(...dialect.edits(fields, { maxOutputTokens: outputTokens, vendor }));
-  if (searches !== null) edits.push(...dialect.edits(fields, { webSearches: searches, vendor }));
-  return { edits, hideUsage: usageEdits.length > 0 };
 }
 
 /** A model's slashes are part of the path (`models/vendor/name`), everything else is one segment's text. */

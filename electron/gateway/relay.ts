@@ -48,13 +48,6 @@ export interface RelayOptions {
   done(): void;
 }
 
-export interface Relay extends Dispatcher.DispatchHandler {
-  /** Ends the request now, with the dialect's own ending where the client already has a part of the answer. */
-  stop(message: string): void;
-  /** The provider's side broke. */
-  fail(error: Error): void;
-}
-
 /** How long the end of a stream may follow its last event. */
 const LAST_EVENT_MS = 20;
 
@@ -76,283 +69,323 @@ const ALONE_MS = 30;
 /** Thrown into the upstream request to end it; never shown. */
 class Ended extends Error {}
 
-export function createRelay(options: RelayOptions): Relay {
-  const { response, reader } = options;
-  const startedAt = options.now();
-  let controller: Dispatcher.DispatchController | undefined;
-  let meter: Meter | undefined;
-  let decoder: Transform | undefined;
-  let status = 0;
-  let firstByteAt: number | null = null;
-  let settled = false;
-  let settling: Promise<void> | undefined;
-  let finished = false;
-  let clientGone = false;
-  let grace: NodeJS.Timeout | undefined;
-  let last: Buffer | undefined;
-  let lastTimer: NodeJS.Timeout | undefined;
-  let late: readonly string[] = [];
+/** A class and no closures: there is one for each request, and its functions are then shared. */
+export class Relay implements Dispatcher.DispatchHandler {
+  readonly #options: RelayOptions;
+  readonly #response: ServerResponse;
+  readonly #reader: AnswerReader | null;
+  readonly #startedAt: number;
+  #controller: Dispatcher.DispatchController | undefined;
+  #meter: Meter | undefined;
+  #decoder: Transform | undefined;
+  #status = 0;
+  #firstByteAt: number | null = null;
+  #settled = false;
+  #settling: Promise<void> | undefined;
+  #finished = false;
+  #clientGone = false;
+  #grace: NodeJS.Timeout | undefined;
+  #last: Buffer | undefined;
+  #lastTimer: NodeJS.Timeout | undefined;
+  #late: readonly string[] = [];
   /** The answer's headers as long as they wait, and the bytes that wait behind them. */
-  let head: string[] | undefined;
-  let behindHead: Buffer[] = [];
-  let headTimer: NodeJS.Timeout | undefined;
-  let trailing = false;
-  let withholding = false;
-  let withheldBytes = 0;
+  #head: string[] | undefined;
+  #behindHead: Buffer[] = [];
+  #headTimer: NodeJS.Timeout | undefined;
+  #trailing = false;
+  #withholding = false;
+  #withheldBytes = 0;
+  readonly #onClose = () => this.#clientClosed();
+  readonly #onDrain = () => this.#resume();
 
-  const settle = (how: Ending['how'], error?: Error) => {
-    if (settled) return;
-    settled = true;
-    const headers = options.settle({
-      status,
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#response = options.response;
+    this.#reader = options.reader;
+    this.#startedAt = options.now();
+    // The response's close, not the request's: that one fires as soon as the body is read.
+    this.#response.on('close', this.#onClose);
+    this.#response.on('drain', this.#onDrain);
+  }
+
+  onRequestStart(started: Dispatcher.DispatchController): void {
+    this.#controller = started;
+    if (this.#finished) started.abort(new Ended('stopped before it was sent'));
+  }
+
+  onResponseStart(
+    started: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    // 1xx are not the answer.
+    if (statusCode < 200 || this.#finished) return;
+    const options = this.#options;
+    this.#status = statusCode;
+    const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
+    this.#decoder = decoderFor(encoding);
+    const hideUsage = options.hideUsage();
+    const contentType = String(headers['content-type'] ?? '').toLowerCase();
+    // A refused request costs nothing, but for a provider that says in the error what it used before it failed.
+    if (this.#reader !== null && (statusCode < 300 || (statusCode >= 400 && contentType.includes('json')))) {
+      // An encoding that cannot be read is passed on unread; the cost is then an estimate, and says so.
+      const readable = encoding === 'identity' || this.#decoder !== undefined;
+      const expected = { contentType, stream: options.stream, jsonArray: options.jsonArray };
+      const framing = readable ? expected : 'opaque';
+      this.#meter = createMeter({ reader: this.#reader, framing, hideUsage });
+    }
+    if (this.#decoder) this.#readDecoded(this.#decoder);
+    if (this.#clientGone) return;
+    const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
+    const bodyChanged = hideUsage || this.#decoder !== undefined;
+    this.#head = [...responseHeaders(raw, bodyChanged), ...options.extraHeaders];
+    this.#withholding = options.withholds(statusCode);
+    const inOnePiece = this.#meter !== undefined && !options.stream && contentType.includes('json');
+    if (this.#withholding) this.#headTimer = setTimeout(() => this.#sendHead(), WITHHELD_MS);
+    else if (inOnePiece) this.#headTimer = setTimeout(() => this.#sendHead(), WHOLE_MS);
+    else this.#sendHead();
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#firstByteAt ??= this.#options.now();
+    if (this.#finished) return;
+    if (this.#decoder === undefined) this.#deliver(chunk);
+    else if (!this.#decoder.write(chunk)) this.#controller?.pause();
+  }
+
+  onResponseEnd(): void {
+    if (this.#decoder === undefined) this.#complete();
+    else this.#decoder.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.fail(error);
+  }
+
+  /** The provider's side broke. */
+  fail(error: Error): void {
+    if (this.#finished) return;
+    // Asked for first: what an end of the bytes makes of the last event was not sent.
+    const ending = this.#endingOf('The provider ended the answer before it was complete.', 'upstream');
+    const rest = this.#meter?.end() ?? nothing;
+    // A connection that breaks behind the end of an answer takes nothing from it.
+    if (this.#meter?.complete === true && this.#meter.framing !== 'opaque') return this.#finishWhole(rest);
+    this.#settle('upstream-gone', error);
+    this.#afterSettling(() => {
+      // An answer that has begun is cut where it broke: no other one takes its place.
+      this.#sendHead();
+      if (!this.#clientGone) {
+        if (this.#response.headersSent) this.#endEarly(ending);
+        else this.#options.fail(error);
+      }
+      this.#finish();
+    });
+  }
+
+  /** Ends the request now, with the dialect's own ending where the client already has a part of the answer. */
+  stop(message: string): void {
+    this.#stop(message, 'stopped');
+  }
+
+  #readDecoded(decoder: Transform): void {
+    decoder.on('data', (chunk: Buffer) => this.#deliver(chunk));
+    decoder.on('end', () => this.#complete());
+    decoder.on('error', (error) => {
+      this.fail(error);
+      this.#controller?.abort(new Ended('the answer cannot be decoded'));
+    });
+    decoder.on('drain', () => {
+      if (this.#clientGone || !this.#response.writableNeedDrain) this.#controller?.resume();
+    });
+  }
+
+  #settle(how: Ending['how'], error?: Error): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    const { now } = this.#options;
+    const headers = this.#options.settle({
+      status: this.#status,
       how,
       neverArrived: error !== undefined && neverArrived(error),
-      firstByteMs: firstByteAt === null ? null : firstByteAt - startedAt,
-      durationMs: options.now() - startedAt,
+      firstByteMs: this.#firstByteAt === null ? null : this.#firstByteAt - this.#startedAt,
+      durationMs: now() - this.#startedAt,
     });
-    if (headers instanceof Promise) settling = headers.then((known) => void (late = known));
-    else late = headers;
-  };
+    if (headers instanceof Promise) this.#settling = headers.then((known) => void (this.#late = known));
+    else this.#late = headers;
+  }
 
   /** At once where the settlement took no time; otherwise unless everything is over by then. */
-  const afterSettling = (act: () => void) => {
-    if (settling === undefined) act();
-    else void settling.then(() => (finished ? undefined : act()));
-  };
+  #afterSettling(act: () => void): void {
+    if (this.#settling === undefined) act();
+    else void this.#settling.then(() => (this.#finished ? undefined : act()));
+  }
 
-  const finish = () => {
-    if (finished) return;
-    finished = true;
-    clearTimeout(grace);
-    clearTimeout(lastTimer);
-    clearTimeout(headTimer);
-    response.off('close', onClientClose);
-    response.off('drain', onDrain);
-    decoder?.destroy();
-    if (settling === undefined) options.done();
-    else void settling.then(() => options.done());
-  };
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    clearTimeout(this.#grace);
+    clearTimeout(this.#lastTimer);
+    clearTimeout(this.#headTimer);
+    this.#response.off('close', this.#onClose);
+    this.#response.off('drain', this.#onDrain);
+    this.#decoder?.destroy();
+    if (this.#settling === undefined) this.#options.done();
+    else void this.#settling.then(() => this.#options.done());
+  }
 
-  const send = (bytes: Buffer) => {
-    if (clientGone || bytes.length === 0) return;
-    if (head !== undefined) {
-      behindHead.push(bytes);
-      withheldBytes += bytes.length;
-      if (withholding && withheldBytes > WITHHELD_BYTES) sendHead();
-    } else if (!response.write(bytes)) {
-      controller?.pause();
+  #send(bytes: Buffer): void {
+    if (this.#clientGone || bytes.length === 0) return;
+    if (this.#head !== undefined) {
+      this.#behindHead.push(bytes);
+      this.#withheldBytes += bytes.length;
+      if (this.#withholding && this.#withheldBytes > WITHHELD_BYTES) this.#sendHead();
+    } else if (!this.#response.write(bytes)) {
+      this.#controller?.pause();
       // What is unpacked can be a thousand times as long as what has arrived.
-      decoder?.pause();
+      this.#decoder?.pause();
     }
-  };
+  }
 
   /** Where the end follows at once they leave with it, in one write to the socket. */
-  const sendHead = (endFollows = false) => {
-    clearTimeout(headTimer);
-    withholding = false;
-    if (head === undefined || clientGone) return;
+  #sendHead(endFollows = false): void {
+    clearTimeout(this.#headTimer);
+    this.#withholding = false;
+    const head = this.#head;
+    if (head === undefined || this.#clientGone) return;
     const inPieces = !head.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
-    const announced = options.trailers && reader !== null && !settled && inPieces;
-    response.writeHead(status, announced ? [...head, 'trailer', COST_HEADER] : [...head, ...late]);
-    head = undefined;
-    if (!endFollows) response.flushHeaders();
-    if (announced) trailing = true;
-    for (const bytes of behindHead) send(bytes);
-    behindHead = [];
-  };
-
-  const end = (bytes: Buffer) => {
-    if (trailing) response.addTrailers(pairsOf(late));
-    response.end(bytes);
-  };
-  const onDrain = () => {
-    decoder?.resume();
-    controller?.resume();
-  };
-
-  // The response's close, not the request's: that one fires as soon as the body is read.
-  const onClientClose = () => {
-    if (finished || response.writableFinished) return;
-    clientGone = true;
-    // Nobody takes the bytes any more, so nothing may hold the provider back.
-    onDrain();
-    if (reader !== null && !settled && !options.stream) return;
-    grace = setTimeout(
-      () => {
-        settle('client-gone');
-        finish();
-        controller?.abort(new Ended('the client has gone'));
-      },
-      reader === null || settled ? 0 : options.graceMs,
+    const announced = this.#options.trailers && this.#reader !== null && !this.#settled && inPieces;
+    this.#response.writeHead(
+      this.#status,
+      announced ? [...head, 'trailer', COST_HEADER] : [...head, ...this.#late],
     );
-  };
-  response.on('close', onClientClose);
-  response.on('drain', onDrain);
+    this.#head = undefined;
+    if (!endFollows) this.#response.flushHeaders();
+    if (announced) this.#trailing = true;
+    for (const bytes of this.#behindHead) this.#send(bytes);
+    this.#behindHead = [];
+  }
+
+  #end(bytes: Buffer): void {
+    if (this.#trailing) this.#response.addTrailers(pairsOf(this.#late));
+    this.#response.end(bytes);
+  }
+
+  #resume(): void {
+    this.#decoder?.resume();
+    this.#controller?.resume();
+  }
+
+  #clientClosed(): void {
+    if (this.#finished || this.#response.writableFinished) return;
+    this.#clientGone = true;
+    // Nobody takes the bytes any more, so nothing may hold the provider back.
+    this.#resume();
+    const { reader, stream, graceMs } = this.#options;
+    if (reader !== null && !this.#settled && !stream) return;
+    this.#grace = setTimeout(
+      () => {
+        this.#settle('client-gone');
+        this.#finish();
+        this.#controller?.abort(new Ended('the client has gone'));
+      },
+      reader === null || this.#settled ? 0 : graceMs,
+    );
+  }
 
   /**
    * The cost is on record before the client has the end of the answer: the bytes of what looks like the last event
    * wait for the provider to end the stream, which it does at once, or for a blink.
    */
-  const releaseLast = () => {
-    clearTimeout(lastTimer);
-    const bytes = last;
-    last = undefined;
-    if (bytes) send(bytes);
-  };
+  #releaseLast(): void {
+    clearTimeout(this.#lastTimer);
+    const bytes = this.#last;
+    this.#last = undefined;
+    if (bytes) this.#send(bytes);
+  }
 
-  const deliver = (chunk: Buffer) => {
-    if (meter === undefined) return send(chunk);
+  #deliver(chunk: Buffer): void {
+    const meter = this.#meter;
+    if (meter === undefined) return this.#send(chunk);
     const bytes = meter.push(chunk);
-    releaseLast();
-    const tooMuch = meter.complete || settled || !isStream(meter.framing) ? null : options.overspent();
+    this.#releaseLast();
+    const tooMuch =
+      meter.complete || this.#settled || !isStream(meter.framing) ? null : this.#options.overspent();
     if (tooMuch !== null) {
-      send(bytes);
-      return stop(tooMuch, 'limit_reached');
+      this.#send(bytes);
+      return this.#stop(tooMuch, 'limit_reached');
     }
-    if (!meter.complete || settled) return send(bytes);
-    last = bytes;
-    lastTimer = setTimeout(() => {
-      settle('complete');
-      afterSettling(releaseLast);
+    if (!meter.complete || this.#settled) return this.#send(bytes);
+    this.#last = bytes;
+    this.#lastTimer = setTimeout(() => {
+      this.#settle('complete');
+      this.#afterSettling(() => this.#releaseLast());
     }, LAST_EVENT_MS);
-  };
+  }
 
-  const complete = () => {
-    if (finished) return;
-    const rest = meter?.end() ?? nothing;
-    if (meter?.complete === false && isStream(meter.framing)) {
+  #complete(): void {
+    if (this.#finished) return;
+    const rest = this.#meter?.end() ?? nothing;
+    if (this.#meter?.complete === false && isStream(this.#meter.framing)) {
       // The end of the file, but not of the stream.
-      send(rest);
-      fail(new Error('the stream has no end'));
-    } else finishWhole(rest);
-  };
+      this.#send(rest);
+      this.fail(new Error('the stream has no end'));
+    } else this.#finishWhole(rest);
+  }
 
-  const finishWhole = (rest: Buffer) => {
-    settle('complete');
-    afterSettling(() => {
-      if (withholding && head !== undefined) {
-        releaseLast();
-        options.withheld({ status, headers: [...head, ...late], body: Buffer.concat([...behindHead, rest]) });
-        return finish();
+  #finishWhole(rest: Buffer): void {
+    this.#settle('complete');
+    this.#afterSettling(() => {
+      if (this.#withholding && this.#head !== undefined) {
+        this.#releaseLast();
+        this.#options.withheld({
+          status: this.#status,
+          headers: [...this.#head, ...this.#late],
+          body: Buffer.concat([...this.#behindHead, rest]),
+        });
+        return this.#finish();
       }
-      sendHead(true);
-      releaseLast();
-      if (!clientGone) end(rest);
-      finish();
+      this.#sendHead(true);
+      this.#releaseLast();
+      if (!this.#clientGone) this.#end(rest);
+      this.#finish();
     });
-  };
-
-  const fail = (error: Error) => {
-    if (finished) return;
-    // Asked for first: what an end of the bytes makes of the last event was not sent.
-    const ending = endingOf('The provider ended the answer before it was complete.', 'upstream');
-    const rest = meter?.end() ?? nothing;
-    // A connection that breaks behind the end of an answer takes nothing from it.
-    if (meter?.complete === true && meter.framing !== 'opaque') return finishWhole(rest);
-    settle('upstream-gone', error);
-    afterSettling(() => {
-      // An answer that has begun is cut where it broke: no other one takes its place.
-      sendHead();
-      if (!clientGone) {
-        if (response.headersSent) endEarly(ending);
-        else options.fail(error);
-      }
-      finish();
-    });
-  };
+  }
 
   /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */
-  const endEarly = (ending: Buffer) => {
-    if (ending.length === 0) return response.destroy();
+  #endEarly(ending: Buffer): void {
+    if (ending.length === 0) {
+      this.#response.destroy();
+      return;
+    }
     const bare = ending[0] === BRACE ? ending.indexOf('\n\n') + 2 : 0;
-    if (bare === 0) return end(ending);
-    settling = endInPieces(ending.subarray(0, bare), ending.subarray(bare), settling);
-  };
+    if (bare === 0) return this.#end(ending);
+    this.#settling = this.#endInPieces(ending.subarray(0, bare), ending.subarray(bare), this.#settling);
+  }
 
   /** An error that is no event is seen only by who reads it alone: Gemini CLI parses what one read brings. */
-  const endInPieces = async (bare: Buffer, rest: Buffer, before: Promise<void> | undefined) => {
+  async #endInPieces(bare: Buffer, rest: Buffer, before: Promise<void> | undefined): Promise<void> {
     await before;
     await delay(ALONE_MS);
-    response.write(bare);
+    this.#response.write(bare);
     await delay(ALONE_MS);
-    end(rest);
-  };
-  const endingOf = (message: string, code: EndingCode): Buffer => meter?.ending(message, code) ?? nothing;
+    this.#end(rest);
+  }
 
-  const stop = (message: string, code: EndingCode) => {
-    if (finished) return;
-    if (meter?.complete === true && isStream(meter.framing)) finishWhole(nothing);
-    settle('stopped');
-    if (!clientGone && !finished) {
-      if (response.headersSent) endEarly(endingOf(message, code));
-      else options.fail(new Stopped(message));
+  #endingOf(message: string, code: EndingCode): Buffer {
+    return this.#meter?.ending(message, code) ?? nothing;
+  }
+
+  #stop(message: string, code: EndingCode): void {
+    if (this.#finished) return;
+    if (this.#meter?.complete === true && isStream(this.#meter.framing)) this.#finishWhole(nothing);
+    this.#settle('stopped');
+    if (!this.#clientGone && !this.#finished) {
+      if (this.#response.headersSent) this.#endEarly(this.#endingOf(message, code));
+      else this.#options.fail(new Stopped(message));
     }
-    finish();
-    controller?.abort(new Ended(message));
-  };
-
-  return {
-    onRequestStart(started) {
-      controller = started;
-      if (finished) started.abort(new Ended('stopped before it was sent'));
-    },
-
-    onResponseStart(started, statusCode, headers) {
-      // 1xx are not the answer.
-      if (statusCode < 200 || finished) return;
-      status = statusCode;
-      const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
-      decoder = decoderFor(encoding);
-      const hideUsage = options.hideUsage();
-      const contentType = String(headers['content-type'] ?? '').toLowerCase();
-      // A refused request costs nothing, but for a provider that says in the error what it used before it failed.
-      if (reader !== null && (statusCode < 300 || (statusCode >= 400 && contentType.includes('json')))) {
-        // An encoding that cannot be read is passed on unread; the cost is then an estimate, and says so.
-        const readable = encoding === 'identity' || decoder !== undefined;
-        const expected = { contentType, stream: options.stream, jsonArray: options.jsonArray };
-        meter = createMeter({ reader, framing: readable ? expected : 'opaque', hideUsage });
-      }
-      if (decoder) {
-        decoder.on('data', deliver);
-        decoder.on('end', complete);
-        decoder.on('error', (error) => {
-          fail(error);
-          controller?.abort(new Ended('the answer cannot be decoded'));
-        });
-        decoder.on('drain', () => {
-          if (clientGone || !response.writableNeedDrain) controller?.resume();
-        });
-      }
-      if (clientGone) return;
-      const raw = Array.isArray(started.rawHeaders) ? started.rawHeaders : [];
-      head = [...responseHeaders(raw, hideUsage || decoder !== undefined), ...options.extraHeaders];
-      withholding = options.withholds(statusCode);
-      const inOnePiece = meter !== undefined && !options.stream && contentType.includes('json');
-      if (withholding) headTimer = setTimeout(() => sendHead(), WITHHELD_MS);
-      else if (inOnePiece) headTimer = setTimeout(() => sendHead(), WHOLE_MS);
-      else sendHead();
-    },
-
-    onResponseData(_controller, chunk) {
-      firstByteAt ??= options.now();
-      if (finished) return;
-      if (decoder === undefined) deliver(chunk);
-      else if (!decoder.write(chunk)) controller?.pause();
-    },
-
-    onResponseEnd() {
-      if (decoder === undefined) complete();
-      else decoder.end();
-    },
-
-    onResponseError(_controller, error) {
-      fail(error);
-    },
-
-    fail,
-
-    stop: (message) => stop(message, 'stopped'),
-  };
+    this.#finish();
+    this.#controller?.abort(new Ended(message));
+  }
 }
 
 /** The request was ended on purpose, with a sentence for the person. */
