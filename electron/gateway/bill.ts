@@ -81,17 +81,15 @@ export function billFor(
   const tierAsked = billable.serviceTier === null && tierName(billable.askedTier) !== null;
   const serviceTier = billable.serviceTier ?? billable.askedTier;
   const name = tierName(serviceTier);
-  const said: Partial<FrozenBill> = {
-    ...(name === null ? {} : { serviceTier: name }),
-    ...(tierAsked ? { tierAsked } : {}),
-    ...(Object.keys(terms).length === 0 ? {} : { terms }),
-  };
+  const said: Partial<FrozenBill> = {};
+  if (name !== null) said.serviceTier = name;
+  if (tierAsked) said.tierAsked = true;
+  if (Object.keys(terms).length > 0) said.terms = terms;
   if (price === null) return { nano: null, estimated: false, bill: unpriced(said, usage, extraPasses) };
 
   const main = costInDetail(price, usage, serviceTier, terms);
   let { nano } = main;
-  const doubts = [...main.doubts];
-  const items: LineItem[] = main.items;
+  const { doubts, items } = main;
   const passes: NonNullable<FrozenBill['passes']> = [];
   for (const pass of extraPasses) {
     const own = pass.model === null ? price : priceOf(pass.model);
@@ -108,21 +106,14 @@ export function billFor(
   }
   if (tierAsked && price.source !== 'free') doubts.push(`service tier as asked for: ${name}`);
   const above = bandOf(price, usage.inputTokens);
-  return {
-    nano,
-    estimated: doubts.length > 0 || price.guessed,
-    bill: {
-      source: price.source,
-      ...dateOf(price),
-      guessed: price.guessed,
-      ...said,
-      ...(name === null ? {} : { percent: tierOf(price, serviceTier)?.percent ?? 100 }),
-      ...(above === null ? {} : { above }),
-      ...(doubts.length === 0 ? {} : { doubts: [...new Set(doubts)] }),
-      items,
-      ...(passes.length === 0 ? {} : { passes }),
-    },
-  };
+  const bill: FrozenBill = { source: price.source, guessed: price.guessed, items };
+  if (price.date !== undefined) bill.date = price.date;
+  Object.assign(bill, said);
+  if (name !== null) bill.percent = tierOf(price, serviceTier)?.percent ?? 100;
+  if (above !== null) bill.above = above;
+  if (doubts.length > 0) bill.doubts = [...new Set(doubts)];
+  if (passes.length > 0) bill.passes = passes;
+  return { nano, estimated: doubts.length > 0 || price.guessed, bill };
 }
 
 /** For a request that cannot have cost anything. */

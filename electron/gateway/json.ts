@@ -53,17 +53,17 @@ export function scanObject(bytes: Buffer): JsonObject | null {
   const start = objectStart(bytes);
   if (start === NONE) return null;
   const spans = new Map<string, Span>();
-  const duplicates = new Set<string>();
+  const duplicates: string[] = [];
   const signs = new Set<Sign>();
   const visit = (name: string, value: Span) => {
-    if (spans.has(name)) duplicates.add(name);
+    if (spans.has(name) && !duplicates.includes(name)) duplicates.push(name);
     spans.set(name, value);
   };
   const end = scanMembers(bytes, start, visit, signs);
   if (end === NONE || skipSpace(bytes, end) !== bytes.length) return null;
   return {
     bytes,
-    duplicates: [...duplicates],
+    duplicates,
     has: (name) => spans.has(name),
     get(name) {
       const span = spans.get(name);

@@ -36,17 +36,17 @@ export interface Asked {
 }
 
 export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Outcome {
-  const flags = new Set<RequestFlag>();
-  if (asked.clamped) flags.add('clamped');
-  if (asked.fallback) flags.add('fallback');
-  if (ending.how === 'stopped') flags.add('stopped');
-  if (ending.how === 'client-gone' || ending.how === 'upstream-gone') flags.add('interrupted');
+  const flags: RequestFlag[] = [];
+  if (asked.clamped) flags.push('clamped');
+  if (asked.fallback) flags.push('fallback');
+  if (ending.how === 'stopped') flags.push('stopped');
+  if (ending.how === 'client-gone' || ending.how === 'upstream-gone') flags.push('interrupted');
 
   const billed = mayBeBilled(answer, ending);
-  const usage = billed ? usageOf(asked, answer, ending, flags) : noUsage;
+  const counted = billed && needsEstimate(answer, ending);
+  const usage = counted ? estimatedUsage(asked, answer) : billed ? (answer.usage ?? noUsage) : noUsage;
   const price = priceFor(asked, answer.model);
   const outcome = billed ? billOf(asked, price, usage, answer) : nothingBilled(price);
-  if (outcome.estimated) flags.add('estimated');
   compareReported(outcome, answer);
   const computed = outcome.nano;
   const { reportedCostNano, reportedCostIsBilled, reportedOwnKeyNano } = answer;
@@ -54,11 +54,11 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     reportedCostNano === null || !reportedCostIsBilled ? null : reportedCostNano + reportedOwnKeyNano;
   const costNano = charged ?? computed;
   // What the provider itself says it charged needs no estimate, whatever is unknown about tokens or price.
-  if (charged !== null) flags.delete('estimated');
+  if (charged === null && (counted || outcome.estimated)) flags.push('estimated');
   if (costNano === null) {
-    flags.add('unpriced');
+    flags.push('unpriced');
   } else if (costNano > asked.heldNano && asked.price !== null) {
-    flags.add('overrun');
+    flags.push('overrun');
   }
   return {
     model: answer.model ?? asked.model,
@@ -71,7 +71,7 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
     savedNano: price && savedByCache(price, usage),
     priceSource: charged === null ? (price?.source ?? null) : 'reported by the provider',
     price: JSON.stringify(outcome.bill),
-    flags: [...flags],
+    flags,
     firstByteMs: ending.firstByteMs,
     durationMs: ending.durationMs,
   };
@@ -103,10 +103,8 @@ function priceFor(asked: Asked, answered: string | null): Price | null {
   return asked.priceOf(answered) ?? asked.price;
 }
 
-function usageOf(asked: Asked, answer: AnswerFacts, ending: Ending, flags: Set<RequestFlag>): TokenUsage {
+function estimatedUsage(asked: Asked, answer: AnswerFacts): TokenUsage {
   const known = answer.usage ?? noUsage;
-  if (!needsEstimate(answer, ending)) return known;
-  flags.add('estimated');
   const { inputTokens, outputTokens } = asked.estimate(answer);
   return {
     ...known,

@@ -188,7 +188,10 @@ function toolTokens(tools: readonly JsonRecord[], model: string | null): number 
 /** Calls of one tool in one answer. No maximum is published. */
 const USES = 10;
 
+const noUses: AllowedUses = { fileSearches: 0, codeSessions: 0, xSearches: 0 };
+
 function usesOf(tools: readonly JsonRecord[]): AllowedUses {
+  if (tools.length === 0) return noUses;
   const has = (name: string) => (tools.some(({ type }) => text(type)?.startsWith(name) === true) ? USES : 0);
   return {
     fileSearches: has('file_search') + has('collections_search'),
