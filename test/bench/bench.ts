@@ -120,6 +120,7 @@ async function bodies(who: Contender): Promise<void> {
 async function streams(who: Contender): Promise<void> {
   const one = { kind: 'streams', where: who.where, gapMs: 2 } as const;
   const short = await costOf(who, { ...one, streams: 300, gapMs: 10, chunks: 2, intervalMs: 5 });
+  if (short.served === 0) return note('streams that failed', who, short.failed);
   note('first byte of a stream, p50, µs', who, short.latency.p50);
   note('first byte of a stream, p95, µs', who, short.latency.p95);
   // 5,000 chunks a second, as a hundred agents at work.
@@ -137,6 +138,7 @@ async function openStreams(who: Contender): Promise<void> {
   const before = memory(who.pids());
   for (const count of [1000, 5000]) {
     const measured = await run({ kind: 'hold', where: who.where, streams: count });
+    if (measured.served === 0) break;
     await delay(500);
     note(`memory of an open stream, ${count} open, KB`, who, (memory(who.pids()) - before) / count / 1024);
     note(`streams without a first byte, ${count} asked for`, who, measured.failed);

@@ -6,7 +6,7 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 test('is over once, after its time', () => {
-  const late = vi.fn();
+  const late = vi.fn<() => void>();
   startDeadline(4_900, late);
   vi.advanceTimersByTime(4_800);
   expect(late).not.toHaveBeenCalled();
@@ -17,7 +17,7 @@ test('is over once, after its time', () => {
 });
 
 test('gives what is settled its whole time where the machine slept meanwhile', () => {
-  const late = vi.fn();
+  const late = vi.fn<() => void>();
   startDeadline(4_900, late);
   vi.advanceTimersByTime(1_000);
   // The clock goes on without the process: no timer of that hour has fired.
