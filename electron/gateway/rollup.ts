@@ -179,9 +179,9 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
     const bySeries = new Groups<Place>();
     const startOf = { day: calendar('day'), month: calendar('month') };
     // Most rows are of the same series and day as the one before.
-    const last: Partial<Record<'day' | 'month', Group<Place>>> = {};
+    const last: Partial<Record<Period, Group<Place>>> = {};
     for (const row of rows) {
-      for (const every of everyPlace) {
+      for (const every of periods) {
         const start = startOf[every](row.at);
         const group = last[every];
         if (group?.of.series === row.series && group.of.start === start) addTo(group, row, row.id, row.id);
@@ -354,10 +354,12 @@ interface Session {
   agents: Groups<readonly [agent: string, start: number, parent: string]>;
 }
 
-const everyPlace = ['day', 'month'] as const;
+/** Sums are kept by each of them. */
+const periods = ['day', 'month'] as const;
+type Period = (typeof periods)[number];
 
 interface Place {
-  every: 'day' | 'month';
+  every: Period;
   start: number;
   series: number;
 }
@@ -413,7 +415,7 @@ class Groups<Of> implements Iterable<Group<Of>> {
 }
 
 /** Where the local day or month of an instant begins; asked for one instant after the other, mostly of the same day. */
-function calendar(every: 'day' | 'month'): (at: number) => number {
+function calendar(every: Period): (at: number) => number {
   let window = { start: 0, end: 0 };
   return (at) => {
     if (at < window.start || at >= window.end) window = windowAt(at, every);
