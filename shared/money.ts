@@ -11,6 +11,12 @@ export const NANO_PER_USD = 1_000_000_000;
 /** The largest limit a person can set; well inside the safe integers so that sums of many keys stay exact. */
 export const MAX_LIMIT_NANO = 1_000_000 * NANO_PER_USD;
 
+/**
+ * More than any one request can cost: a hundred times the dearest model's whole window. What a provider makes of a
+ * mistake beyond it, a few times over, would leave the whole numbers in every sum.
+ */
+export const MAX_COST_NANO = 10_000 * NANO_PER_USD;
+
 /** Throws where arithmetic has left the whole numbers: a wrong sum must never be stored quietly. */
 export function assertNano(value: number): Nano {
   if (!Number.isSafeInteger(value)) throw new RangeError(`not a whole number of nano-dollars: ${value}`);

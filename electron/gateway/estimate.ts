@@ -100,6 +100,7 @@ const PROMPT_FIELDS = [
   'system',
   'contents',
   'systemInstruction',
+  'system_instruction',
   'tools',
 ];
 

@@ -27,6 +27,8 @@ export interface JsonEdit {
 export interface JsonObject extends JsonFields {
   /** Names that stand more than once at the top level: parsers disagree about which of the values counts. */
   readonly duplicates: string[];
+  /** A field that is an object itself, scanned in turn; null where it is none. */
+  object(name: string): JsonObject | null;
 }
 
 const QUOTE = 0x22;
@@ -72,6 +74,10 @@ export function scanObject(bytes: Buffer): JsonObject | null {
         : parseOr(bytes.toString('utf8', span.start, span.end), undefined);
     },
     contains: (sign) => signs.has(sign),
+    object(name) {
+      const span = spans.get(name);
+      return span === undefined ? null : scanObject(bytes.subarray(span.start, span.end));
+    },
   };
 }
 

@@ -48,6 +48,9 @@ const DECISIVE = new Set([
   'context_management',
   'web_search_options',
   'cachedContent',
+  'cached_content',
+  'models',
+  'plugins',
   'previous_response_id',
   'previous_interaction_id',
   'continuation_token',
@@ -57,6 +60,26 @@ const DECISIVE = new Set([
   'background',
   'deferred',
 ]);
+
+/** Names of one field: the JSON of protocol buffers takes either. */
+const SPELLINGS = [
+  ['generationConfig', 'generation_config'],
+  ['cachedContent', 'cached_content'],
+  ['serviceTier', 'service_tier'],
+] as const;
+
+/** A field on which the price hangs and that is given twice; null where there is none. */
+function givenTwice(fields: JsonObject): string | null {
+  const twice = fields.duplicates.find((name) => DECISIVE.has(name));
+  if (twice !== undefined) return twice;
+  const both = SPELLINGS.find((names) => names.every((name) => fields.has(name)));
+  if (both !== undefined) return both[0];
+  for (const name of SPELLINGS[0]) {
+    const inside = fields.has(name) ? fields.object(name)?.duplicates[0] : undefined;
+    if (inside !== undefined) return `${name}.${inside}`;
+  }
+  return null;
+}
 
 /** @throws Refusal `bad_request` where the body says nothing that can be priced. */
 export function readRequest(
@@ -72,9 +95,8 @@ export function readRequest(
   const fields = scanObject(body);
   if (fields === null)
     throw new Refusal('bad_request', 'The body is not a JSON object. Send the request as JSON.');
-  const twice = fields.duplicates.find((name) => DECISIVE.has(name));
-  if (twice !== undefined)
-    throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
+  const twice = givenTwice(fields);
+  if (twice !== null) throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
   const facts = dialect.read(fields, { model: route.model, stream: route.stream });
   if (facts.model === null && route.kind === 'metered') {
     throw new Refusal('bad_request', 'The request names no model. Set the field "model".');

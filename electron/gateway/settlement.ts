@@ -1,6 +1,6 @@
 /** From what was seen of an answer to what it cost: the last step before the ledger. Pure but for the price look-up. */
 import type { RequestFlag } from '#shared/model.ts';
-import type { Nano } from '#shared/money.ts';
+import { MAX_COST_NANO, type Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialects/dialect.ts';
 import type { Estimate } from './estimate.ts';
 import type { Outcome } from './ledger.ts';
@@ -53,8 +53,11 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   const charged =
     reportedCostNano === null || !reportedCostIsBilled ? null : reportedCostNano + reportedOwnKeyNano;
   const costNano = charged ?? computed;
+  if ((costNano ?? 0) > MAX_COST_NANO)
+    throw new RangeError('The provider reports to have used more than any request can.');
   // What the provider itself says it charged needs no estimate, whatever is unknown about tokens or price.
-  if (charged === null && (counted || outcome.estimated)) flags.push('estimated');
+  const inDoubt = counted || outcome.estimated || (billed && !answer.failed && countsNoInput(usage, price));
+  if (charged === null && inDoubt) flags.push('estimated');
   if (costNano === null) {
     flags.push('unpriced');
   } else if (costNano > asked.heldNano && asked.price !== null) {
@@ -89,6 +92,11 @@ export function needsEstimate(answer: AnswerFacts, ending: Ending): boolean {
   const onlyAnError =
     answer.failed && ending.how === 'complete' && answer.usage === null && answer.outputChars === 0;
   return !onlyAnError && mayBeBilled(answer, ending);
+}
+
+/** No request is without input: an answer whose provider counts none is not known to have cost what that comes to. */
+function countsNoInput({ inputTokens }: TokenUsage, price: Price | null): boolean {
+  return inputTokens === 0 && (price?.rates.input?.base ?? 0) > 0;
 }
 
 /** An answer that reports tokens or an amount was billed, whatever its status says. */

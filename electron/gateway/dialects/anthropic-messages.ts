@@ -15,7 +15,7 @@ import {
 } from './dialect.ts';
 import { anthropicImageTokens, imageSize } from './media.ts';
 import { anthropicRefusal } from './refusal.ts';
-import { emptyFacts, readReportedCost, see, tokenUsage } from './usage.ts';
+import { emptyFacts, isTold, isZero, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
   count,
   isRecord,
@@ -152,7 +152,7 @@ function toolTokens(tools: readonly JsonRecord[], body: JsonFields, model: strin
   if (records(body.get('mcp_servers')).length > 0) tokens += SERVER_TOOL_ROUNDS * OTHER_TOOL_TOKENS;
   for (const tool of tools) {
     if (toolType(tool, 'web_fetch'))
-      tokens += uses(tool) * (count(tool['max_content_tokens']) ?? FETCH_TOKENS);
+      tokens += uses(tool) * (reported(tool['max_content_tokens']) ?? FETCH_TOKENS);
     else if (toolType(tool, 'code_execution') || toolType(tool, 'advisor'))
       tokens += uses(tool) * OTHER_TOOL_TOKENS;
   }
@@ -182,7 +182,7 @@ function toolType(tool: JsonRecord, name: string): boolean {
 }
 
 function uses(tool: JsonRecord): number {
-  return count(tool['max_uses']) ?? SERVER_TOOL_ROUNDS;
+  return reported(tool['max_uses']) ?? SERVER_TOOL_ROUNDS;
 }
 
 function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
@@ -192,7 +192,7 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   }
   if (change.webSearches !== undefined) result.push(...searchEdits(body, change.webSearches));
   const bound = change.maxOutputTokens;
-  if (bound === undefined || (count(body.get('max_tokens')) ?? Infinity) <= bound) return result;
+  if (bound === undefined || (reported(body.get('max_tokens')) ?? Infinity) <= bound) return result;
   result.push({ path: ['max_tokens'], json: String(bound) });
   // A thinking budget that is not below `max_tokens` would turn the request the key can still pay for into an error.
   const budget = thinks(body) ? count(record(body.get('thinking'))['budget_tokens']) : undefined;
@@ -296,7 +296,7 @@ class MessagesReader implements AnswerReader {
   }
 
   #merge(told: unknown): void {
-    if (!isRecord(told)) return;
+    if (!isTold(told)) return;
     // A count that is null, missing, or 0 in a later event means no news: counts only grow. Where the passes are told
     // apart, the counts are those of the message alone, and what the start said of a compaction is no part of it.
     const isWhole = Array.isArray(told['iterations']);
@@ -311,7 +311,7 @@ class MessagesReader implements AnswerReader {
     facts.serviceTier = speed !== null && speed !== 'standard' ? speed : text(usage['service_tier']);
     const counts = messagesUsage(usage);
     // A further message that has counted nothing yet takes nothing back.
-    if (facts.usage !== null && counts.inputTokens + counts.outputTokens === 0) return;
+    if (facts.usage !== null && isZero(counts)) return;
     facts.usage = counts;
     const region = text(usage['inference_geo']);
     if (region !== null) facts.terms = { region };

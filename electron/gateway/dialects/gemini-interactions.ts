@@ -18,11 +18,12 @@ import {
 import { geminiImageTokens, imageSize } from './media.ts';
 import { modelEdit } from './openai-request.ts';
 import { geminiRefusal } from './refusal.ts';
-import { emptyFacts, see, tokenUsage } from './usage.ts';
+import { emptyFacts, isTold, see, tokenUsage } from './usage.ts';
 import {
-  count,
   isRecord,
-  largest,
+  isWithin,
+  largestAboveZero,
+  modelName,
   objectsIn,
   parseEvent,
   record,
@@ -60,7 +61,7 @@ function read(body: JsonFields): RequestFacts {
     ...nothingAsked,
     model: model ?? text(body.get('agent')),
     stream: body.get('stream') === true,
-    maxOutputTokens: largest(record(body.get('generation_config'))['max_output_tokens']),
+    maxOutputTokens: largestAboveZero(record(body.get('generation_config'))['max_output_tokens']),
     serviceTier: text(body.get('service_tier')),
     extraInputTokens: stored ? window : attachedTokens(body, window),
     hiddenInputTokens: HIDDEN_TOKENS,
@@ -101,8 +102,8 @@ function attachedTokens(body: JsonFields, window: number): number {
 function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   const result = modelEdit(body, change);
   const bound = change.maxOutputTokens;
-  const given = count(record(body.get('generation_config'))['max_output_tokens']) ?? Infinity;
-  if (bound !== undefined && given > bound)
+  const given = record(body.get('generation_config'))['max_output_tokens'];
+  if (bound !== undefined && !isWithin(given, bound))
     result.push({ path: ['generation_config', 'max_output_tokens'], json: String(bound) });
   return result;
 }
@@ -125,7 +126,7 @@ class InteractionReader implements AnswerReader {
       const delta = record(event['delta']);
       see(this.facts, delta['text'], record(delta['content'])['text'], delta['arguments']);
       const running = record(event['metadata'])['total_usage'];
-      if (isRecord(running)) this.facts.usage = interactionUsage(running);
+      if (isTold(running)) this.facts.usage = interactionUsage(running);
     }
     if (name === 'step.start' && record(event['step'])['type'] === 'function_call') {
       this.facts.outputCalls++;
@@ -160,10 +161,10 @@ class InteractionReader implements AnswerReader {
 
   #read(interaction: JsonRecord): void {
     const { facts } = this;
-    facts.model = text(interaction['model'])?.replace(/^models\//, '') ?? facts.model;
+    facts.model = modelName(interaction['model'])?.replace(/^models\//, '') ?? facts.model;
     facts.serviceTier = text(interaction['service_tier']) ?? facts.serviceTier;
     facts.failed ||= interaction['status'] === 'failed';
-    if (isRecord(interaction['usage'])) facts.usage = interactionUsage(interaction['usage']);
+    if (isTold(interaction['usage'])) facts.usage = interactionUsage(interaction['usage']);
   }
 }
 

@@ -14,11 +14,11 @@ import {
 } from './dialect.ts';
 import { geminiImageTokens, imageSize, soundTokens } from './media.ts';
 import { geminiError, geminiRefusal } from './refusal.ts';
-import { emptyFacts, readReportedCost, see, tokenUsage } from './usage.ts';
+import { emptyFacts, isTold, isZero, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
-  count,
   isRecord,
-  largest,
+  isWithin,
+  largestAboveZero,
   modelName,
   objectsIn,
   parseEvent,
@@ -61,15 +61,16 @@ const TOOL_TOKENS = 16_000;
 
 function readGenerate(body: JsonFields, path: { model: string | null; stream: boolean }): RequestFacts {
   const config = record(body.get('generationConfig') ?? body.get('generation_config'));
-  const tools = records(body.get('tools'));
+  // Google's servers take one element for a list of it.
+  const tools = [body.get('tools')].flat().filter(isRecord);
   const model = path.model ?? text(body.get('model'));
   const input = attachments(body, model);
   return {
     ...nothingAsked,
     model,
     stream: path.stream,
-    maxOutputTokens: largest(config['maxOutputTokens'], config['max_output_tokens']),
-    choices: positive(config['candidateCount'] ?? config['candidate_count']),
+    maxOutputTokens: largestAboveZero(config['maxOutputTokens'], config['max_output_tokens']),
+    choices: positive(config['candidateCount'], config['candidate_count']),
     serviceTier: text(body.get('serviceTier') ?? body.get('service_tier')),
     // Storing an explicit cache is another call; the implicit one costs nothing to write.
     extraInputTokens: input.tokens,
@@ -152,7 +153,7 @@ function inlineTokens(type: string, data: string, part: JsonRecord, window: numb
   // 263 tokens a second, less than a token a byte, where one frame a second is looked at.
   if (type.startsWith('video/')) {
     const film = record(part['videoMetadata'] ?? part['video_metadata']);
-    const frames = count(film['fps']) ?? 1;
+    const frames = reported(film['fps']) ?? 1;
     return frames <= 1 ? 0 : Math.min(window, data.length * frames);
   }
   // A page of a document is an image, however few bytes it has.
@@ -192,7 +193,7 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   const used = ['maxOutputTokens', 'max_output_tokens'].filter((name) => (config[name] ?? null) !== null);
   if (used.length === 0) used.push('maxOutputTokens');
   const lowered = used
-    .filter((name) => !((count(config[name]) ?? Infinity) <= bound))
+    .filter((name) => !isWithin(config[name], bound))
     .map((name): JsonEdit => ({ path: [parent, name], json: String(bound) }));
   return lowered.length === 0 ? [] : [...lowered, ...thinkingEdits(config, parent, bound)];
 }
@@ -204,7 +205,7 @@ const LEAST_THINKING = 512;
 function thinkingEdits(config: JsonRecord, parent: string, bound: number): JsonEdit[] {
   for (const thinking of ['thinkingConfig', 'thinking_config']) {
     for (const name of ['thinkingBudget', 'thinking_budget']) {
-      const budget = count(record(config[thinking])[name]);
+      const budget = reported(record(config[thinking])[name]);
       const lowered = Math.floor(bound * 0.75);
       if (budget !== undefined && budget > lowered && lowered >= LEAST_THINKING)
         return [{ path: [parent, thinking, name], json: String(lowered) }];
@@ -268,10 +269,11 @@ class GeminiReader implements AnswerReader {
       this.finished = true;
     }
     const metadata = chunk['usageMetadata'];
-    if (isRecord(metadata)) {
+    if (isTold(metadata)) {
       facts.serviceTier = text(metadata['serviceTier']) ?? text(metadata['trafficType']) ?? facts.serviceTier;
-      facts.usage = geminiUsage(metadata);
       readReportedCost(facts, metadata);
+      const usage = geminiUsage(metadata);
+      if (facts.usage === null || !isZero(usage)) facts.usage = usage;
     }
     if (facts.usage !== null) {
       facts.usage.webSearches = this.#searches();

@@ -13,11 +13,21 @@ import type {
 } from './dialect.ts';
 import { commonFacts, modelEdit } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
-import { emptyFacts, gatewaySearches, readGatewayCost, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
-  count,
+  emptyFacts,
+  gatewaySearches,
+  isTold,
+  isZero,
+  readGatewayCost,
+  readReportedCost,
+  see,
+  tokenUsage,
+} from './usage.ts';
+import {
   isRecord,
+  isWithin,
   largest,
+  largestAboveZero,
   modelName,
   parseEvent,
   positive,
@@ -46,7 +56,7 @@ function readChat(body: JsonFields): RequestFacts {
   const facts = commonFacts(body);
   return {
     ...facts,
-    maxOutputTokens: largest(body.get('max_completion_tokens'), body.get('max_tokens')),
+    maxOutputTokens: largestAboveZero(body.get('max_completion_tokens'), body.get('max_tokens')),
     choices: positive(body.get('n')),
     webSearches: Math.max(
       facts.webSearches,
@@ -69,7 +79,7 @@ function readCompletions(body: JsonFields): RequestFacts {
     // The API reference gives 16 as the default of this endpoint alone; servers that copy it differ, so none is assumed.
     maxOutputTokens: largest(body.get('max_tokens')),
     // `best_of` completions are generated, and billed, whatever number of them comes back; each prompt has its own.
-    choices: Math.max(positive(body.get('n')), positive(body.get('best_of'))) * Math.max(1, prompts),
+    choices: positive(body.get('n'), body.get('best_of')) * Math.max(1, prompts),
   };
 }
 
@@ -104,7 +114,7 @@ function boundEdits(body: JsonFields, bound: number, vendor: string | undefined)
   const used = ['max_completion_tokens', 'max_tokens'].filter((name) => (body.get(name) ?? null) !== null);
   if (used.length === 0) used.push(defaultBound(body, vendor));
   return used
-    .filter((name) => !((count(body.get(name)) ?? Infinity) <= bound))
+    .filter((name) => !isWithin(body.get(name), bound))
     .map((name) => ({ path: [name], json: String(bound) }));
 }
 
@@ -168,12 +178,9 @@ class ChatReader implements AnswerReader {
       for (const choice of records(fields.get('choices'))) this.#readTools(record(choice['message']));
     }
     const usage = fields.get('usage');
-    if (isRecord(usage)) {
-      this.#usage(usage);
-      this.facts.usageIsFinal = true;
-    } else {
-      this.facts.outputChars = textLength(fields.get('choices'));
-    }
+    if (isRecord(usage)) this.#usage(usage);
+    this.facts.usageIsFinal = this.facts.usage !== null;
+    if (this.facts.usage === null) this.facts.outputChars = textLength(fields.get('choices'));
     this.finished = true;
   }
 
@@ -222,9 +229,9 @@ class ChatReader implements AnswerReader {
   }
 
   #usage(usage: JsonRecord): void {
+    if (!isTold(usage)) return readReportedCost(this.facts, usage);
     const counts = chatUsage(usage, this.#vendor, this.facts.model);
-    // A last chunk of zeros takes nothing back.
-    if (this.facts.usage !== null && counts.inputTokens + counts.outputTokens === 0) return;
+    if (this.facts.usage !== null && isZero(counts)) return;
     readReportedCost(this.facts, usage);
     const webSearches = searchesUncounted(this.facts.model) + gatewaySearches(this.facts, usage);
     this.facts.usage = { ...counts, webSearches, otherTools: this.#toolsRun };

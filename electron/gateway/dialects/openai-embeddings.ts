@@ -4,7 +4,7 @@ import type { AnswerFacts, AnswerReader, Dialect, EventVerdict, RequestFacts } f
 import { chatUsage } from './openai-chat.ts';
 import { commonFacts, modelEdit } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
-import { emptyFacts, readReportedCost } from './usage.ts';
+import { emptyFacts, isTold, readReportedCost } from './usage.ts';
 import { isRecord, modelName } from './values.ts';
 
 export const openaiEmbeddings: Dialect = {
@@ -36,7 +36,7 @@ class EmbeddingsReader implements AnswerReader {
     this.facts.model = modelName(fields.get('model'));
     this.facts.failed = isRecord(fields.get('error'));
     const usage = fields.get('usage');
-    if (isRecord(usage)) {
+    if (isTold(usage)) {
       readReportedCost(this.facts, usage);
       this.facts.usage = chatUsage(usage, this.#vendor, this.facts.model);
       this.facts.usageIsFinal = true;

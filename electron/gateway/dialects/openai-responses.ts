@@ -14,11 +14,12 @@ import type {
 import { countedTools, toolCallNames, toolsIn, usesPreviewSearch, type ToolUses } from './hosted-tools.ts';
 import { commonFacts, modelEdit, storedTokens } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
-import { emptyFacts, gatewaySearches, readReportedCost, see, tokenUsage } from './usage.ts';
+import { emptyFacts, gatewaySearches, isTold, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
   count,
   isRecord,
-  largest,
+  isWithin,
+  largestAboveZero,
   modelName,
   parseEvent,
   record,
@@ -47,7 +48,7 @@ function read(body: JsonFields): RequestFacts {
   );
   return {
     ...facts,
-    maxOutputTokens: largest(body.get('max_output_tokens')),
+    maxOutputTokens: largestAboveZero(body.get('max_output_tokens')),
     leastOutputTokens: LEAST_OUTPUT_TOKENS,
     extraInputTokens: facts.extraInputTokens + (stored ? storedTokens(facts.model) : 0),
     storedInput: facts.storedInput || stored,
@@ -63,7 +64,7 @@ function read(body: JsonFields): RequestFacts {
 function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   const result = modelEdit(body, change);
   const lower = (name: string, bound: number | undefined) => {
-    if (bound !== undefined && !((count(body.get(name)) ?? Infinity) <= bound))
+    if (bound !== undefined && !isWithin(body.get(name), bound))
       result.push({ path: [name], json: String(bound) });
   };
   lower('max_output_tokens', change.maxOutputTokens);
@@ -136,13 +137,12 @@ class ResponsesReader implements AnswerReader {
     const names = ['model', 'service_tier', 'usage', 'tool_usage', 'tools', 'status', 'error'];
     const response: JsonRecord = Object.fromEntries(names.map((name) => [name, fields.get(name)]));
     // The output can be megabytes of images; it is looked into only where it has something to count.
-    if (toolCallNames.some((name) => fields.contains(name)) || !isRecord(response['usage']))
-      response['output'] = fields.get('output');
+    if (toolCallNames.some((name) => fields.contains(name))) response['output'] = fields.get('output');
     this.#read(response);
     const status = response['status'];
     this.facts.failed = status === 'failed' || isRecord(response['error']);
     this.facts.usageIsFinal = this.facts.usage !== null && status !== 'queued' && status !== 'in_progress';
-    if (this.facts.usage === null) this.facts.outputChars = textLength(response['output']);
+    if (this.facts.usage === null) this.facts.outputChars = textLength(fields.get('output'));
     this.finished = true;
   }
 
@@ -181,6 +181,7 @@ class ResponsesReader implements AnswerReader {
     const usage = response['usage'];
     if (!isRecord(usage)) return;
     readReportedCost(this.facts, usage);
+    if (!isTold(usage)) return;
     const uses = this.#toolUses(response, usage);
     this.facts.usage = {
       ...responsesUsage(usage),

@@ -1,5 +1,5 @@
 /** What the dialects share when they read what an answer used: totals and their parts, and the cost reported. */
-import { divideHalfUp, usdToNano, type Nano } from '#shared/money.ts';
+import { divideHalfUp, MAX_COST_NANO, usdToNano, type Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from './dialect.ts';
 import { AnswerText } from './answer-text.ts';
 import { isRecord, record, reported, type JsonRecord } from './values.ts';
@@ -58,18 +58,33 @@ export function tokenUsage(counts: Partial<TokenUsage>): TokenUsage {
   return usage;
 }
 
+/** Whether there is a number in it at all: what is empty, null or negative throughout is no count of 0. */
+export function isTold(usage: unknown): usage is JsonRecord {
+  return isRecord(usage) && Object.values(usage).some((value) => reported(value) !== undefined);
+}
+
+/** Zeros, with which some servers end a stream: they take nothing back of what was counted before. */
+export function isZero({ inputTokens, outputTokens }: TokenUsage): boolean {
+  return inputTokens + outputTokens === 0;
+}
+
 /** Takes over what the provider says it charged; leaves the facts alone where it does not say. */
 export function readReportedCost(facts: AnswerFacts, usage: JsonRecord): void {
   const charged = reportedCost(usage);
   if (charged === null) return;
   // OpenRouter, usage accounting: for a person's own key `cost` is OpenRouter's fee alone, and the provider bills
   // `upstream_inference_cost` to that key. Without `is_byok` the second is the first in other words.
-  const ownKey =
-    usage['is_byok'] === true ? usdToNano(record(usage['cost_details'])['upstream_inference_cost']) : null;
+  const upstream = charge(record(usage['cost_details'])['upstream_inference_cost']);
+  const isOwnKey =
+    usage['is_byok'] === true || (usage['is_byok'] === undefined && charged === 0 && (upstream ?? 0) > 0);
+  const ownKey = isOwnKey ? upstream : null;
   facts.reportedOwnKeyNano = ownKey ?? 0;
   facts.reportedCostNano = charged;
-  // Whoever resells xAI's models leaves the ticks at 0 (Azure does), which says nothing of what it bills.
-  facts.reportedCostIsBilled = charged > 0 || usage['cost_in_usd_ticks'] === undefined;
+  // Whoever resells xAI's models leaves the ticks at 0 (Azure does), which says nothing of what it bills. Nor does the
+  // fee, without what the provider takes.
+  facts.reportedCostIsBilled = isOwnKey
+    ? ownKey !== null
+    : charged > 0 || usage['cost_in_usd_ticks'] === undefined;
 }
 
 /**
@@ -77,7 +92,7 @@ export function readReportedCost(facts: AnswerFacts, usage: JsonRecord): void {
  * string (vercel.com/docs/ai-gateway, provider options). It is 0 where the provider bills the person's own key.
  */
 export function readGatewayCost(facts: AnswerFacts, metadata: unknown): void {
-  const charged = usdToNano(record(record(metadata)['gateway'])['cost']);
+  const charged = charge(record(record(metadata)['gateway'])['cost']);
   if (charged !== null && charged > 0) facts.reportedCostNano ??= charged;
 }
 
@@ -85,16 +100,21 @@ function reportedCost(usage: JsonRecord): Nano | null {
   // xAI: 10^10 ticks to the dollar.
   const ticks = usage['cost_in_usd_ticks'];
   if (typeof ticks === 'number' && Number.isSafeInteger(ticks) && ticks >= 0) {
-    return Number(divideHalfUp(BigInt(ticks), 10n));
+    return believed(Number(divideHalfUp(BigInt(ticks), 10n)));
   }
   const cost = usage['cost'];
-  if (isRecord(cost)) return usdToNano(cost['total_cost']); // Perplexity
+  if (isRecord(cost)) return charge(cost['total_cost']); // Perplexity
   return (
-    usdToNano(cost) ?? // OpenRouter
-    usdToNano(usage['cost_usd_total']) ?? // LLM Gateway
-    usdToNano(record(usage['pydantic_ai_gateway'])['cost_estimate'])
+    charge(cost) ?? // OpenRouter
+    charge(usage['cost_usd_total']) ?? // LLM Gateway
+    charge(record(usage['pydantic_ai_gateway'])['cost_estimate'])
   );
 }
+
+const charge = (usd: unknown): Nano | null => believed(usdToNano(usd));
+
+/** A provider that names more has made a mistake, and is not believed. */
+const believed = (nano: Nano | null): Nano | null => (nano !== null && nano <= MAX_COST_NANO ? nano : null);
 
 /**
  * Searches that a gateway ran and counted for a chat or a Responses answer. Where it reports what it charged they are in

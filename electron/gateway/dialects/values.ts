@@ -37,12 +37,12 @@ export function count(value: unknown): number | undefined {
 }
 
 /**
- * A count as an answer reports it: some servers write their numbers as strings, or with a fraction. undefined where
- * there is none; a negative one is none.
+ * A count as it is written by servers that report it, or read by those that are asked: as a string, too (JSON mapping of
+ * protocol buffers, lax mode of pydantic), or with a fraction. undefined where there is none; a negative one is none.
  */
 export function reported(value: unknown): number | undefined {
   if (typeof value !== 'string') return count(value);
-  return /^\d+(\.\d+)?$/.test(value.trim()) ? count(Number(value)) : undefined;
+  return /\d/.test(value) ? count(Number(value.replaceAll('_', ''))) : undefined;
 }
 
 export function text(value: unknown): string | null {
@@ -70,12 +70,24 @@ export function parseEvent(data: string): JsonRecord | null {
 
 /** The larger of the bounds that are set, so that the one the provider goes by is covered. */
 export function largest(...values: unknown[]): number | null {
-  const bounds = values.map(count).filter((value) => value !== undefined);
+  const bounds = values.map(reported).filter((value) => value !== undefined);
   return bounds.length === 0 ? null : Math.max(...bounds);
 }
 
-export function positive(value: unknown): number {
-  return Math.max(1, count(value) ?? 1);
+/** The same where 0 is no bound: the protocol does not take it, and servers written in Go take it for none given. */
+export function largestAboveZero(...values: unknown[]): number | null {
+  return largest(...values) || null;
+}
+
+/** Whether a bound that the request sets is as low as `bound` already. Unlike 0, see above, where that is none. */
+export function isWithin(value: unknown, bound: number): boolean {
+  const given = reported(value);
+  return given !== undefined && given > 0 && given <= bound;
+}
+
+/** The larger of the numbers that are set; 1 where there is none. */
+export function positive(...values: unknown[]): number {
+  return Math.max(1, largest(...values) ?? 1);
 }
 
 /** Characters in all texts of an answer: generous, for the rare whole answer that reports no usage. */
