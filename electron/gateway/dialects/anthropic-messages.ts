@@ -18,7 +18,6 @@ import { anthropicRefusal } from './refusal.ts';
 import { emptyFacts, isTold, isZero, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
   count,
-  isRecord,
   largest,
   modelName,
   objectsIn,
