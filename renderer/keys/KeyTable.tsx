@@ -1,9 +1,9 @@
 /**
- * The API keys table. Rows are plain elements that each follow their own key in the store, so a thousand keys cost a
- * thousand cheap rows and a pushed number draws one of them; the menu and the usage card exist once for the whole table.
+ * The API keys table. Rows are plain elements that each follow their own key in the store, so that a pushed number draws
+ * one of them; of a long table only what is on screen is in the page. The menu and the usage card exist once for all.
  */
 import { IconDots, IconPencil } from '@tabler/icons-react';
-import { memo, useCallback, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import type { KeyRow } from '#shared/model.ts';
 import { formatUsd } from '#shared/money.ts';
 import { openDialog } from '../actions.ts';
@@ -14,6 +14,7 @@ import { strings } from '../strings.ts';
 import { useAnswer } from '../ui/answer.ts';
 import { Bar } from '../ui/Bar.tsx';
 import type { Anchor } from '../ui/floating.tsx';
+import { useRowWindow } from '../ui/rows.ts';
 import { Sparkline } from '../ui/Sparkline.tsx';
 import { SortHeader } from '../ui/table.tsx';
 import { Ago, Day } from '../ui/time.tsx';
@@ -42,23 +43,13 @@ const columns = [
   'actions',
 ] as const;
 
-/** More than a screen holds: these are drawn at once, the rest right after without holding up the window. */
-const FIRST_ROWS = 40;
-
 /** In step with the rows of keys.css. */
 const ROW = 53;
 /**
- * Rows that the browser takes up and leaves together (content-visibility): each on its own is a thousand places to look
- * at for every frame that is scrolled, and many together are long to draw at once.
+ * Up to here the table is drawn whole, for the browser's own search and for reading on with a screen reader. A thousand
+ * rows are fifty thousand elements, which every frame of a scroll has to look at.
  */
-const GROUP_ROWS = 12;
-
-function groupsOf(ids: readonly string[]): { from: number; group: readonly string[] }[] {
-  return Array.from({ length: Math.ceil(ids.length / GROUP_ROWS) }, (_, at) => {
-    const from = at * GROUP_ROWS;
-    return { from, group: ids.slice(from, from + GROUP_ROWS) };
-  });
-}
+const WHOLE_ROWS = 100;
 
 interface Selection {
   ids: readonly string[];
@@ -69,7 +60,12 @@ interface Selection {
 type KeyTableProps = Selection & { sort: KeyView['sort'] };
 
 export function KeyTable({ ids, sort, selected, onSelect }: KeyTableProps) {
-  const shown = useDeferredValue(ids, ids.slice(0, FIRST_ROWS));
+  const [list, setList] = useState<HTMLElement | null>(null);
+  const { first, last } = useRowWindow(list?.closest('main') ?? null, ids.length, ROW, {
+    list,
+    whole: WHOLE_ROWS,
+  });
+  const focused = useFocusedRow(list);
   const [menu, setMenu] = useState<Anchor | null>(null);
   const [details, setDetails] = useState<Anchor | null>(null);
   const onMenu = useCallback((anchor: Anchor) => setMenu(anchor), []);
@@ -80,31 +76,65 @@ export function KeyTable({ ids, sort, selected, onSelect }: KeyTableProps) {
   return (
     <>
       <div className="table-frame keys-frame">
-        <table className="table keys" aria-label={strings.pages.keys}>
+        <table className="table keys" aria-label={strings.pages.keys} aria-rowcount={ids.length + 1}>
           <Head ids={ids} sort={sort} selected={selected} onSelect={onSelect} />
-          {groupsOf(shown).map(({ from, group }) => (
-            <tbody key={from} style={{ containIntrinsicBlockSize: `auto ${group.length * ROW}px` }}>
-              {group.map((id) => (
-                <Row
-                  key={id}
-                  id={id}
-                  picked={selected.has(id)}
-                  spark={sparks.get(id) ?? ''}
-                  menuOpen={menu?.id === id}
-                  detailsOpen={details?.id === id}
-                  onMenu={onMenu}
-                  onDetails={onDetails}
-                  onPick={onPick}
-                />
-              ))}
-            </tbody>
-          ))}
+          <tbody ref={setList} style={{ height: ids.length * ROW }}>
+            {shownRows(first, last, focused === null ? -1 : ids.indexOf(focused)).map((index) => {
+              const id = ids[index];
+              return (
+                id !== undefined && (
+                  <Row
+                    key={id}
+                    id={id}
+                    index={index}
+                    picked={selected.has(id)}
+                    spark={sparks.get(id) ?? ''}
+                    menuOpen={menu?.id === id}
+                    detailsOpen={details?.id === id}
+                    onMenu={onMenu}
+                    onDetails={onDetails}
+                    onPick={onPick}
+                  />
+                )
+              );
+            })}
+          </tbody>
         </table>
       </div>
       {menu && <KeyMenu anchor={menu} onClose={() => setMenu(null)} />}
       {details && <UsageCard anchor={details} onClose={closeDetails} />}
     </>
   );
+}
+
+/** The key whose row has the focus. */
+function useFocusedRow(list: HTMLElement | null): string | null {
+  const [focused, setFocused] = useState<string | null>(null);
+  useEffect(() => {
+    if (!list) return;
+    const ended = new AbortController();
+    const options = { signal: ended.signal };
+    const onFocus = ({ target }: FocusEvent) =>
+      setFocused((target instanceof Element && target.closest('tr')?.dataset['key']) || null);
+    const onBlur = ({ relatedTarget }: FocusEvent) => {
+      // On the way to another row the list still has it: a row that is let go of in between cannot take it.
+      if (relatedTarget instanceof Node && !list.contains(relatedTarget)) setFocused(null);
+    };
+    list.addEventListener('focusin', onFocus, options);
+    list.addEventListener('focusout', onBlur, options);
+    return () => ended.abort();
+  }, [list]);
+  return focused;
+}
+
+/**
+ * The rows on screen, and wherever it is scrolled to the one that has the focus, with a neighbour at each side for the
+ * Tab key to go to. In order, as the keyboard goes through them.
+ */
+function shownRows(first: number, last: number, focused: number): number[] {
+  const rows = new Set(Array.from({ length: Math.max(0, last - first + 1) }, (_, at) => first + at));
+  if (focused >= 0) for (const index of [focused - 1, focused, focused + 1]) rows.add(index);
+  return [...rows].toSorted((a, b) => a - b);
 }
 
 /** Costs of the last days by key, as texts: a row is drawn again where its own has changed, and only then. */
@@ -194,6 +224,7 @@ function SelectAll({ ids, selected, onSelect }: Selection) {
 
 const Row = memo(function Row({
   id,
+  index,
   picked,
   spark,
   menuOpen,
@@ -201,11 +232,24 @@ const Row = memo(function Row({
   onMenu,
   onDetails,
   onPick,
-}: { id: string; picked: boolean; spark: string; menuOpen: boolean; detailsOpen: boolean } & RowHandlers) {
+}: {
+  id: string;
+  index: number;
+  picked: boolean;
+  spark: string;
+  menuOpen: boolean;
+  detailsOpen: boolean;
+} & RowHandlers) {
   const row = useApp((state) => state.keys[id]);
   if (!row) return null;
   return (
-    <tr className={row.status === 'active' ? undefined : 'off'} aria-selected={picked || undefined}>
+    <tr
+      className={row.status === 'active' ? undefined : 'off'}
+      data-key={id}
+      aria-rowindex={index + 2}
+      aria-selected={picked || undefined}
+      style={{ top: index * ROW }}
+    >
       <td className="col-select">
         <input
           type="checkbox"

@@ -12,26 +12,40 @@ export interface RowWindow {
 
 /** Rows drawn beyond each edge, so that a fast scroll finds them there. */
 const OVERSCAN = 12;
+/** Before anything is measured: more than most screens hold. */
+const UNMEASURED: RowWindow = { first: 0, last: 40 };
 
-/** `element` scrolls; its list begins `headHeight` below its top. */
-export function useRowWindow(element: HTMLElement | null, count: number, rowHeight: number): RowWindow {
-  const [range, setRange] = useState<RowWindow>({ first: 0, last: 60 });
+/**
+ * `scroller` scrolls the rows in `list`; without one, rows begin where its own content does. A list of at most `whole`
+ * rows is drawn whole: the browser's own search finds all of it.
+ */
+export function useRowWindow(
+  scroller: HTMLElement | null,
+  count: number,
+  rowHeight: number,
+  { list = null, whole = 0 }: { list?: HTMLElement | null; whole?: number } = {},
+): RowWindow {
+  const [range, setRange] = useState(UNMEASURED);
   const measure = useCallback(() => {
-    if (!element) return;
-    const first = Math.max(0, Math.floor(element.scrollTop / rowHeight) - OVERSCAN);
-    const last = Math.ceil((element.scrollTop + element.clientHeight) / rowHeight) + OVERSCAN;
+    if (!scroller) return;
+    const above = list
+      ? scroller.getBoundingClientRect().top - list.getBoundingClientRect().top
+      : scroller.scrollTop;
+    const first = Math.max(0, Math.floor(above / rowHeight) - OVERSCAN);
+    const last = Math.ceil((above + scroller.clientHeight) / rowHeight) + OVERSCAN;
     setRange((before) => (before.first === first && before.last === last ? before : { first, last }));
-  }, [element, rowHeight]);
+  }, [scroller, list, rowHeight]);
   useLayoutEffect(() => {
-    if (!element) return;
-    element.addEventListener('scroll', measure, { passive: true });
+    if (!scroller) return;
+    scroller.addEventListener('scroll', measure, { passive: true });
     // Tells of the size it finds, too.
     const resized = new ResizeObserver(measure);
-    resized.observe(element);
+    resized.observe(scroller);
     return () => {
-      element.removeEventListener('scroll', measure);
+      scroller.removeEventListener('scroll', measure);
       resized.disconnect();
     };
-  }, [element, measure]);
+  }, [scroller, measure]);
+  if (count <= whole) return { first: 0, last: count - 1 };
   return { first: Math.min(range.first, Math.max(0, count - 1)), last: Math.min(range.last, count - 1) };
 }

@@ -263,16 +263,55 @@ describe.skipIf(executablePath === null)('the window', () => {
     await expect(page.getByRole('row').nth(1)).toContainText('Unpriced');
   });
 
-  test('a thousand keys are all there and can be filtered', async () => {
+  test('a thousand keys: those on screen are in the page, the focus stays in it, all are filtered', async () => {
     const keys = Array.from({ length: 1_000 }, (_, index) =>
       keyRow({ id: `m${index}`, name: `key-${index}`, usageNano: usd(index) }),
     );
     backend.state.keys = keys;
     await page.reload();
     await expect(page.getByText('1,000 keys')).toBeVisible();
-    await expect(page.getByRole('row')).toHaveCount(1_001);
+    await expect(page.getByRole('table')).toHaveAttribute('aria-rowcount', '1001');
+    // Made at the same moment: the last one is on top.
+    await expect(row(page, 'key-999')).toHaveAttribute('aria-rowindex', '2');
+    expect(await page.getByRole('row').count()).toBeLessThan(100);
+
+    const editing = page.getByRole('button', { name: 'Edit usage limit of key-995', exact: true });
+    await editing.focus();
+    await page.locator('main').evaluate((main) => main.scrollTo(0, main.scrollHeight));
+    const oldest = page.getByRole('row').filter({ has: page.getByText('key-0', { exact: true }) });
+    await expect(oldest).toBeInViewport();
+    await expect(oldest).toHaveAttribute('aria-rowindex', '1001');
+    expect(await page.getByRole('row').count()).toBeLessThan(100);
+    await expect(editing).toBeFocused();
+    // The next stop is where the keyboard was, not where it was scrolled to.
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await expect(page.getByRole('checkbox', { name: 'Select key-994' })).toBeFocused();
+    await expect(row(page, 'key-994')).toBeInViewport();
+
     await page.getByLabel('Filter keys').fill('key-99');
     await expect(page.getByText('11 of 1,000 keys')).toBeVisible();
     await expect(page.getByRole('row')).toHaveCount(12);
+  });
+
+  test('a key that is added leaves the focus and what is selected where they are', async () => {
+    backend.state.keys = Array.from({ length: 40 }, (_, index) =>
+      keyRow({ id: `m${index}`, name: `key-${index}` }),
+    );
+    await page.reload();
+    for (const [turn, name] of ['key-39', 'key-28', 'key-27', 'key-0'].entries()) {
+      const box = page.getByRole('checkbox', { name: `Select ${name}`, exact: true });
+      await box.focus();
+      await page.keyboard.press('Space');
+      const added = keyRow({
+        id: `n${turn}`,
+        name: `new-${turn}`,
+        createdAt: `2026-11-0${turn + 1}T00:00:00.000Z`,
+      });
+      backend.send('keys-changed', { rows: [added], removed: [] });
+      await expect(row(page, `new-${turn}`)).toHaveAttribute('aria-rowindex', '2');
+      await expect(box).toBeFocused();
+    }
+    await expect(page.getByText('4 selected')).toBeVisible();
   });
 });
