@@ -104,7 +104,9 @@ describe('a call that costs money', () => {
 
   test.each([
     ['/v1/responses', { ...body, background: true }],
+    ['/v1/responses', { ...body, background: 'true' }],
     ['/v1/chat/completions', { ...body, deferred: true }],
+    ['/v1/chat/completions', { ...body, deferred: 1 }],
     ['/v1beta/interactions', { ...body, background: true }],
     ['/v1beta/interactions', { agent: 'deep-research', input: 'x' }],
   ])('and is fetched later is refused: %s', async (path, sent) => {

@@ -20,6 +20,7 @@ import { modelEdit } from './openai-request.ts';
 import { geminiRefusal } from './refusal.ts';
 import { emptyFacts, isTold, see, tokenUsage } from './usage.ts';
 import {
+  isAsked,
   isRecord,
   isWithin,
   largestAboveZero,
@@ -78,7 +79,7 @@ function read(body: JsonFields): RequestFacts {
 function whyNotMetered(asked: (name: string) => boolean, body: JsonFields): string | null {
   if (asked('agent'))
     return 'Agents of the Interactions API run on by themselves, and their cost cannot be metered: name a "model" instead of an "agent".';
-  if (body.get('background') === true)
+  if (isAsked(body.get('background')))
     return 'Background interactions are fetched later, where their cost cannot be metered: leave out "background".';
   if (asked('environment'))
     return 'Environments of interactions are billed beside their tokens, which cannot be metered: leave out "environment".';

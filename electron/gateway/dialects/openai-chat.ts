@@ -24,6 +24,7 @@ import {
   tokenUsage,
 } from './usage.ts';
 import {
+  isAsked,
   isRecord,
   isWithin,
   largest,
@@ -58,14 +59,10 @@ function readChat(body: JsonFields): RequestFacts {
     ...facts,
     maxOutputTokens: largestAboveZero(body.get('max_completion_tokens'), body.get('max_tokens')),
     choices: positive(body.get('n')),
-    webSearches: Math.max(
-      facts.webSearches,
-      searchesUncounted(facts.model),
-      routerSearches(body, facts.model),
-    ),
+    webSearches: Math.max(facts.webSearches, searchesUncounted(facts.model)),
     notMetered:
       // xAI, deferred chat completions: the answer, and its usage, are fetched later by another call.
-      body.get('deferred') === true
+      isAsked(body.get('deferred'))
         ? 'Deferred completions are fetched later, where their cost cannot be metered: leave out "deferred".'
         : null,
   };
@@ -81,11 +78,6 @@ function readCompletions(body: JsonFields): RequestFacts {
     // `best_of` completions are generated, and billed, whatever number of them comes back; each prompt has its own.
     choices: positive(body.get('n'), body.get('best_of')) * Math.max(1, prompts),
   };
-}
-
-/** OpenRouter's web plug-in and its `:online` models search once with up to five results by default. */
-function routerSearches(body: JsonFields, model: string | null): number {
-  return body.has('plugins') || model?.endsWith(':online') === true ? 1 : 0;
 }
 
 /** Models that search once for each request and do not say so in the answer. */

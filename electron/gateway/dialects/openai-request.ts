@@ -10,7 +10,7 @@ import {
   type RequestFacts,
 } from './dialect.ts';
 import { imageSize, openaiImageTokens, soundTokens } from './media.ts';
-import { count, objectsIn, record, records, text, type JsonRecord } from './values.ts';
+import { count, objectsIn, record, records, reported, text, type JsonRecord } from './values.ts';
 
 /** The largest context window of an OpenAI model (GPT-5.4 and later, platform.openai.com/docs/models). */
 const LARGEST_CONTEXT = 1_050_000;
@@ -53,7 +53,10 @@ export function commonFacts(body: JsonFields): RequestFacts {
     hostedInputTokens: toolTokens(tools, model),
     storedInput: input.stored,
     soundInput: input.sound,
-    webSearches: searching ? Math.min(SEARCHES, bounded ?? SEARCHES) : 0,
+    webSearches: Math.max(
+      searching ? Math.min(SEARCHES, bounded ?? SEARCHES) : 0,
+      routerSearches(body, [model, ...(Array.isArray(others) ? others : [])]),
+    ),
     searchInputTokens: SEARCH_TOKENS,
     uses: usesOf(tools),
     passes: tools.filter(({ type }) => type === 'image_generation').map(picture),
@@ -85,6 +88,17 @@ function allTools(body: JsonFields): JsonRecord[] {
 
 function hasSearch(tools: readonly JsonRecord[]): boolean {
   return tools.some(({ type }) => text(type)?.includes('web_search') === true);
+}
+
+/**
+ * OpenRouter's web plug-in, which `:online` behind a model's name stands for, is billed by the result: what five of
+ * them cost, as many as it has by default, is two searches of the tool (openrouter.ai/docs/features/web-search).
+ */
+function routerSearches(body: JsonFields, models: readonly unknown[]): number {
+  const online = models.some((name) => typeof name === 'string' && name.endsWith(':online'));
+  if (!online && !body.has('plugins')) return 0;
+  const results = records(body.get('plugins')).map((plugin) => reported(plugin['max_results']) ?? 5);
+  return Math.ceil(0.4 * Math.max(5, ...results));
 }
 
 /** Signs that a body may show more bytes, or fewer, than it has tokens; a tool's schema can bring one about too. */

@@ -17,6 +17,7 @@ import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, gatewaySearches, isTold, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
   count,
+  isAsked,
   isRecord,
   isWithin,
   largestAboveZero,
@@ -54,10 +55,9 @@ function read(body: JsonFields): RequestFacts {
     storedInput: facts.storedInput || stored,
     soundInput: facts.soundInput || stored,
     searchesCanBeClamped: true,
-    notMetered:
-      body.get('background') === true
-        ? 'Background responses are fetched later, where their cost cannot be metered: leave out "background".'
-        : null,
+    notMetered: isAsked(body.get('background'))
+      ? 'Background responses are fetched later, where their cost cannot be metered: leave out "background".'
+      : null,
   };
 }
 

@@ -79,6 +79,11 @@ export function largestAboveZero(...values: unknown[]): number | null {
   return largest(...values) || null;
 }
 
+/** Whether a switch is on: servers with lax types take other values than `true` for it. */
+export function isAsked(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== false;
+}
+
 /** Whether a bound that the request sets is as low as `bound` already. Unlike 0, see above, where that is none. */
 export function isWithin(value: unknown, bound: number): boolean {
   const given = reported(value);

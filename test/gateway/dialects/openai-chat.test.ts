@@ -284,7 +284,12 @@ describe('a chat request', () => {
     expect(asked(chat, { model: 'm', web_search_options: {} }).webSearches).toBe(10);
     expect(asked(chat, { model: 'm', tools: [{ type: 'openrouter:web_search' }] }).webSearches).toBe(10);
     expect(asked(chat, { model: 'gpt-4o-search-preview' }).webSearches).toBe(1);
-    expect(asked(chat, { model: 'x/y:online' }).webSearches).toBe(1);
+    // Five results at $4 a thousand are two searches at $10 a thousand.
+    expect(asked(chat, { model: 'x/y:online' }).webSearches).toBe(2);
+    expect(asked(chat, { model: 'm', models: ['x/y:online'] }).webSearches).toBe(2);
+    const plugins = [{ id: 'web' }, { id: 'web', max_results: '20' }];
+    expect(asked(chat, { model: 'm', plugins }).webSearches).toBe(8);
+    expect(asked('openai-responses', { model: 'm', plugins: [{ id: 'web' }] }).webSearches).toBe(2);
     expect(
       asked(chat, { model: 'm', tools: [{ type: 'function', function: { name: 'web_search' } }] })
         .webSearches,
