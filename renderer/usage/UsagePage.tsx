@@ -204,7 +204,7 @@ function Chart({ points, range, view }: { points: readonly Point[]; range: Range
     <div className="card chart-card block">
       <Suspense fallback={<div style={{ height: CHART_HEIGHT }} />}>
         <SpendChart
-          title={`${words.chart(words.groupings[view.by])}. ${words.chartText}`}
+          title={`${words.chart(words.groupings[view.by].toLowerCase())}. ${words.chartText}`}
           height={CHART_HEIGHT}
           bars={stacks.map(({ at, costs }) => ({ label: barLabel(at, view.every), costs }))}
           series={groups.map((group) => (group === null ? words.other : nameOf(group)))}

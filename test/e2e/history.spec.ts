@@ -74,6 +74,56 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
       const sum = lines.reduce((whole, line) => whole + Number(line['cost_usd']), 0);
       expect(sum).toBeCloseTo(total / NANO_PER_USD, 6);
       expect(new Set(lines.map((line) => line['model']))).toEqual(new Set(models.map(({ group }) => group)));
+      // The history is as long as two months.
+      await expect(page.getByText('nothing in the period before')).toBeVisible();
+    });
+
+    await test.step('by provider, each bar is the sum of its stacks; the change is against the days before', async () => {
+      await page.getByText('30 days', { exact: true }).click();
+      await page.getByText('Provider', { exact: true }).first().click();
+      await expect(page).toHaveURL(/by=provider/);
+      await expect(page.getByRole('img', { name: /^Spend by provider/ })).toBeVisible();
+      const midnight = (days: number) => {
+        const today = new Date();
+        return new Date(today.getFullYear(), today.getMonth(), today.getDate() + days).toISOString();
+      };
+      const sums = (from: number, to: number) =>
+        gateway.call('usage.summary', { from: midnight(from), to: midnight(to), groupBy: 'provider' });
+      const [now, before] = [await sums(-29, 1), await sums(-59, -29)];
+      const total = (rows: typeof now) => rows.reduce((sum, { costNano }) => sum + costNano, 0);
+      expect(now.length).toBeGreaterThanOrEqual(3);
+      expect(total(before)).toBeGreaterThan(0);
+
+      // One bar a day and the table's columns in the order of the stacks: each column is that provider's sum.
+      const paid = now.filter(({ costNano }) => costNano > 0).toSorted((a, b) => b.costNano - a.costNano);
+      const bars = page.locator('details table');
+      await expect(bars.locator('tbody tr')).toHaveCount(30);
+      await expect(bars.getByRole('columnheader')).toHaveText([
+        'Period',
+        ...paid.map(({ group }) => group),
+        'Total',
+      ]);
+      const cells = await bars
+        .locator('tbody tr')
+        .evaluateAll((rows) =>
+          rows.map((row) =>
+            [...row.querySelectorAll('td')].map((each) => Number(each.textContent.replace(/[$,]/g, ''))),
+          ),
+        );
+      for (const [column, { group, costNano }] of paid.entries()) {
+        const sum = cells.reduce((whole, row) => whole + (row[column] ?? NaN), 0);
+        expect(sum, group).toBeCloseTo(costNano / NANO_PER_USD, 0);
+      }
+      for (const row of cells) {
+        const stacked = row.slice(0, -1).reduce((sum, each) => sum + each, 0);
+        expect(Math.abs(stacked - (row.at(-1) ?? NaN))).toBeLessThan(0.02 * paid.length);
+      }
+
+      const change = Math.round((total(now) / total(before) - 1) * 100);
+      const sign = change > 0 ? '+' : change < 0 ? '−' : '±';
+      await expect(
+        page.getByText(`${sign}${Math.abs(change)}% from ${formatUsd(total(before))}`, { exact: true }),
+      ).toBeVisible();
     });
 
     await test.step('an estimated cost is corrected, with a reason that stays beside it', async () => {

@@ -1,16 +1,18 @@
 /** The pages as a person uses them: finding, filtering, acting on many, taking back, reading one request, exporting. */
 import { readFileSync } from 'node:fs';
+import { NANO_PER_USD } from '#shared/money.ts';
 import type { GatewayProcess } from '../support/gateway.ts';
 import { cell, expect, keyRow, prepare, test } from './fixtures.ts';
 
-async function ask(gateway: GatewayProcess, secret: string, agent = 'curl/8.15.0'): Promise<void> {
+/** The status of one request's answer. */
+async function ask(gateway: GatewayProcess, secret: string, agent = 'curl/8.15.0'): Promise<number> {
   const response = await fetch(`${gateway.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json', 'user-agent': agent },
     body: JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }),
   });
-  expect(response.status).toBe(200);
   await response.text();
+  return response.status;
 }
 
 test('keys are found, sorted, disabled together and enabled again', async ({
@@ -62,10 +64,10 @@ test('a request is followed from the log to its cost, its key and the sums', asy
   upstream,
   dashboard: page,
 }) => {
-  const { secret } = await prepare(gateway, upstream, { name: 'tool' });
+  const { key, secret } = await prepare(gateway, upstream, { name: 'tool' });
   upstream.answers({ inputTokens: 1_000_000, outputTokens: 100_000, text: 'Hello.' });
-  await ask(gateway, secret);
-  await ask(gateway, secret, 'OpenAI/Python 2.7.1');
+  expect(await ask(gateway, secret)).toBe(200);
+  expect(await ask(gateway, secret, 'OpenAI/Python 2.7.1')).toBe(200);
 
   await page.keyboard.press('Control+k');
   await page.getByPlaceholder('Go to a page or key').fill('activ');
@@ -83,7 +85,7 @@ test('a request is followed from the log to its cost, its key and the sums', asy
   await expect(panel.getByRole('row', { name: 'Computed $0.21' })).toBeVisible();
 
   // While one is read, new ones wait.
-  await ask(gateway, secret);
+  expect(await ask(gateway, secret)).toBe(200);
   const fresh = page.getByRole('button', { name: '1 new' });
   await expect(fresh).toBeVisible();
   await page.keyboard.press('Escape');
@@ -121,4 +123,80 @@ test('a request is followed from the log to its cost, its key and the sums', asy
   await expect(page.getByRole('row', { name: /^tool/ }).first()).toContainText('$0.63');
   await page.getByText('Client', { exact: true }).click();
   await expect(page.getByRole('row', { name: /^curl/ }).first()).toContainText('$0.42');
+
+  await test.step('a key at nine tenths of its limit is found by the filter for it', async () => {
+    await gateway.call('keys.create', { name: 'unlimited' });
+    await gateway.call('keys.create', { name: 'roomy', limitNano: NANO_PER_USD });
+    await gateway.call('keys.create', { name: 'full', limitNano: 0 });
+    await gateway.call('keys.setLimit', { id: key.id, limitNano: 0.7 * NANO_PER_USD, recurring: null });
+    await page.getByRole('link', { name: 'API Keys' }).click();
+    await expect(await cell(page, keyRow(page, 'tool'), 'Usage Limit')).toContainText('90% used');
+    await page.getByRole('button', { name: 'Filter', exact: true }).click();
+    await page.getByRole('menuitemcheckbox', { name: 'Near, from 80%' }).click();
+    await expect(page.getByText('1 of 4 keys')).toBeVisible();
+    await expect(page.getByRole('rowheader')).toHaveText(['tool']);
+    await expect(page).toHaveURL(/limit=near/);
+    // What is shown follows the key: with more room it is near no more.
+    await gateway.call('keys.setLimit', { id: key.id, limitNano: NANO_PER_USD, recurring: null });
+    await expect(page.getByText('No key matches the filter.')).toBeVisible();
+    await page.getByRole('button', { name: 'Remove filter Limit: Near, from 80%' }).click();
+  });
+
+  const choose = async (name: string, item: string) => {
+    await page.getByRole('button', { name: `Actions for ${name}` }).click();
+    await page.getByRole('menuitem', { name: item }).click();
+  };
+
+  await test.step('renamed, it keeps what it spent, and its log has the new name', async () => {
+    await choose('tool', 'Rename…');
+    const dialog = page.getByRole('dialog', { name: 'Rename API key' });
+    const name = dialog.getByLabel('Name');
+    await expect(name).toBeFocused();
+    await name.fill('  ');
+    await dialog.getByRole('button', { name: 'Rename' }).click();
+    await expect(name).toHaveAttribute('aria-invalid', 'true');
+    // What is there is selected, so that typing replaces it.
+    await name.fill('tool');
+    await name.selectText();
+    await page.keyboard.type('nightly build');
+    await page.keyboard.press('Enter');
+    await expect(dialog).toBeHidden();
+    await expect(page.getByRole('button', { name: 'Actions for nightly build' })).toBeFocused();
+    await expect(await cell(page, keyRow(page, 'nightly build'), 'Usage')).toContainText('$0.63');
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await expect(keyRow(page, 'tool')).toBeVisible();
+    await choose('tool', 'Rename…');
+    await name.fill('nightly build');
+    await page.keyboard.press('Enter');
+    expect(await ask(gateway, secret)).toBe(200);
+    await choose('nightly build', 'Show activity');
+    await expect(page.getByText('4 requests')).toBeVisible();
+    await expect(page.locator('.log-row .w-key').first()).toHaveText('nightly build');
+    await page.goBack();
+  });
+
+  await test.step('rotated, the old secret is refused and the new one goes on where it was', async () => {
+    await choose('nightly build', 'Rotate…');
+    const question = page.getByRole('dialog', { name: 'Rotate API key' });
+    await expect(question).toContainText(
+      '“nightly build” gets a new secret. The old one stops working at once',
+    );
+    await question.getByRole('button', { name: 'Cancel' }).click();
+    expect(await ask(gateway, secret)).toBe(200);
+
+    await choose('nightly build', 'Rotate…');
+    await question.getByRole('button', { name: 'Rotate key' }).click();
+    const shown = page.getByRole('dialog', { name: 'API key rotated' });
+    const next = await shown.getByLabel('Secret of nightly build').inputValue();
+    expect(next).toMatch(/^sk-fg-[0-9A-Za-z]{43}$/);
+    expect(next).not.toBe(secret);
+    await shown.getByRole('button', { name: 'Done' }).click();
+    expect(await page.content()).not.toContain(next);
+    const row = keyRow(page, 'nightly build');
+    await expect(row).toContainText(`${next.slice(0, 10)}…${next.slice(-4)}`);
+    expect(await ask(gateway, secret)).toBe(401);
+    // Five answers at $0.21 are more than a dollar: the limit is still the key's.
+    await expect(await cell(page, row, 'Usage')).toContainText('$1.05');
+    expect(await ask(gateway, next)).toBe(402);
+  });
 });
