@@ -12,6 +12,7 @@ import './keys/keys.css';
 import './limits/limits.css';
 import './activity/activity.css';
 import './settings/settings.css';
+import './ui/forced-colors.css';
 import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { StrictMode } from 'react';

@@ -1,5 +1,6 @@
 /** The pages as a person uses them: finding, filtering, acting on many, taking back, reading one request, exporting. */
 import { readFileSync } from 'node:fs';
+import type { Locator } from '@playwright/test';
 import { NANO_PER_USD } from '#shared/money.ts';
 import type { GatewayProcess } from '../support/gateway.ts';
 import { cell, expect, keyRow, prepare, test } from './fixtures.ts';
@@ -136,7 +137,61 @@ test('a request is followed from the log to its cost, its key and the sums', asy
     await expect(page.getByText('1 of 4 keys')).toBeVisible();
     await expect(page.getByRole('rowheader')).toHaveText(['tool']);
     await expect(page).toHaveURL(/limit=near/);
-    // What is shown follows the key: with more room it is near no more.
+    await page.getByRole('button', { name: 'Remove filter Limit: Near, from 80%' }).click();
+  });
+
+  await test.step('in forced colours states, bars, choices and the focus still look different', async () => {
+    await page.emulateMedia({ forcedColors: 'active' });
+    const look = (locator: Locator) => locator.screenshot({ animations: 'disabled' });
+    const bar = (name: string) => look(keyRow(page, name).locator('.bar'));
+    const [ok, near, reached] = [await bar('roomy'), await bar('tool'), await bar('full')];
+    expect(ok.equals(near) || near.equals(reached) || reached.equals(ok)).toBe(false);
+    for (const [name, text] of [
+      ['tool', '90% used'],
+      ['full', 'Limit reached'],
+    ] as const) {
+      const state = keyRow(page, name).locator('.limit-state');
+      await expect(state).toHaveText(text);
+      await expect(state.locator('svg')).toBeVisible();
+    }
+    /** Looks at it before and after, with nothing under the pointer either time. */
+    const expectToLookDifferent = async (what: Locator, after: () => Promise<void>) => {
+      await page.mouse.move(0, 0);
+      const before = await look(what);
+      await after();
+      await page.mouse.move(0, 0);
+      expect((await look(what)).equals(before), String(what)).toBe(false);
+    };
+    const blur = () => page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+    const box = page.getByLabel('Select tool');
+    await expectToLookDifferent(box, async () => {
+      await box.check();
+      await blur();
+    });
+    await box.uncheck();
+    await blur();
+    await expectToLookDifferent(keyRow(page, 'tool'), async () => {
+      await page.getByRole('button', { name: 'Edit usage limit of tool' }).focus();
+      await page.keyboard.press('Tab');
+    });
+    const keys = page.getByRole('link', { name: 'API Keys' });
+    await expectToLookDifferent(keys, () => page.getByRole('link', { name: 'Usage', exact: true }).click());
+    await expectToLookDifferent(page.getByText('Model', { exact: true }).first(), async () => {
+      await page.getByText('Model', { exact: true }).first().click();
+      await blur();
+    });
+    await page.getByRole('link', { name: 'Settings' }).click();
+    const track = page.locator('.mantine-Switch-track').first();
+    await expectToLookDifferent(track, async () => {
+      await track.click();
+      await blur();
+    });
+    await page.emulateMedia({ forcedColors: null });
+  });
+
+  await test.step('what a filter shows follows the key: with more room it is near no more', async () => {
+    await page.evaluate(() => void (location.hash = '#/keys?limit=near'));
+    await expect(page.getByRole('rowheader')).toHaveText(['tool']);
     await gateway.call('keys.setLimit', { id: key.id, limitNano: NANO_PER_USD, recurring: null });
     await expect(page.getByText('No key matches the filter.')).toBeVisible();
     await page.getByRole('button', { name: 'Remove filter Limit: Near, from 80%' }).click();
