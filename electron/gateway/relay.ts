@@ -2,7 +2,7 @@
  * The pass-through of one answer: bytes from the provider to the client as they came, with back-pressure both ways,
  * through the meter, to exactly one settlement however it ends.
  */
-import type { ServerResponse } from 'node:http';
+import { STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Transform } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
@@ -79,6 +79,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   #meter: Meter | undefined;
   #decoder: Transform | undefined;
   #status = 0;
+  #reason = '';
   #firstByteAt: number | null = null;
   #settled = false;
   #settling: Promise<void> | undefined;
@@ -117,11 +118,13 @@ export class Relay implements Dispatcher.DispatchHandler {
     started: Dispatcher.DispatchController,
     statusCode: number,
     headers: Readonly<Record<string, string | string[] | undefined>>,
+    statusMessage?: string,
   ): void {
     // 1xx are not the answer.
     if (statusCode < 200 || this.#finished) return;
     const options = this.#options;
     this.#status = statusCode;
+    this.#reason = reasonOf(statusCode, statusMessage);
     const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
     this.#decoder = decoderFor(encoding);
     const hideUsage = options.hideUsage();
@@ -256,6 +259,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const announced = this.#options.trailers && this.#reader !== null && !this.#settled && inPieces;
     this.#response.writeHead(
       this.#status,
+      this.#reason,
       announced ? [...head, 'trailer', COST_HEADER] : [...head, ...this.#late],
     );
     this.#head = undefined;
@@ -396,6 +400,11 @@ function pairsOf(flat: readonly string[]): [string, string][] {
   for (let index = 0; index + 1 < flat.length; index += 2)
     pairs.push([flat[index] ?? '', flat[index + 1] ?? '']);
   return pairs;
+}
+
+/** The provider's own words behind the status, where they are ASCII: others are not given as bytes. */
+function reasonOf(status: number, words: string | undefined): string {
+  return words === undefined || !/^[\t\x20-\x7e]*$/.test(words) ? (STATUS_CODES[status] ?? '') : words;
 }
 
 function isStream(framing: Framing): boolean {

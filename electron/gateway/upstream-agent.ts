@@ -4,6 +4,8 @@ import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
 /** Thirty minutes to the first byte: a model may think for long, a dead connection is found by TCP keep-alive. */
 const FIRST_BYTE_MS = 30 * 60_000;
 const CONNECT_MS = 15_000;
+/** As long as a client's may be. */
+const MAX_HEADER_BYTES = 64 * 1024;
 
 /** A proxy would look for a provider on this machine on its own machine. */
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]'];
@@ -56,6 +58,7 @@ export function createUpstreamAgent(proxies: ProxySettings): Dispatcher {
     // No cap on connections: undici queues silently what is beyond one, and a queued stream has no first byte.
     pipelining: 1,
     headersTimeout: FIRST_BYTE_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
     // An answer that has begun may fall silent for as long as its client waits for it.
     bodyTimeout: 0,
     // One stream per connection keeps a slow reader from holding up its neighbours.

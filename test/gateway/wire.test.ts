@@ -51,7 +51,8 @@ test('an answer that has begun is not cut by hours of silence', async () => {
   expect([text, cut]).toEqual([stop, false]);
 });
 
-test('headers arrive in the order, the spelling and the number they were sent in', async () => {
+/** A provider that answers every request with these lines; what it was sent, and a key to send it something. */
+async function startRawProvider(...lines: string[]): Promise<{ heard: string[]; secret: string }> {
   const heard: string[] = [];
   const server = createServer((socket) => {
     let text = '';
@@ -60,9 +61,8 @@ test('headers arrive in the order, the spelling and the number they were sent in
       if (!text.endsWith('}')) return;
       heard.push(text);
       const answer = '{"usage":{"input_tokens":1,"output_tokens":1}}';
-      socket.end(
-        `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-ODD-name: Kept\r\nContent-Length: ${answer.length}\r\n\r\n${answer}`,
-      );
+      const head = [...lines, 'Content-Type: application/json', `Content-Length: ${answer.length}`];
+      socket.end(`${head.join('\r\n')}\r\n\r\n${answer}`, 'latin1');
     });
   });
   server.listen(0, '127.0.0.1');
@@ -75,7 +75,44 @@ test('headers arrive in the order, the spelling and the number they were sent in
   gateway = await startCore();
   await addProvider(gateway, { url: `http://127.0.0.1:${port}` }, 'anthropic', { billing: 'free' });
   const { secret } = await gateway.call('keys.create', { name: 'k' });
+  return { heard, secret };
+}
 
+test.each([
+  ['HTTP/1.1 200 Quite Fine', 200, 'Quite Fine'],
+  ["HTTP/1.1 418 I'm a teapot", 418, "I'm a teapot"],
+  ['HTTP/1.1 299 ', 299, ''],
+  // What is no ASCII cannot be told to be the same bytes: it gets the standard's own.
+  ['HTTP/1.1 200 Sch\xf6n', 200, 'OK'],
+  ['HTTP/1.1 200 a\x7fb', 200, 'OK'],
+])('the words behind a status are the provider’s: %j', async (line, status, words) => {
+  const { secret } = await startRawProvider(line);
+  const { response, rest } = await begin(`${gateway.url}/v1/messages`, {
+    headers: { 'x-api-key': secret },
+    body: { model: 'acme', max_tokens: 5, messages: [] },
+  });
+  await rest();
+  expect([response.statusCode, response.statusMessage]).toEqual([status, words]);
+});
+
+test('an answer may have as many headers as a request', async () => {
+  const long = `X-Long: ${'a'.repeat(40_000)}`;
+  const { secret } = await startRawProvider('HTTP/1.1 200 OK', long);
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+    let text = '';
+    socket.on('data', (bytes) => (text += bytes.toString('latin1')));
+    socket.once('end', () => resolve(text));
+    socket.once('error', reject);
+    const body = '{"model":"acme","max_tokens":5,"messages":[]}';
+    const head = `POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-API-Key: ${secret}`;
+    socket.write(`${head}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  });
+  expect(answer).toContain(`\r\n${long}\r\n`);
+});
+
+test('headers arrive in the order, the spelling and the number they were sent in', async () => {
+  const { heard, secret } = await startRawProvider('HTTP/1.1 200 OK', 'X-ODD-name: Kept');
   const lines = [
     'X-Claude-Code-Session-Id: 6f1e',
     'anthropic-beta: one-2025',
