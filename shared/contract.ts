@@ -14,6 +14,7 @@ import {
   LimitAmount,
   LimitNotice,
   LimitScope,
+  name,
   nano,
   PriceInput,
   PriceRow,
@@ -66,11 +67,7 @@ const credential = z
     /^[\x21-\x7e]*$/,
     'The credential has a character that cannot be sent. Paste it again, without spaces or line breaks.',
   );
-const providerName = z
-  .string()
-  .trim()
-  .min(1, 'Give the provider a name.')
-  .max(80, 'Use at most 80 characters.');
+const providerName = name('Give the provider a name.');
 
 const usageFilter = {
   keyId: id.optional(),

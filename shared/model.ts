@@ -48,7 +48,16 @@ export const LimitAmount = nano.max(MAX_LIMIT_NANO);
 export const RecurringLimit = z.strictObject({ amountNano: LimitAmount, every: Every });
 export type RecurringLimit = z.infer<typeof RecurringLimit>;
 
-export const KeyName = z.string().trim().min(1, 'Give the key a name.').max(80, 'Use at most 80 characters.');
+/** A name that is shown in one line, in terminals and logs too, where control characters do more than they show. */
+export const name = (missing: string) =>
+  z
+    .string()
+    .trim()
+    .min(1, missing)
+    .max(80, 'Use at most 80 characters.')
+    .regex(/^\P{Cc}*$/u, 'Use letters, digits and signs in one line, without control characters.');
+
+export const KeyName = name('Give the key a name.');
 
 export const LimitState = z.enum(['none', 'ok', 'near', 'reached']);
 export type LimitState = z.infer<typeof LimitState>;
@@ -280,10 +289,13 @@ export type RequestDetail = z.infer<typeof RequestDetail>;
 
 /** US dollars, a decimal as a number or as text. */
 const decimal = z
-  .union([
-    z.number().min(0),
-    z.string().regex(/^\d*\.?\d+(e-?\d{1,2})?$/i, 'Enter a price in dollars such as 0.15.'),
-  ])
+  .union(
+    [
+      z.number().min(0),
+      z.string().regex(/^\d*\.?\d+(e-?\d{1,2})?$/i, 'Enter a price in dollars such as 0.15.'),
+    ],
+    'Enter a price in dollars such as 0.15.',
+  )
   .transform(String);
 
 /** From more than `above` input tokens on, all tokens of the request cost these prices; what is left out stays. */

@@ -245,6 +245,8 @@ function checkedAmount(field: string, value: string, most: number): Nano {
   const nano = decimalToNano(value);
   if (nano === null || nano > BigInt(most) * BigInt(NANO_PER_USD))
     throw new PriceFieldError(field, `Enter a price of at most $${most.toLocaleString('en-US')}.`);
+  if (nano === 0n && /^[^e]*[1-9]/i.test(value))
+    throw new PriceFieldError(field, 'Use at most nine digits after the point: less would count as nothing.');
   return Number(nano);
 }
 

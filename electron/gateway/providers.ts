@@ -349,11 +349,17 @@ export function sameOrigin(one: string, other: string): boolean {
   return new URL(one).origin === new URL(other).origin;
 }
 
-/** Without a trailing slash, query or fragment; credentials in an address are refused, they would end up in logs. */
+/** Without a trailing slash; credentials in an address are refused, they would end up in logs. */
 function normalBaseUrl(text: string): string {
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') {
     throw new ProviderFieldError('baseUrl', 'Put the credential into its own field, not into the address.');
+  }
+  if (url.search !== '' || url.hash !== '') {
+    throw new ProviderFieldError(
+      'baseUrl',
+      'End the address before the "?" or "#": requests cannot carry it.',
+    );
   }
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
 }

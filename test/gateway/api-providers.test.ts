@@ -94,6 +94,8 @@ describe('a provider', () => {
       { kind: 'openai', baseUrl: 'https://me:pass@host/v1' },
       { field: 'baseUrl' },
     ],
+    ['a query in the address', { kind: 'openai', baseUrl: 'https://host/v1?v=1' }, { field: 'baseUrl' }],
+    ['a name of two lines', { kind: 'openai', name: 'a\nb' }, { code: 'invalid_input', field: 'name' }],
     [
       'a credential with a line break',
       { kind: 'openai', credential: 'a\nb' },
@@ -333,6 +335,8 @@ describe('a price', () => {
   test.each<[string, object, string]>([
     ['a negative amount', { input: -1 }, 'input'],
     ['text that is no amount', { output: 'cheap' }, 'output'],
+    ['no amount', { output: null }, 'output'],
+    ['an amount that would count as nothing', { input: '0.0000000001' }, 'input'],
     ['an amount no sum can hold', { input: '1e20' }, 'input'],
     ['an amount in the wrong unit', { cacheWrite: 1e7 }, 'cacheWrite'],
     ['no model', { model: ' ' }, 'model'],

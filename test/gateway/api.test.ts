@@ -158,6 +158,8 @@ describe('a key', () => {
   test.each<[string, object, string]>([
     ['no name', { name: '  ' }, 'name'],
     ['a long name', { name: 'x'.repeat(81) }, 'name'],
+    ['a name of two lines', { name: 'a\nb' }, 'name'],
+    ['a name that colours a terminal', { name: '\u001b[31mred' }, 'name'],
     ['a negative limit', { name: 'k', limitNano: -1 }, 'limitNano'],
     ['half a nano-dollar', { name: 'k', limitNano: 0.5 }, 'limitNano'],
     ['a limit beyond a million dollars', { name: 'k', limitNano: 1e15 + 1 }, 'limitNano'],
