@@ -14,7 +14,7 @@ import {
   LimitAmount,
   LimitNotice,
   LimitScope,
-  name,
+  oneLineName,
   nano,
   PriceInput,
   PriceRow,
@@ -67,7 +67,7 @@ const credential = z
     /^[\x21-\x7e]*$/,
     'The credential has a character that cannot be sent. Paste it again, without spaces or line breaks.',
   );
-const providerName = name('Give the provider a name.');
+const providerName = oneLineName('Give the provider a name.');
 
 const usageFilter = {
   keyId: id.optional(),

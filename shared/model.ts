@@ -49,7 +49,7 @@ export const RecurringLimit = z.strictObject({ amountNano: LimitAmount, every: E
 export type RecurringLimit = z.infer<typeof RecurringLimit>;
 
 /** A name that is shown in one line, in terminals and logs too, where control characters do more than they show. */
-export const name = (missing: string) =>
+export const oneLineName = (missing: string) =>
   z
     .string()
     .trim()
@@ -57,7 +57,7 @@ export const name = (missing: string) =>
     .max(80, 'Use at most 80 characters.')
     .regex(/^\P{Cc}*$/u, 'Use letters, digits and signs in one line, without control characters.');
 
-export const KeyName = name('Give the key a name.');
+export const KeyName = oneLineName('Give the key a name.');
 
 export const LimitState = z.enum(['none', 'ok', 'near', 'reached']);
 export type LimitState = z.infer<typeof LimitState>;
