@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { ConnectPlan, ToolId, ToolRow } from './connect.ts';
+import { formatLimit, MAX_COST_NANO } from './money.ts';
 import {
   BackupRow,
   Billing,
@@ -266,7 +267,7 @@ export const methods = {
   'requests.correct': method(
     z.strictObject({
       id: z.int(),
-      costNano: nano,
+      costNano: nano.max(MAX_COST_NANO, `Enter at most ${formatLimit(MAX_COST_NANO)}.`),
       reason: z.string().trim().min(1, 'Say why the cost is corrected.').max(500),
     }),
     RequestRow,

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PriceAmounts } from '#shared/model.ts';
-import type { Nano } from '#shared/money.ts';
+import { MAX_COST_NANO, type Nano } from '#shared/money.ts';
 import type { Repricing, UnpricedModel } from '#shared/pricing.ts';
 import type { Key, Keys } from './keys.ts';
 import type { Account, Ledger, RowCost } from './ledger.ts';
@@ -35,6 +35,8 @@ interface Dependencies {
 
 /** Rows written in one transaction: some milliseconds, in which no stream moves. */
 const CHUNK_ROWS = 200;
+/** More than any request has, and few enough for every price to stay within the whole numbers. */
+const MOST_TOKENS = 500_000_000;
 /** A client with a new model name at each request must not fill the memory. */
 const REFUSALS_KEPT = 200;
 
@@ -61,17 +63,22 @@ export function createUnpriced({ store, keys, ledger, prices, providers, now }: 
     return prices.find(provider, row.model, row.at) ?? asked;
   }
 
-  /** null where nothing was seen of the request: no tokens times any price would be a silent zero. */
+  /**
+   * null where nothing was seen of the request: no tokens times any price would be a silent zero. And where its provider
+   * reported what no request can use or cost.
+   */
   function costOfRow(provider: Provider, row: StoredRequest): RowCost | null {
     const price = priceOfRow(provider, row);
     const nothingSeen = row.input_tokens === 0 && row.output_tokens === 0;
     if (price === null || (nothingSeen && provider.billing !== 'free')) return null;
+    if (row.input_tokens + row.output_tokens > MOST_TOKENS) return null;
     const kept = readBill(row.price);
     const { nano, estimated, bill } = billFor(
       price,
       (kept && billableOf(kept)) ?? { ...standard, usage: usageOf(row) },
       (model) => prices.find(provider, model, row.at),
     );
+    if ((nano ?? 0) > MAX_COST_NANO) return null;
     return {
       costNano: nano ?? 0,
       computedCostNano: nano,

@@ -94,7 +94,7 @@ describe('requests.correct', () => {
     });
   });
 
-  test('is refused without a reason, below zero, and for a row that is none', async () => {
+  test('is refused without a reason, below zero, beyond any cost, and for a row that is none', async () => {
     const { id } = await row();
     expect(await refusal('requests.correct', { id, costNano: 5, reason: ' ' })).toMatchObject({
       code: 'invalid_input',
@@ -104,6 +104,12 @@ describe('requests.correct', () => {
       code: 'invalid_input',
       field: 'costNano',
     });
+    for (const costNano of [usd('10000') + 1, Number.MAX_SAFE_INTEGER])
+      expect(await refusal('requests.correct', { id, costNano, reason: 'x' })).toMatchObject({
+        code: 'invalid_input',
+        field: 'costNano',
+        message: expect.stringContaining('$10,000.00'),
+      });
     expect((await refusal('requests.correct', { id: id + 1, costNano: 5, reason: 'x' })).code).toBe(
       'not_found',
     );

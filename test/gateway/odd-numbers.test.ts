@@ -216,6 +216,22 @@ describe('what a provider says it charged', () => {
       expect(await charged({ cost })).toMatchObject({ costNano: computed, reportedCostNano: null });
     for (const huge of [1e30, 5e11, 2e10])
       expect(await charged({ prompt_tokens: huge })).toMatchObject({ flags: ['estimated'] });
+    // Served without a price, and priced later.
+    const { secret } = await gateway.call('keys.create', { name: 'unpriced' });
+    const counts = [1e12, 1e8, 100];
+    for (const prompt_tokens of counts) {
+      upstream.reply(/./, { body: { usage: { prompt_tokens, completion_tokens: 1 } } });
+      await send(`${gateway.url}/${paths.router}`, {
+        headers: { authorization: `Bearer ${secret}` },
+        body: { model: 'late', messages: [] },
+      });
+    }
+    const [, , , providerId = ''] = providerIds;
+    await gateway.call('prices.set', { providerId, model: 'late', input: '1000', output: '0' });
+    expect(await gateway.call('prices.reprice', { providerId, model: 'late', apply: true })).toMatchObject({
+      rows: 1,
+      left: 2,
+    });
     const { totals } = await gateway.call('status.get', {});
     expect(totals.monthNano).toBeLessThan(usd('100'));
   });
