@@ -1,5 +1,5 @@
 /** The rows of the log that are on screen, as a table that says how many there are in all. */
-import { Button } from '@mantine/core';
+import { Button, VisuallyHidden } from '@mantine/core';
 import { IconArrowUp } from '@tabler/icons-react';
 import { memo, useEffect, useEffectEvent, useLayoutEffect, useRef, useState } from 'react';
 import type { RequestRow } from '#shared/model.ts';
@@ -108,11 +108,21 @@ export function RequestTable({
     if (wanted.current !== null) frame.focus({ preventScroll: true });
   });
   useEffect(() => focusWanted());
+  const press = useEffectEvent(({ target }: MouseEvent) => {
+    if (!(target instanceof Element) || target.closest('button')) return;
+    // The end of selecting some text is no click.
+    if (getSelection()?.isCollapsed === false) return;
+    const button = target.closest('.log-row')?.querySelector<HTMLElement>('[data-request]');
+    if (!button) return;
+    button.focus({ preventScroll: true });
+    onOpen(Number(button.dataset['request']));
+  });
   useEffect(() => {
     if (!frame) return;
-    const onKeyDown = (event: KeyboardEvent) => move(event);
-    frame.addEventListener('keydown', onKeyDown);
-    return () => frame.removeEventListener('keydown', onKeyDown);
+    const ended = new AbortController();
+    frame.addEventListener('keydown', (event) => move(event), { signal: ended.signal });
+    frame.addEventListener('click', (event) => press(event), { signal: ended.signal });
+    return () => ended.abort();
   }, [frame]);
 
   return (
@@ -214,6 +224,7 @@ const Row = memo(function Row({
           tabIndex={isStop ? 0 : -1}
           aria-expanded={isOpen}
           aria-label={words.open(formatExact(row.at))}
+          title={formatExact(row.at)}
           onClick={() => onOpen(row.id)}
         />
         <span className="dim">
@@ -239,11 +250,7 @@ const Row = memo(function Row({
         {row.costNano === null ? <span className="near">{words.unknownCost}</span> : formatUsd(row.costNano)}
       </td>
       <td className="w-flags">
-        {row.flags.map((flag) => (
-          <span key={flag} className="flag" title={words.flags[flag].title}>
-            {words.flags[flag].label}
-          </span>
-        ))}
+        <Flags flags={row.flags} />
       </td>
       <td className="w-duration amount dim">
         {row.firstByteMs === null ? '' : `${formatDuration(row.firstByteMs)} / `}
@@ -255,6 +262,28 @@ const Row = memo(function Row({
     </tr>
   );
 });
+
+/** There is room for one. What else there is stands behind its number, and in full in the details. */
+function Flags({ flags: [first, ...others] }: Pick<RequestRow, 'flags'>) {
+  if (first === undefined) return null;
+  const labels = others.map((flag) => words.flags[flag].label).join(', ');
+  return (
+    <>
+      <span className="flag" title={words.flags[first].title}>
+        {words.flags[first].label}
+      </span>
+      {others.length > 0 && (
+        <span
+          className="flag"
+          title={others.map((flag) => `${words.flags[flag].label}: ${words.flags[flag].title}`).join('\n')}
+        >
+          <span aria-hidden="true">+{others.length}</span>
+          <VisuallyHidden>, {labels}</VisuallyHidden>
+        </span>
+      )}
+    </>
+  );
+}
 
 function modelTitle(row: RequestRow): string {
   return row.modelAsked === row.model ? row.model : `${row.model}. ${words.askedAs(row.modelAsked)}`;

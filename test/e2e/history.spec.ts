@@ -130,7 +130,19 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
       await page.getByRole('link', { name: 'Activity' }).click();
       await page.getByRole('button', { name: 'Filter', exact: true }).click();
       await page.getByRole('menuitemcheckbox', { name: 'Estimated' }).click();
-      await page.locator('.log-open').first().click();
+      // Two flags in the room of one, both named; a text says what it leaves out, and a press on it opens the row.
+      const first = page.locator('.log-row').first();
+      await expect(first.locator('.w-flags')).toHaveText('Estimated+1, Interrupted');
+      const titleAt = (cellOf: string) =>
+        first.locator(cellOf).evaluate((each) => {
+          const { x, y, width, height } = each.getBoundingClientRect();
+          const above = document.elementFromPoint(x + width - 12, y + height / 2);
+          return above?.closest('[title]')?.getAttribute('title');
+        });
+      expect(await titleAt('.w-flags > :nth-child(2)')).toMatch(/^Interrupted: The client or the provider/);
+      expect(await titleAt('.w-tokens')).toMatch(/^Input tokens: [\d,]+\n/);
+      expect(await titleAt('.w-time')).toMatch(/^\d+ \w+ 20\d\d, \d\d:\d\d:\d\d$/);
+      await first.locator('.w-cost').click();
       const panel = page.getByRole('complementary');
       await panel.getByRole('button', { name: 'Correct cost' }).click();
       const dialog = page.getByRole('dialog', { name: 'Correct cost' });
