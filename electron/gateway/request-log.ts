@@ -13,7 +13,7 @@ export interface RequestLog {
   list(filter: Parsed<'requests.list'>): { rows: RequestRow[]; next: number | null };
   /**
    * How many rows there are and between which ids, newest first, out of the sums: exact over all that lies in whole days,
-   * nearly so at the edges of a time. null where the sums do not go by what is asked for.
+   * nearly so at the edges of a time. null where neither sums nor a short look at the rows can tell.
    */
   outline(filter: LogFilter): LogStretch[] | null;
   get(id: number): RequestDetail | undefined;
@@ -185,6 +185,24 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
       .all({ session, agent, keyId });
   }
 
+  /**
+   * Of a session or an agent and more: counted where its rows are. null where that is in too much of the history, as it is
+   * for an agent whose name many sessions have.
+   */
+  function sessionPartOutline(filter: LogFilter): LogStretch[] | null {
+    const series = seriesOf(filter);
+    const { conditions, parameters } = conditionsOf(filter);
+    if (series !== null) conditions.push('series IN (SELECT value FROM json_each(@series))');
+    const count = db.prepare<[Parameters], LogStretch>(
+      `SELECT min(id) AS first, max(id) + 1 AS before, count(*) AS requests FROM requests NOT INDEXED
+       WHERE ${['id >= @low', 'id < @high', ...conditions].join(' AND ')} HAVING count(*) > 0`,
+    );
+    const ranges = rangesOf(filter, Number.MAX_SAFE_INTEGER);
+    if (ranges.reduce((sum, { low, high }) => sum + high - low, 0) > MOST_COUNTED) return null;
+    const within = { ...parameters, ...(series === null ? {} : { series: JSON.stringify(series) }) };
+    return ranges.flatMap((range) => count.all({ ...within, ...range }));
+  }
+
   /** Whole months where there are any, days before and after them. */
   function sumsOutline(filter: LogFilter): LogStretch[] {
     const only = onlyName(filter);
@@ -229,13 +247,12 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
 
   return {
     outline(filter) {
+      rollUp();
       const { session, agent, keyId: _, ...rest } = filter;
       if (session !== undefined || agent !== undefined) {
-        if (Object.values(rest).some((value) => value !== undefined)) return null;
-        rollUp();
-        return sessionOutline(filter);
+        const isAll = Object.values(rest).every((value) => value === undefined);
+        return isAll ? sessionOutline(filter) : sessionPartOutline(filter);
       }
-      rollUp();
       // Errors are summed; flags and single statuses are not.
       const summed = filter.flag === undefined && (filter.status === 'error' || !isOdd(filter));
       return summed ? sumsOutline(filter) : oddOutline(filter);
@@ -274,6 +291,8 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
 const MAX_TIME = 8.64e15;
 /** Of the outline of what is not summed. */
 const OUTLINE_PARTS = 200;
+/** Rows that are looked at to count some of them: a few milliseconds. */
+const MOST_COUNTED = 20_000;
 
 /** The first instant of the first month that begins at or after `at`. */
 function firstMonthFrom(at: number): number {

@@ -111,7 +111,9 @@ function Rows({ rows, money }: { rows: readonly BillRow[]; money: boolean }) {
             <th scope="col" className="end">
               {words.difference}
             </th>
-            <th scope="col">{words.note}</th>
+            <th scope="col" className="wide">
+              {words.note}
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -127,6 +129,7 @@ function Rows({ rows, money }: { rows: readonly BillRow[]; money: boolean }) {
 function Row({ row, money }: { row: BillRow; money: boolean }) {
   const [open, setOpen] = useState(false);
   const model = row.model ?? words.noModel;
+  const note = noteOf(row);
   return (
     <>
       <tr>
@@ -146,6 +149,7 @@ function Row({ row, money }: { row: BillRow; money: boolean }) {
               {model}
             </button>
           )}
+          {note !== '' && <div className="hint narrow-note">{note}</div>}
         </th>
         <td className="end amount dim">
           {row.billedRequests === null
@@ -167,7 +171,7 @@ function Row({ row, money }: { row: BillRow; money: boolean }) {
             .filter(Boolean)
             .join(' · ')}
         </td>
-        <td className="dim">{noteOf(row)}</td>
+        <td className="dim wide">{note}</td>
       </tr>
       {open && (
         <tr className="classes-row">

@@ -88,6 +88,7 @@ async function measure(folder: string, count: number): Promise<void> {
     ['length by status error', 'requests.outline', { status: 'error' }],
     ['length by a rare flag and key', 'requests.outline', { flag: 'overrun', keyId }],
     ['length by session', 'requests.outline', { session }],
+    ['length by session and search', 'requests.outline', { session, search: 'haiku' }],
     [
       'length of ten months by search',
       'requests.outline',
@@ -103,6 +104,8 @@ async function measure(folder: string, count: number): Promise<void> {
     ['today by hour and model', 'usage.series', { from: days(0), to, every: 'hour', by: 'model' }],
     ['90 days by week and client', 'usage.series', { from: days(89), to, every: 'week', by: 'client' }],
     ['a year by day and model', 'usage.series', { from: days(364), to, every: 'day', by: 'model' }],
+    ['a year by day and key', 'usage.series', { from: days(364), to, every: 'day', by: 'key' }],
+    ['a year by week and key', 'usage.series', { from: days(364), to, every: 'week', by: 'key' }],
     ['a year by month and key', 'usage.series', { from: days(364), to, every: 'month', by: 'key' }],
     ['all time by model', 'usage.summary', { from: days(20_000), to, groupBy: 'model' }],
     ['all time of a key by model', 'usage.summary', { from: days(20_000), to, groupBy: 'model', keyId }],
