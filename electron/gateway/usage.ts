@@ -224,27 +224,19 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
   return {
     summary({ from, to, groupBy, ...filter }) {
       if (groupBy === 'hour' || groupBy === 'day' || groupBy === 'week' || groupBy === 'month') {
-        return byTime({ from, to }, groupBy, 'none', filter).map(({ at, row }) => ({
-          ...sumsOf(row),
-          group: periodName(Date.parse(at), groupBy),
-        }));
+        return byTime({ from, to }, groupBy, 'none', filter).map(({ at, row }) =>
+          groupOf(row, periodName(Date.parse(at), groupBy)),
+        );
       }
       rollUp();
       const span = within(from, to);
       if (span === null) return [];
       if (groupBy === 'session' || groupBy === 'agent') return bySession(span.from, span.to, groupBy, filter);
-      return read([{ at: span.from, ...span }], groupBy, filter).map((row) => ({
-        ...sumsOf(row),
-        group: row.group,
-      }));
+      return read([{ at: span.from, ...span }], groupBy, filter).map((row) => groupOf(row, row.group));
     },
 
     series: ({ from, to, every, by, ...filter }) =>
-      byTime({ from, to }, every, by, filter).map(({ at, row }) => ({
-        ...sumsOf(row),
-        at,
-        group: row.group,
-      })),
+      byTime({ from, to }, every, by, filter).map(({ at, row }) => pointOf(row, at)),
 
     sparklines({ days }) {
       const today = new Date(now());
@@ -366,6 +358,9 @@ const sumsOf = (row: Sums): Sums => ({
   costOwnKeyNano: row.costOwnKeyNano,
   savedNano: row.savedNano,
 });
+
+const groupOf = (row: Sums, group: string): UsageGroup => ({ ...sumsOf(row), group });
+const pointOf = (row: SumsOf, at: string): UsagePoint => ({ ...sumsOf(row), at, group: row.group });
 
 /** Adds the sums of `row` to those that are there under the name. */
 function merge<Row extends Sums>(into: Map<string, Row>, name: string, row: Row): void {
