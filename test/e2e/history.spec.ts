@@ -169,6 +169,7 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
     });
 
     await test.step('no column is cut off at any width', async () => {
+      await gateway.call('keys.update', { id, name: 'Continuous integration of the payments team' });
       for (const [hash, row, last] of [
         ['keys', '.keys tbody tr', '.col-actions'],
         ['activity', '.log-row', '.w-status'],
@@ -191,8 +192,14 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
       }
     });
 
-    await test.step('no page is wider than the narrowest window', async () => {
+    await test.step('no page is wider than the narrowest window, where a long name has two lines', async () => {
       await page.setViewportSize({ width: NARROWEST, height: 700 });
+      await page.evaluate(() => void (location.hash = '#/keys'));
+      const name = await page.getByRole('link', { name: /^Continuous/ }).evaluate((link) => ({
+        hidden: link.scrollWidth - link.clientWidth,
+        lines: Math.round(link.clientHeight / Number.parseFloat(getComputedStyle(link).lineHeight)),
+      }));
+      expect(name).toEqual({ hidden: 0, lines: 2 });
       for (const hash of [
         'keys',
         `keys/${id}`,
