@@ -127,7 +127,7 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
     for (const [period, { from, to }] of periods.entries()) {
       cover(from, to, levels, (level, a, b) => pieces[level].push({ from: a, to: b, period }));
     }
-    const found = new Map<string, SumsOf>();
+    const found = periods.map(() => new Map<string, SumsOf>());
     const ask = (list: readonly Piece[], select: string, parameters: object) => {
       if (list.length === 0) return [];
       return db.prepare<[object], SumsOf>(`WITH ${PIECES} ${select}`).all({
@@ -136,7 +136,10 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
       });
     };
     const add = (rows: readonly SumsOf[]) => {
-      for (const row of rows) merge(found, `${row.period}/${row.group}`, row);
+      for (const row of rows) {
+        const groups = found[row.period];
+        if (groups) merge(groups, row.group, row);
+      }
     };
     const { conditions, parameters } = conditionsOf(filter);
     const only = onlyDimension(by, filter);
@@ -163,9 +166,7 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
       }
     }
     add(ask(pieces.rows, summed(`${ROWS} AS u ON u.at >= p.a AND u.at < p.b`), parameters));
-    return [...found.values()].toSorted(
-      (x, y) => x.period - y.period || (x.group < y.group ? -1 : Number(x.group > y.group)),
-    );
+    return found.flatMap((groups) => [...groups.values()].toSorted((x, y) => (x.group < y.group ? -1 : 1)));
   }
 
   function byTime(
