@@ -1,8 +1,8 @@
 /** The log of the app: JSON lines in a file of the data folder, warnings also where a person may look. */
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 import pino from 'pino';
-import type { Log } from './gateway/gateway.ts';
+import { DataFolderError, makeDataFolder, type Log } from './gateway/gateway.ts';
 
 const MAX_LOG_BYTES = 5_000_000;
 
@@ -12,13 +12,11 @@ export interface AppLog extends Log {
   flush(): void;
 }
 
-/** `echo` is given each warning and error as one line for a person. */
+/** `echo` is given each warning and error as one line for a person. @throws DataFolderError with what to do */
 export function openLog(dataDir: string, echo: (line: string) => void): AppLog {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeDataFolder(dataDir);
   const file = path.join(dataDir, 'faregate.log');
-  // One older file is kept, so that the log never grows without bound.
-  if (existsSync(file) && statSync(file).size > MAX_LOG_BYTES) renameSync(file, `${file}.1`);
-  const destination = pino.destination({ dest: file, sync: true, mode: 0o600 });
+  const destination = openFile(file);
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return {
     file,
@@ -33,4 +31,17 @@ export function openLog(dataDir: string, echo: (line: string) => void): AppLog {
     },
     flush: () => destination.flushSync(),
   };
+}
+
+function openFile(file: string): ReturnType<typeof pino.destination> {
+  try {
+    // One older file is kept, so that the log never grows without bound.
+    if (existsSync(file) && statSync(file).size > MAX_LOG_BYTES) renameSync(file, `${file}.1`);
+    return pino.destination({ dest: file, sync: true, mode: 0o600 });
+  } catch (cause) {
+    throw new DataFolderError(
+      `${file} cannot be written. Correct the permissions of the file and its folder.`,
+      cause,
+    );
+  }
 }

@@ -1,5 +1,5 @@
 /** `faregate gateway`: the gateway without a window, the same renderer in a browser. Its command line and ready line are an interface. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { APP_NAME } from '#shared/defaults.ts';
@@ -61,7 +61,6 @@ async function start(options: Options, context: Context): Promise<Running> {
   // What a few hundred requests leave behind is swept in 2 to 4 ms. Helper threads shorten that little, and waiting for
   // each other they take a tenth of all the processor time of a request from those who share the core.
   if (process.versions.electron === undefined) setFlagsFromString('--no-parallel-scavenge');
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const log = openLog(dataDir, context.complain);
   // Read before anything is opened: a missing build or certificate is then told without a gateway half started.
   const assets = options.dashboard ? loadAssets(path.join(context.programDir, 'renderer')) : null;

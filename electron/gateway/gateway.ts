@@ -407,7 +407,7 @@ function describeError(error: unknown): object {
 
 export { listBackups } from './backups.ts';
 export { restoreBackup, RestoreError } from './restore.ts';
-export { DataFolderError } from './store.ts';
+export { DataFolderError, makeDataFolder } from './store.ts';
 export { proxySettings, ProxySettingError } from './upstream-agent.ts';
 export type { Secrets } from './providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './assets.ts';

@@ -58,8 +58,8 @@ const BUSY_MS = 250;
 /** What a request writes is a few kilobytes, and a few hundred where its price has many tiers; doubled as hex. */
 const PROOF_BYTES = 192 * 1024;
 
-/** @throws DataFolderError with what to do, where the folder cannot be used. */
-export function openStore(dataDir: string): Store {
+/** Makes the folder where it is not there yet. @throws DataFolderError with what to do, where it cannot. */
+export function makeDataFolder(dataDir: string): void {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   } catch (cause) {
@@ -68,6 +68,11 @@ export function openStore(dataDir: string): Store {
       cause,
     );
   }
+}
+
+/** @throws DataFolderError with what to do, where the folder cannot be used. */
+export function openStore(dataDir: string): Store {
+  makeDataFolder(dataDir);
   const lock = takeLock(dataDir);
   try {
     finishRestore(dataDir);

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -202,6 +203,22 @@ describe('the headless gateway', () => {
     expect(program.stderr().trim().split('\n')).toHaveLength(1);
     expect(program.stdout()).toBe('');
     other.close();
+  });
+
+  test('says in one line that a data folder cannot be made, or not be written', async () => {
+    const unwritable = path.join(folder, 'unwritable');
+    mkdirSync(path.join(unwritable, 'faregate.log'), { recursive: true });
+    const refused = cli('--port', '0', '--data-dir', unwritable, '--json');
+    expect([await refused.ended, refused.stdout()]).toEqual([1, '']);
+    expect(refused.stderr()).toMatch(/^faregate: .*faregate\.log cannot be written\. .*\n$/);
+
+    const file = path.join(folder, 'file');
+    writeFileSync(file, '');
+    for (const folder of [file, path.join(file, 'below')]) {
+      const program = cli('--port', '0', '--data-dir', folder, '--json');
+      expect([await program.ended, program.stdout()]).toEqual([1, '']);
+      expect(program.stderr()).toMatch(/^faregate: The data folder .*file\S* cannot be created\. .*\n$/);
+    }
   });
 
   test('leaves a data folder alone that another gateway uses, or whose key file others can read', async () => {
