@@ -214,8 +214,8 @@ describe('the headless gateway', () => {
 
     const file = path.join(folder, 'file');
     writeFileSync(file, '');
-    for (const folder of [file, path.join(file, 'below')]) {
-      const program = cli('--port', '0', '--data-dir', folder, '--json');
+    for (const place of [file, path.join(file, 'below')]) {
+      const program = cli('--port', '0', '--data-dir', place, '--json');
       expect([await program.ended, program.stdout()]).toEqual([1, '']);
       expect(program.stderr()).toMatch(/^faregate: The data folder .*file\S* cannot be created\. .*\n$/);
     }
