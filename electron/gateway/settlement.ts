@@ -47,6 +47,10 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   const usage = counted ? estimatedUsage(asked, answer) : billed ? (answer.usage ?? noUsage) : noUsage;
   const price = priceFor(asked, answer.model);
   const outcome = billed ? billOf(asked, price, usage, answer) : nothingBilled(price);
+  if (billed && !answer.failed && countsNoInput(usage, price)) {
+    outcome.estimated = true;
+    outcome.bill.doubts = [...(outcome.bill.doubts ?? []), 'no input was counted'];
+  }
   compareReported(outcome, answer);
   const computed = outcome.nano;
   const { reportedCostNano, reportedCostIsBilled, reportedOwnKeyNano } = answer;
@@ -56,8 +60,7 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   if ((costNano ?? 0) > MAX_COST_NANO)
     throw new RangeError('The provider reports to have used more than any request can.');
   // What the provider itself says it charged needs no estimate, whatever is unknown about tokens or price.
-  const inDoubt = counted || outcome.estimated || (billed && !answer.failed && countsNoInput(usage, price));
-  if (charged === null && inDoubt) flags.push('estimated');
+  if (charged === null && (counted || outcome.estimated)) flags.push('estimated');
   if (costNano === null) {
     flags.push('unpriced');
   } else if (costNano > asked.heldNano && asked.price !== null) {

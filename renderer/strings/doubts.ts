@@ -30,6 +30,7 @@ const sentences: readonly [prefix: string, sentence: (rest: string) => string][]
     'size of the search context',
     () => 'The answer does not say how large its search context was; the smallest was billed.',
   ],
+  ['no input was counted', () => 'The provider counted no input, which no request is without.'],
   ['a tool whose fee is not known', () => 'It used a tool of the provider whose fee is not known.'],
   [
     'how much of the images was cached',

@@ -182,7 +182,10 @@ describe('an answer that does not say what it used', () => {
     ['messages', { type: 'message', content, usage: { input_tokens: 0, output_tokens: 6 } }],
   ])('but for input of 0 is at its word, in open doubt: %s %j', async (way, body) => {
     upstream.reply(/./, { body });
-    expect((await ask(way, '', null)).row).toMatchObject({ flags: ['estimated'], inputTokens: 0 });
+    const { row } = await ask(way, '', null);
+    expect(row).toMatchObject({ flags: ['estimated'], inputTokens: 0 });
+    const { price } = await gateway.call('requests.get', { id: row?.id ?? 0 });
+    expect(price?.doubts).toContain('no input was counted');
   });
 
   test('at the end of a stream takes back nothing', async () => {
