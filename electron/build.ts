@@ -145,7 +145,7 @@ const builders: Record<TargetName, () => Promise<void>> = {
  * ending says that they are modules: unpacked beside an installer's archive there is no package.json to say so.
  */
 async function bundleWorkers(): Promise<void> {
-  for (const name of ['token-worker', 'backup-worker'])
+  for (const name of ['token-worker', 'backup-worker', 'checkpoint-worker'])
     await bundle({ entry: `electron/gateway/${name}.ts`, output: `${name}.mjs`, format: 'es' });
 }
 

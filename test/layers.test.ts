@@ -82,7 +82,14 @@ const gatewayRows: readonly (readonly string[])[] = [
     'settings.ts',
     'announcer.ts',
   ],
-  ['store.ts', 'catalogue.ts', 'price-supplements.ts', 'price-terms.ts'],
+  [
+    'store.ts',
+    'checkpoints.ts',
+    'checkpoint-worker.ts',
+    'catalogue.ts',
+    'price-supplements.ts',
+    'price-terms.ts',
+  ],
   ['migrations/'],
 ];
 

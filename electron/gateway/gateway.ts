@@ -159,7 +159,7 @@ async function wire(
     {
       // Once all that the sockets have brought this turn is read: at load, dozens of requests share a transaction.
       soon: (flush) =>
-        void setImmediate(() => {
+        store.soon(() => {
           try {
             flush();
           } catch (error) {
@@ -314,6 +314,7 @@ async function wire(
     ledger.retry();
     watch.close();
     await agent.destroy();
+    await store.endCheckpoints();
     store.close();
   }
 

@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { createCheckpoints } from './checkpoints.ts';
 import { migrations } from './migrations/index.ts';
 
 export type { Connection };
@@ -33,6 +34,8 @@ export interface Store {
   readonly db: Connection;
   /** Runs `work` in one IMMEDIATE transaction; what it wrote is asked to be on disk soon after. */
   write<T>(work: () => T): T;
+  /** Calls `write` in the next turn of the event loop, or a little later where a checkpoint asks for it. */
+  soon(write: () => void): void;
   /**
    * Writes as much as the largest request does, and takes it out again. A smaller write can find room in pages that are
    * there already, where the disk is full.
@@ -47,6 +50,8 @@ export interface Store {
   isInPlace(): boolean;
   /** Copies what is open, wherever its files are by now. Everything waits for it. */
   copyTo(target: string): void;
+  /** Ends the thread that makes checkpoints. Awaited before `close` where much was written. */
+  endCheckpoints(): Promise<void>;
   close(): void;
 }
 
@@ -237,8 +242,16 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
   );
   const removeProof = db.prepare("DELETE FROM settings WHERE name = 'ledger.proof'");
 
+  const isInPlace = () => fileId(path) === opened && (openedWal === null || fileId(walPath) === openedWal);
+  const automaticPages = Number(db.pragma('wal_autocheckpoint', { simple: true }));
+  const checkpoints = createCheckpoints(path, {
+    isInPlace,
+    automatic: (on) => void db.pragma(`wal_autocheckpoint = ${on ? automaticPages : 0}`),
+  });
+
   const store: Store = {
     db,
+    soon: checkpoints.soon,
     proveWritable() {
       store.write(() => insertProof.run(PROOF_BYTES));
       store.write(() => removeProof.run());
@@ -249,6 +262,7 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
         const result = work();
         commit.run();
         syncSoon();
+        checkpoints.committed();
         return result;
       } catch (error) {
         // A full disk or an I/O error may have ended the transaction already.
@@ -265,7 +279,7 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
       });
     },
     unsynced: () => failure,
-    isInPlace: () => fileId(path) === opened && (openedWal === null || fileId(walPath) === openedWal),
+    isInPlace,
     copyTo(target) {
       mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
       // Half a copy must not be taken for one.
@@ -274,8 +288,10 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
       db.prepare('VACUUM INTO ?').run(draft);
       renameSync(draft, target);
     },
+    endCheckpoints: checkpoints.end,
     close() {
       clearTimeout(timer);
+      void checkpoints.end();
       if (wal !== undefined) {
         fdatasyncSync(wal);
         closeSync(wal);

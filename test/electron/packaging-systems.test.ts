@@ -113,7 +113,7 @@ describe.each([mac, windows])('packed for $system', (wanted) => {
     expect([...archive.keys()].filter((file) => file.endsWith('.node'))).toEqual([binary]);
     expect(archive.has('dist/main.js')).toBe(true);
     const beside = readdirSync(path.join(resources, 'app.asar.unpacked'), { recursive: true }).map(String);
-    const needed = [binary, 'dist/backup-worker.mjs', 'dist/token-worker.mjs'];
+    const needed = [binary, ...['backup', 'checkpoint', 'token'].map((name) => `dist/${name}-worker.mjs`)];
     expect(beside.filter((file) => /\.(node|mjs)$/.test(file)).toSorted()).toEqual(needed.toSorted());
   });
 

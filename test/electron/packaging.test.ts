@@ -58,6 +58,8 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
     expect(own.filter((file) => !file.startsWith('dist/renderer/')).toSorted()).toEqual([
       'dist/backup-worker.mjs',
       'dist/backup-worker.mjs.licenses.md',
+      'dist/checkpoint-worker.mjs',
+      'dist/checkpoint-worker.mjs.licenses.md',
       ...trayIcons,
       'dist/main.js',
       'dist/main.js.licenses.md',

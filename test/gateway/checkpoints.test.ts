@@ -1,0 +1,132 @@
+/** The log of the database does not grow with use, and no commit waits for the disk to keep it so. */
+import { copyFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { setImmediate as turn } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createCheckpoints } from '../../electron/gateway/checkpoints.ts';
+import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store.ts';
+import { temporaryFolder } from '../support/gateway.ts';
+
+let folder: string;
+let store: Store;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+  store = openStore(folder);
+});
+
+afterEach(async () => {
+  await store.endCheckpoints();
+  store.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const path = () => join(folder, DATABASE_FILE);
+const logBytes = () => statSync(`${path()}-wal`).size;
+const automaticPages = () => Number(store.db.pragma('wal_autocheckpoint', { simple: true }));
+
+/** Writes so many transactions of about `pages` pages, as the ledger does: each when the store says so. */
+async function writeMany(transactions: number, pages: number): Promise<void> {
+  const put = store.db.prepare(
+    'INSERT INTO settings (name, value) VALUES (?, hex(randomblob(?))) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+  );
+  for (let count = 0; count < transactions; count += 1) {
+    await new Promise<void>((resolve) =>
+      store.soon(() => {
+        store.write(() => put.run(`test.${count % 4}`, pages * 2000));
+        resolve();
+      }),
+    );
+  }
+}
+
+/** Goes on writing until it is so. */
+async function writeUntil(isSo: () => boolean, pages: number): Promise<void> {
+  while (!isSo()) await writeMany(16, pages);
+}
+
+test('a thread takes the checkpoints over, and the log stays short however much is written without a pause', async () => {
+  const before = automaticPages();
+  expect(before).toBeGreaterThan(0);
+  await writeUntil(() => automaticPages() === 0, 4);
+  // Four times as much as the log may become long before writes wait for a checkpoint.
+  let written = 0;
+  for (; written < 4 * 32; written += 1) await writeMany(16, 64);
+  expect(written * 16 * 64 * 4096).toBeGreaterThan(500e6);
+  expect(logBytes()).toBeLessThan(120e6);
+});
+
+test('what was written is there after the end, in the database alone', async () => {
+  await writeUntil(() => automaticPages() === 0, 4);
+  store.write(() => store.db.exec("INSERT INTO settings (name, value) VALUES ('test.last', '7')"));
+  await store.endCheckpoints();
+  store.close();
+  expect(() => logBytes()).toThrow('ENOENT');
+  store = openStore(folder);
+  expect(store.db.prepare("SELECT value FROM settings WHERE name = 'test.last'").pluck().get()).toBe('7');
+});
+
+test('a database that was put in the place of the open one is not given its log', async () => {
+  const other = join(folder, 'other.db');
+  const stranger = new Database(other);
+  stranger.exec('CREATE TABLE mine (id)');
+  stranger.close();
+  const bytes = statSync(other).size;
+  copyFileSync(other, `${other}.copy`);
+  renameSync(`${other}.copy`, path());
+  await writeMany(600, 1);
+  expect(statSync(path()).size).toBe(bytes);
+  expect(automaticPages()).toBeGreaterThan(0);
+});
+
+test('where the thread fails SQLite makes the checkpoints again, and nothing waits', async () => {
+  const told: boolean[] = [];
+  const worker = join(folder, 'worker.mjs');
+  writeFileSync(worker, 'throw new Error("no thread here")');
+  const failed = Promise.withResolvers<void>();
+  const checkpoints = createCheckpoints(path(), {
+    isInPlace: () => true,
+    automatic(on) {
+      told.push(on);
+      failed.resolve();
+    },
+    worker: pathToFileURL(worker),
+  });
+  for (let count = 0; count < 256; count += 1) checkpoints.committed();
+  await failed.promise;
+  expect(told).toEqual([true]);
+  const written = Promise.withResolvers<void>();
+  checkpoints.soon(written.resolve);
+  await written.promise;
+  await checkpoints.end();
+});
+
+test('a second pass that takes long keeps no write waiting for longer than a moment', async () => {
+  const worker = join(folder, 'worker.mjs');
+  // Says that the log is long, and then nothing more.
+  writeFileSync(
+    worker,
+    `import { parentPort } from 'node:worker_threads';
+     let asked = 0;
+     parentPort.on('message', (task) => {
+       if (task === 'end') parentPort.close();
+       else if ((asked += 1) === 1) parentPort.postMessage({ log: 100_000, copied: 100_000 });
+     });`,
+  );
+  const first = Promise.withResolvers<void>();
+  const checkpoints = createCheckpoints(path(), {
+    isInPlace: () => true,
+    automatic: () => first.resolve(),
+    worker: pathToFileURL(worker),
+  });
+  for (let count = 0; count < 300; count += 1) checkpoints.committed();
+  await first.promise;
+  let written = 0;
+  const write = () => new Promise<void>((resolve) => checkpoints.soon(resolve)).then(() => (written += 1));
+  await Promise.all([write(), write(), write()]);
+  expect(written).toBe(3);
+  await turn();
+  await checkpoints.end();
+});
