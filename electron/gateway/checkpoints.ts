@@ -33,7 +33,7 @@ const EVERY = 256;
 /** Pages of the log from which on a second pass is worth that writes wait for it: 32 MB. */
 const LONG = 8_192;
 /** Longer than this no write waits, however slow the disk is. */
-const WAIT_MS = 100;
+const WAIT_MS = 250;
 /** Longer than this the end of the process waits for none. */
 const END_MS = 1_000;
 
