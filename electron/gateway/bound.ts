@@ -64,7 +64,8 @@ export function boundOf(request: BoundRequest): Bound {
   const hidden = facts.hiddenInputTokens[request.atVendor ? 'atVendor' : 'elsewhere'];
   const cheap = Math.max(1, request.bodyBytes + facts.extraInputTokens + hidden);
   const window = request.embeds ? Infinity : limits.contextTokens;
-  const sentTokens = Math.min(cheap, window, request.countedTokens ?? Infinity);
+  const onceTokens = Math.min(cheap, window, request.countedTokens ?? Infinity);
+  const sentTokens = onceTokens * facts.inputReadings;
   const inputTokens = sentTokens + facts.hostedInputTokens;
   const percent = upperPercent(price, facts.serviceTier) * ratio;
   // The steps of a price are those of the whole input, what searches bring included.
@@ -79,7 +80,7 @@ export function boundOf(request: BoundRequest): Bound {
     MOST_OUTPUT_TOKENS,
   );
   const searchNano =
-    Math.ceil((price.webSearches ?? 0) / 1000) + nano(facts.searchInputTokens + sentTokens, inputRate);
+    Math.ceil((price.webSearches ?? 0) / 1000) + nano(facts.searchInputTokens + onceTokens, inputRate);
   return {
     fixedNano:
       nano(inputTokens, inputRate) + upperFee(price, 'requests') + passes + feesNano(price, facts.uses),

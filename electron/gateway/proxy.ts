@@ -327,7 +327,13 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const vocabulary = way.facts.stream ? (vocabularyOf(target.model)?.vocabulary ?? null) : null;
     const { jsonArray } = way;
     const reader = money
-      ? dialect.reader({ hideUsage, vendor: provider.kind, jsonArray, keepText: vocabulary !== null })
+      ? dialect.reader({
+          hideUsage,
+          vendor: provider.kind,
+          model: target.model,
+          jsonArray,
+          keepText: vocabulary !== null,
+        })
       : null;
     return new Promise<Withheld | null>((resolve, reject) => {
       let withheld: Withheld | null = null;

@@ -87,6 +87,7 @@ function read(body: JsonFields): RequestFacts {
     extraInputTokens: attachments(body, model),
     hiddenInputTokens: hiddenTokens(tools),
     hostedInputTokens: toolTokens(tools, body, model),
+    inputReadings: 1 + hostedRounds(tools, body),
     webSearches: searches.reduce((sum, tool) => sum + uses(tool), 0),
     searchInputTokens: SEARCH_TOKENS,
     searchesCanBeClamped: searches.length === 1,
@@ -158,6 +159,14 @@ function toolTokens(tools: readonly JsonRecord[], body: JsonFields, model: strin
   return Math.min(tokens, contextTokens(model, LARGEST_CONTEXT));
 }
 
+/** Rounds of server tools but searches, which are held by the piece: each of them reads all of the input again. */
+function hostedRounds(tools: readonly JsonRecord[], body: JsonFields): number {
+  const hosted = tools.filter((tool) => toolType(tool, 'web_fetch') || toolType(tool, 'code_execution'));
+  const asked = hosted.reduce((sum, tool) => sum + uses(tool), 0);
+  const connected = records(body.get('mcp_servers')).length > 0 ? SERVER_TOOL_ROUNDS : 0;
+  return Math.min(SERVER_TOOL_ROUNDS, asked + connected);
+}
+
 /** Passes that are billed beside the answer's own (`usage.iterations`): compaction, and the advisor tool's model. */
 function allowedPasses(body: JsonFields, tools: readonly JsonRecord[]): AllowedPass[] {
   const passOf = (model: string | null) => ({
@@ -194,7 +203,7 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   if (bound === undefined || (reported(body.get('max_tokens')) ?? Infinity) <= bound) return result;
   result.push({ path: ['max_tokens'], json: String(bound) });
   // A thinking budget that is not below `max_tokens` would turn the request the key can still pay for into an error.
-  const budget = thinks(body) ? count(record(body.get('thinking'))['budget_tokens']) : undefined;
+  const budget = thinks(body) ? reported(record(body.get('thinking'))['budget_tokens']) : undefined;
   if (budget !== undefined && budget >= bound && bound > LEAST_THINKING) {
     const lowered = Math.max(LEAST_THINKING, Math.floor(bound * 0.75));
     result.push({ path: ['thinking', 'budget_tokens'], json: String(lowered) });

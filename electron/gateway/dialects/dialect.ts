@@ -29,7 +29,7 @@ export interface TokenUsage {
   webSearches: number;
   /** Searches in stored files or collections. */
   fileSearches: number;
-  /** Containers in which the provider ran code. */
+  /** Containers in which the provider ran code, by the gigabyte where their size has a price. */
   codeSessions: number;
   /** Searches in the posts of X. */
   xSearches: number;
@@ -100,6 +100,8 @@ export interface RequestFacts {
   hiddenInputTokens: HiddenTokens;
   /** Input that hosted tools can add while the answer is made; a count of what was sent does not have it. */
   hostedInputTokens: number;
+  /** How often the input as sent is read at the most: again behind each round of hosted tools, searches apart. */
+  inputReadings: number;
   /** A part of the input is not in the body: files by reference, earlier answers. */
   storedInput: boolean;
   /** The request carries sound, or points at what may be sound: its input can be billed at that rate. */
@@ -175,6 +177,8 @@ export interface ReaderOptions {
   keepText?: boolean;
   /** Provider kind or price vendor, for the providers that deviate from the protocol they speak (`xai`, `mistral` …). */
   vendor: string;
+  /** The model that was asked, for an answer that names none. */
+  model?: string;
   /** The provider streams a JSON array instead of events (Gemini without `alt=sse`). */
   jsonArray?: boolean;
 }
@@ -242,6 +246,7 @@ export const nothingAsked: RequestFacts = {
   extraInputTokens: 0,
   hiddenInputTokens: { atVendor: 0, elsewhere: 0 },
   hostedInputTokens: 0,
+  inputReadings: 1,
   storedInput: false,
   soundInput: false,
   webSearches: 0,

@@ -59,6 +59,9 @@ const SEARCHES = 10;
 /** Grounding and code execution bring `toolUsePromptTokenCount`; a generous share for each. */
 const TOOL_TOKENS = 16_000;
 
+/** Fifty of the largest chunks (docs/file-search); what is found is billed as input. */
+const FILE_SEARCH_TOKENS = 50 * 2_048;
+
 function readGenerate(body: JsonFields, path: { model: string | null; stream: boolean }): RequestFacts {
   const config = record(body.get('generationConfig') ?? body.get('generation_config'));
   // Google's servers take one element for a list of it.
@@ -79,7 +82,16 @@ function readGenerate(body: JsonFields, path: { model: string | null; stream: bo
     soundInput: input.sound,
     webSearches: searchesAllowed(tools, model),
     uses: { mapSearches: has(tools, /^google_?maps$/i) ? 1 : 0 },
+    passes: showsPictures(config, model) ? [PICTURE] : [],
   };
+}
+
+/** A picture of 4K size (docs/image-generation), which is billed whole however few tokens the answer may have. */
+const PICTURE = { model: null, readsInput: false, inputTokens: 0, outputTokens: 2_560 };
+
+function showsPictures(config: JsonRecord, model: string | null): boolean {
+  const asked = JSON.stringify(config['responseModalities'] ?? config['response_modalities'] ?? '');
+  return /image/i.test(asked) || (model ?? '').includes('-image');
 }
 
 function readEmbed(body: JsonFields, path: { model: string | null; stream: boolean }): RequestFacts {
@@ -166,7 +178,8 @@ function toolTokens(tools: readonly JsonRecord[], model: string | null): number 
     .filter((name) => !/^function_?declarations$/i.test(name));
   // A page that the URL tool fetches can be as long as the model takes.
   if (names.some((name) => /^url_?context$/i.test(name))) return contextTokens(model, LARGEST_CONTEXT);
-  return names.length * TOOL_TOKENS;
+  const fileSearches = names.filter((name) => /^file_?search$/i.test(name)).length;
+  return (names.length - fileSearches) * TOOL_TOKENS + fileSearches * FILE_SEARCH_TOKENS;
 }
 
 function searchesAllowed(tools: readonly JsonRecord[], model: string | null): number {
@@ -218,12 +231,14 @@ class GeminiReader implements AnswerReader {
   readonly facts: AnswerFacts = emptyFacts();
   finished = false;
   readonly #jsonArray: boolean;
+  readonly #asked: string | null;
   #elements = 0;
   readonly #queries = new Set<string>();
   #mapsUsed = false;
 
   constructor(options: ReaderOptions) {
     this.#jsonArray = options.jsonArray === true;
+    this.#asked = options.model ?? null;
   }
 
   /** Always `pass`: nothing marks the last event, and some models send a finish reason more than once. */
@@ -299,7 +314,9 @@ class GeminiReader implements AnswerReader {
   }
 
   #searches(): number {
-    return billsEachQuery(this.facts.model) ? this.#queries.size : Math.min(1, this.#queries.size);
+    return billsEachQuery(this.facts.model ?? this.#asked)
+      ? this.#queries.size
+      : Math.min(1, this.#queries.size);
   }
 }
 

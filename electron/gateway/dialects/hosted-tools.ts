@@ -41,6 +41,18 @@ export function toolsIn(items: readonly JsonRecord[]): ToolUses {
 /** Opening a page and finding in one are calls of the same tool that are not billed. */
 const isSearch = (item: JsonRecord) => (text(record(item['action'])['type']) ?? 'search') === 'search';
 
+/**
+ * Gigabytes of the largest container that the tools may have: it costs as many times what the smallest does
+ * (guides/tools-code-interpreter, `memory_limit`; pricing, "Containers").
+ */
+export function containerSize(tools: readonly JsonRecord[]): number {
+  const sizes = tools.map((tool) => {
+    const limit = record(tool['container'])['memory_limit'] ?? record(tool['environment'])['memory_limit'];
+    return Number(/^(\d+)g$/i.exec(text(limit) ?? '')?.[1] ?? 1);
+  });
+  return Math.max(1, ...sizes);
+}
+
 /** The names stand in the text of an answer whose output has such calls. */
 export const toolCallNames = [
   'web_search_call',

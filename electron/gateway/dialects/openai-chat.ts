@@ -2,6 +2,7 @@
 import type { DialectId } from '#shared/model.ts';
 import type { JsonEdit, JsonFields } from '../json.ts';
 import type {
+  AllowedPass,
   AnswerFacts,
   AnswerReader,
   Dialect,
@@ -11,7 +12,7 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { commonFacts, modelEdit } from './openai-request.ts';
+import { commonFacts, isDeepResearch, modelEdit } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import {
   emptyFacts,
@@ -59,13 +60,28 @@ function readChat(body: JsonFields): RequestFacts {
     ...facts,
     maxOutputTokens: largestAboveZero(body.get('max_completion_tokens'), body.get('max_tokens')),
     choices: positive(body.get('n')),
-    webSearches: Math.max(facts.webSearches, searchesUncounted(facts.model)),
+    webSearches: searchesOnce(body, facts.model) ? 1 : facts.webSearches,
+    passes: [...facts.passes, ...uncountedOutput(body, facts.model)],
     notMetered:
       // xAI, deferred chat completions: the answer, and its usage, are fetched later by another call.
       isAsked(body.get('deferred'))
         ? 'Deferred completions are fetched later, where their cost cannot be metered: leave out "deferred".'
         : null,
   };
+}
+
+/** Reasoning of one piece of deep research beside its answer: up to 194,000 tokens in Perplexity's examples. */
+const DEEP_RESEARCH_REASONING = 250_000;
+
+/** Output that is billed and that the output bound does not bound. */
+function uncountedOutput(body: JsonFields, model: string | null): AllowedPass[] {
+  const passOf = (outputTokens: number) => ({ model: null, readsInput: false, inputTokens: 0, outputTokens });
+  const passes: AllowedPass[] = [];
+  // What the model did not take over of a prediction is billed as output (guides/predicted-outputs).
+  const prediction = body.get('prediction');
+  if (isRecord(prediction)) passes.push(passOf(Buffer.byteLength(JSON.stringify(prediction))));
+  if (isDeepResearch(model)) passes.push(passOf(DEEP_RESEARCH_REASONING));
+  return passes;
 }
 
 function readCompletions(body: JsonFields): RequestFacts {
@@ -78,6 +94,15 @@ function readCompletions(body: JsonFields): RequestFacts {
     // `best_of` completions are generated, and billed, whatever number of them comes back; each prompt has its own.
     choices: positive(body.get('n'), body.get('best_of')) * Math.max(1, prompts),
   };
+}
+
+/**
+ * Models that search by themselves, once for each request, whatever options they are given for it. Perplexity's bill
+ * the request instead, whose fee may not be known.
+ */
+function searchesOnce(body: JsonFields, model: string | null): boolean {
+  const byItself = searchesUncounted(model) > 0 || /(^|\/)sonar(-(pro|reasoning)|$)/.test(model ?? '');
+  return byItself && !body.has('tools') && !body.has('plugins');
 }
 
 /** Models that search once for each request and do not say so in the answer. */
@@ -112,6 +137,8 @@ function boundEdits(body: JsonFields, bound: number, vendor: string | undefined)
 
 function defaultBound(body: JsonFields, vendor: string | undefined): string {
   if (body.has('prompt') && !body.has('messages')) return 'max_tokens';
+  // Of the two it is the one that is taken beside a prediction (guides/predicted-outputs, "Limitations").
+  if (isRecord(body.get('prediction'))) return 'max_tokens';
   return vendor === undefined || newerBound.has(vendor) ? 'max_completion_tokens' : 'max_tokens';
 }
 
@@ -121,6 +148,7 @@ class ChatReader implements AnswerReader {
   readonly facts: AnswerFacts;
   finished = false;
   readonly #vendor: string;
+  readonly #asked: string | null;
   readonly #hideUsage: boolean;
   /** Tools that Groq ran itself: it has fees for some, and counts none. */
   #toolsRun = 0;
@@ -128,6 +156,7 @@ class ChatReader implements AnswerReader {
   constructor(options: ReaderOptions) {
     this.facts = emptyFacts(options.keepText);
     this.#vendor = options.vendor;
+    this.#asked = options.model ?? null;
     this.#hideUsage = options.hideUsage;
   }
 
@@ -222,10 +251,11 @@ class ChatReader implements AnswerReader {
 
   #usage(usage: JsonRecord): void {
     if (!isTold(usage)) return readReportedCost(this.facts, usage);
-    const counts = chatUsage(usage, this.#vendor, this.facts.model);
+    const model = this.facts.model ?? this.#asked;
+    const counts = chatUsage(usage, this.#vendor, model);
     if (this.facts.usage !== null && isZero(counts)) return;
     readReportedCost(this.facts, usage);
-    const webSearches = searchesUncounted(this.facts.model) + gatewaySearches(this.facts, usage);
+    const webSearches = searchesUncounted(model) + gatewaySearches(this.facts, usage);
     this.facts.usage = { ...counts, webSearches, otherTools: this.#toolsRun };
     const searchContext = searchContexts.find((size) => size === usage['search_context_size']);
     if (searchContext !== undefined) this.facts.terms = { searchContext };

@@ -1,6 +1,6 @@
 /** What requests of the OpenAI protocols have in common: numbers of any type, tools, and what their input may hide. */
 import type { JsonEdit, JsonFields } from '../json.ts';
-import { contextTokens } from '../model-limits.ts';
+import { contextTokens, modelLimits } from '../model-limits.ts';
 import {
   nothingAsked,
   type AllowedPass,
@@ -10,7 +10,8 @@ import {
   type RequestFacts,
 } from './dialect.ts';
 import { imageSize, openaiImageTokens, soundTokens } from './media.ts';
-import { count, objectsIn, record, records, reported, text, type JsonRecord } from './values.ts';
+import { containerSize } from './hosted-tools.ts';
+import { isRecord, objectsIn, record, records, reported, text, type JsonRecord } from './values.ts';
 
 /** The largest context window of an OpenAI model (GPT-5.4 and later, platform.openai.com/docs/models). */
 const LARGEST_CONTEXT = 1_050_000;
@@ -18,8 +19,15 @@ const LARGEST_CONTEXT = 1_050_000;
 /** What a search puts into the input; one of the recorded answers grew by 11,000 tokens a search. */
 const SEARCH_TOKENS = 16_000;
 
-/** No maximum is published for searches in one answer; requests that say `max_tool_calls` are held to it. */
-const SEARCHES = 10;
+/**
+ * Calls of hosted tools, searches among them, in one answer. No maximum is published; requests that say
+ * `max_tool_calls` are held to it, and those that say a million to what no answer reaches.
+ */
+const CALLS = 10;
+const MOST_CALLS = 1_000;
+
+/** Deep research searches by the dozen: 18 to 28 times in Perplexity's examples, more at OpenAI. */
+const DEEP_RESEARCH_CALLS = 50;
 
 /**
  * Beyond one token a byte of the body, whose own punctuation pays for a template. In recordings OpenAI itself never needed
@@ -39,8 +47,9 @@ export function commonFacts(body: JsonFields): RequestFacts {
   const tools = allTools(body);
   const others = body.get('models');
   const searching = hasSearch(tools) || typeof body.get('web_search_options') === 'object';
-  const bounded = count(body.get('max_tool_calls'));
+  const bounded = reported(body.get('max_tool_calls')) ?? null;
   const input = attachments(body, model);
+  const hosted = hostedTokens(tools, model);
   return {
     ...nothingAsked,
     model,
@@ -50,15 +59,16 @@ export function commonFacts(body: JsonFields): RequestFacts {
     cacheWrites: body.contains('cache_control') && body.contains('1h') ? '1h' : '5m',
     extraInputTokens: input.tokens,
     hiddenInputTokens: hiddenTokens(tools.length > 0, [model, ...(Array.isArray(others) ? others : [])]),
-    hostedInputTokens: toolTokens(tools, model),
+    hostedInputTokens: hosted,
+    inputReadings: hosted === 0 ? 1 : 1 + Math.min(bounded ?? CALLS, MOST_CALLS),
     storedInput: input.stored,
     soundInput: input.sound,
     webSearches: Math.max(
-      searching ? Math.min(SEARCHES, bounded ?? SEARCHES) : 0,
+      searching ? Math.min(bounded ?? callsOf(model), MOST_CALLS) : 0,
       routerSearches(body, [model, ...(Array.isArray(others) ? others : [])]),
     ),
     searchInputTokens: SEARCH_TOKENS,
-    uses: usesOf(tools),
+    uses: usesOf(tools, Math.min(bounded ?? CALLS, MOST_CALLS)),
     passes: tools.filter(({ type }) => type === 'image_generation').map(picture),
   };
 }
@@ -78,9 +88,26 @@ function hiddenTokens(hasTools: boolean, models: readonly unknown[]): HiddenToke
   };
 }
 
-/** Tools may also stand in the input, as Codex sends them to its newer models. */
+export function isDeepResearch(model: string | null): boolean {
+  return model?.includes('deep-research') === true;
+}
+
+function callsOf(model: string | null): number {
+  return isDeepResearch(model) ? DEEP_RESEARCH_CALLS : CALLS;
+}
+
+/** What a stored prompt may have among its settings, which the request does not show (guides/prompting). */
+const STORED_TOOLS: readonly JsonRecord[] = [
+  'web_search',
+  'file_search',
+  'code_interpreter',
+  'image_generation',
+].map((type) => ({ type }));
+
+/** Tools may also stand in the input, as Codex sends them to its newer models, and in a stored prompt. */
 function allTools(body: JsonFields): JsonRecord[] {
   const tools = records(body.get('tools'));
+  if (isRecord(body.get('prompt'))) tools.push(...STORED_TOOLS);
   if (!body.contains('additional_tools')) return tools;
   const added = records(body.get('input')).filter(({ type }) => type === 'additional_tools');
   return [...tools, ...added.flatMap((item) => records(item['tools']))];
@@ -108,6 +135,11 @@ const SIGNS = [
   'computer_screenshot',
   'image_generation_call',
   'input_audio',
+  'audio',
+  'audio_url',
+  'video_url',
+  'input_video',
+  'document_url',
   'file',
   'input_file',
   'item_reference',
@@ -125,9 +157,14 @@ interface Attachments {
  * in a tool's arguments they are text.
  */
 function attachments(body: JsonFields, model: string | null): Attachments {
-  if (!SIGNS.some((sign) => body.contains(sign))) return { tokens: 0, stored: false, sound: false };
-  let tokens = 0;
-  let stored = false;
+  // A preset of OpenRouter brings a system prompt along that the request does not show.
+  const preset = text(body.get('preset')) !== null;
+  // Requests that are not to be stored, such as those of Codex, carry their reasoning, encrypted.
+  const remembers = body.get('store') !== false && body.contains('reasoning');
+  if (!preset && !remembers && !SIGNS.some((sign) => body.contains(sign)))
+    return { tokens: 0, stored: false, sound: false };
+  let tokens = preset ? storedTokens(model) : 0;
+  let stored = preset;
   let sound = false;
   const content = [body.get('messages'), body.get('input')];
   for (const part of objectsIn(content)) {
@@ -141,19 +178,36 @@ function attachments(body: JsonFields, model: string | null): Attachments {
         tokens += openaiImageTokens(model, sizeOf(text(part['result'])));
         break;
       case 'input_audio': {
-        const data = text(record(part['input_audio'])['data']) ?? '';
-        tokens += soundTokens(data.length, String(record(part['input_audio'])['format']));
+        const data = text(part['input_audio']) ?? text(record(part['input_audio'])['data']) ?? '';
+        tokens += isLink(data)
+          ? storedTokens(model)
+          : soundTokens(data.length, String(record(part['input_audio'])['format']));
         sound = true;
         break;
       }
-      // A page of a file is text and an image; stored items are input as long as they were, of any kind.
+      // Billed as input for as long as the answer goes on with the tools' results (guides/reasoning).
+      case 'reasoning':
+        if (text(part['encrypted_content']) !== null || text(part['id']) === null) break;
+        tokens += modelLimits(model ?? '').outputTokens;
+        stored = true;
+        break;
+      // A page of a file is text and an image; a film or stored items are input as long as they were, of any kind.
+      case 'audio_url':
+      case 'video_url':
+      case 'input_video':
+      case 'document_url':
       case 'file':
       case 'input_file':
       case 'item_reference':
         tokens += storedTokens(model);
         stored = true;
-        sound ||= part['type'] === 'item_reference';
+        sound ||= !/file|document/.test(part['type']);
         break;
+    }
+    // What a model said earlier, by the name its sound is stored under (guides/audio).
+    if (part['role'] === 'assistant' && text(record(part['audio'])['id']) !== null) {
+      tokens += modelLimits(model ?? '').outputTokens;
+      stored = sound = true;
     }
   }
   return { tokens: tokens - shownBytes(content), stored, sound };
@@ -180,37 +234,42 @@ function imageData(part: JsonRecord): string | null {
   return text(part['image_url']) ?? text(record(part['image_url'])['url']);
 }
 
+const isLink = (data: string) => /^[a-z][a-z\d+.-]*:\/\//i.test(data);
+
 function sizeOf(data: string | null) {
-  return data === null || /^https?:/i.test(data) ? null : imageSize(data);
+  return data === null || isLink(data) ? null : imageSize(data);
 }
 
 /**
  * Input that hosted tools can add. File search returns up to 50 chunks of up to 4,096 tokens
  * (guides/tools-file-search); what an MCP server or an interpreter returns has no published maximum.
  */
-function toolTokens(tools: readonly JsonRecord[], model: string | null): number {
-  const tokens = tools.reduce((sum, { type }) => {
+function hostedTokens(tools: readonly JsonRecord[], model: string | null): number {
+  // Groq's agents have their tools unasked (docs/compound).
+  let tokens = /(^|\/)compound/.test(model ?? '') ? UNBOUNDED_TOOL_TOKENS : 0;
+  for (const { type } of tools) {
     const name = text(type) ?? '';
-    if (name === 'file_search') return sum + 50 * 4_096;
-    return /^(mcp|code_interpreter|shell|computer|x_search|collections_search)/.test(name)
-      ? sum + 200_000
-      : sum;
-  }, 0);
+    if (name === 'file_search') tokens += 50 * 4_096;
+    else if (unboundedTool.test(name)) tokens += UNBOUNDED_TOOL_TOKENS;
+  }
   return Math.min(tokens, storedTokens(model));
 }
 
-/** Calls of one tool in one answer. No maximum is published. */
-const USES = 10;
+const UNBOUNDED_TOOL_TOKENS = 200_000;
+
+/** OpenRouter runs what is named after it. */
+const unboundedTool =
+  /^(mcp|code_interpreter|shell|computer|x_search|collections_search|browser_search|openrouter:(?!web_search|datetime))/;
 
 const noUses: AllowedUses = { fileSearches: 0, codeSessions: 0, xSearches: 0 };
 
-function usesOf(tools: readonly JsonRecord[]): AllowedUses {
+function usesOf(tools: readonly JsonRecord[], calls: number): AllowedUses {
   if (tools.length === 0) return noUses;
-  const has = (name: string) => (tools.some(({ type }) => text(type)?.startsWith(name) === true) ? USES : 0);
+  const has = (name: string) => (tools.some(({ type }) => text(type)?.startsWith(name) === true) ? calls : 0);
   return {
     fileSearches: has('file_search') + has('collections_search'),
     // One container, which is kept for all calls of an answer.
-    codeSessions: Math.min(1, has('code_interpreter') + has('shell')),
+    codeSessions: Math.min(1, has('code_interpreter') + has('shell')) * containerSize(tools),
     xSearches: has('x_search'),
   };
 }

@@ -11,7 +11,14 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { countedTools, toolCallNames, toolsIn, usesPreviewSearch, type ToolUses } from './hosted-tools.ts';
+import {
+  containerSize,
+  countedTools,
+  toolCallNames,
+  toolsIn,
+  usesPreviewSearch,
+  type ToolUses,
+} from './hosted-tools.ts';
 import { commonFacts, modelEdit, storedTokens } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, gatewaySearches, isTold, readReportedCost, see, tokenUsage } from './usage.ts';
@@ -197,10 +204,11 @@ class ResponsesReader implements AnswerReader {
     const seen = toolsIn(this.#calls);
     const listed = toolsIn(records(response['output']));
     const most = (name: keyof ToolUses) => Math.max(seen[name], listed[name]);
+    const gigabytes = containerSize(records(response['tools']));
     return {
       webSearches: most('webSearches'),
       fileSearches: most('fileSearches'),
-      codeSessions: most('codeSessions'),
+      codeSessions: most('codeSessions') * gigabytes,
       xSearches: most('xSearches'),
       otherTools: most('otherTools'),
       ...countedTools(response, usage),
