@@ -76,8 +76,7 @@ export function boundOf(request: BoundRequest): Bound {
   for (const pass of facts.passes) passes += passNano(request, pass, inputTokens, percent, reached);
   const perChoice = Math.min(
     facts.maxOutputTokens ?? limits.outputTokens,
-    limits.outputTokens,
-    MOST_OUTPUT_TOKENS,
+    limits.known ? limits.outputTokens : MOST_OUTPUT_TOKENS,
   );
   const searchNano =
     Math.ceil((price.webSearches ?? 0) / 1000) + nano(facts.searchInputTokens + onceTokens, inputRate);

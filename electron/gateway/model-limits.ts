@@ -11,6 +11,8 @@ export interface ModelLimits {
   contextTokens: number;
   /** Tokens of one answer, thinking included. */
   outputTokens: number;
+  /** Whether they are the model's own: whatever a request allows, it does not write more. */
+  known: boolean;
 }
 
 /** Tried from the top; the name is lower case, without the vendor before its last slash. */
@@ -50,7 +52,7 @@ const families: readonly (readonly [pattern: RegExp, contextTokens: number, outp
   [/^deepseek/, 1_048_576, 393_216],
 ];
 
-const unknown: ModelLimits = { contextTokens: Infinity, outputTokens: 262_144 };
+const unknown: ModelLimits = { contextTokens: Infinity, outputTokens: 262_144, known: false };
 
 const found = new Map<string, ModelLimits>();
 
@@ -60,7 +62,7 @@ export function modelLimits(model: string): ModelLimits {
   if (limits === undefined) {
     const name = model.slice(model.lastIndexOf('/') + 1).toLowerCase();
     const family = families.find(([pattern]) => pattern.test(name));
-    limits = family ? { contextTokens: family[1], outputTokens: family[2] } : unknown;
+    limits = family ? { contextTokens: family[1], outputTokens: family[2], known: true } : unknown;
     // Names come from clients: whoever makes up thousands of them does not fill the memory.
     if (found.size >= 1000) found.clear();
     found.set(model, limits);

@@ -44,6 +44,19 @@ test('a key with five dollars left is served 64,000 tokens of the dearest models
   expect(answer.status).toBe(200);
 });
 
+test.each([
+  ['gpt-5-mini', 'max_completion_tokens'],
+  ['openai/o3', 'max_completion_tokens'],
+  ['openai/gpt-oss-20b', 'max_tokens'],
+])('%s behind a compatible server is bounded by %s, where it had no bound', async (model, name) => {
+  const { id: providerId } = await addProvider(gateway, upstream, 'openai-compatible');
+  await gateway.call('prices.set', { providerId, model, input: '0', output: '100' });
+  const ask = await keyWith('0.1');
+  const messages = [{ role: 'user', content: 'Hello' }];
+  expect((await ask('/v1/chat/completions', { model, messages })).status).toBe(200);
+  expect(sent()).toEqual({ model, messages, [name]: 1_000 });
+});
+
 describe('a clamped answer', () => {
   const speak: Readonly<Record<string, (origin: string, apiKey: string) => Promise<unknown>>> = {
     chat: async (origin, apiKey) => {

@@ -96,6 +96,10 @@ const bills: Record<string, [path: string, body: Json, answer: Json]> = {
     said({ type: 'document_url', document_url: 'https://documents.test/long.pdf' }),
     { prompt_tokens: 90_000 },
   ),
+  'as much output as was allowed, of a model that nobody knows': compatible(
+    { max_tokens: 500_000 },
+    { completion_tokens: 500_000 },
+  ),
   'large pictures by their addresses': openai(
     said(
       ...Array.from({ length: 5 }, () => ({

@@ -41,6 +41,8 @@ export function toolsIn(items: readonly JsonRecord[]): ToolUses {
 /** Opening a page and finding in one are calls of the same tool that are not billed. */
 const isSearch = (item: JsonRecord) => (text(record(item['action'])['type']) ?? 'search') === 'search';
 
+const LARGEST_CONTAINER = 64;
+
 /**
  * Gigabytes of the largest container that the tools may have: it costs as many times what the smallest does
  * (guides/tools-code-interpreter, `memory_limit`; pricing, "Containers").
@@ -50,7 +52,7 @@ export function containerSize(tools: readonly JsonRecord[]): number {
     const limit = record(tool['container'])['memory_limit'] ?? record(tool['environment'])['memory_limit'];
     return Number(/^(\d+)g$/i.exec(text(limit) ?? '')?.[1] ?? 1);
   });
-  return Math.max(1, ...sizes);
+  return Math.min(LARGEST_CONTAINER, Math.max(1, ...sizes));
 }
 
 /** The names stand in the text of an answer whose output has such calls. */

@@ -139,6 +139,8 @@ function defaultBound(body: JsonFields, vendor: string | undefined): string {
   if (body.has('prompt') && !body.has('messages')) return 'max_tokens';
   // Of the two it is the one that is taken beside a prediction (guides/predicted-outputs, "Limitations").
   if (isRecord(body.get('prediction'))) return 'max_tokens';
+  // OpenAI's reasoning models refuse the older name, whoever serves them.
+  if (/(^|\/)(o\d|gpt-[5-9])/.test(text(body.get('model')) ?? '')) return 'max_completion_tokens';
   return vendor === undefined || newerBound.has(vendor) ? 'max_completion_tokens' : 'max_tokens';
 }
 

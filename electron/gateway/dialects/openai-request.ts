@@ -59,7 +59,7 @@ export function commonFacts(body: JsonFields): RequestFacts {
     cacheWrites: body.contains('cache_control') && body.contains('1h') ? '1h' : '5m',
     extraInputTokens: input.tokens,
     hiddenInputTokens: hiddenTokens(tools.length > 0, [model, ...(Array.isArray(others) ? others : [])]),
-    hostedInputTokens: hosted,
+    hostedInputTokens: hosted + computerTokens(tools),
     inputReadings: hosted === 0 ? 1 : 1 + Math.min(bounded ?? CALLS, MOST_CALLS),
     storedInput: input.stored,
     soundInput: input.sound,
@@ -160,7 +160,7 @@ function attachments(body: JsonFields, model: string | null): Attachments {
   // A preset of OpenRouter brings a system prompt along that the request does not show.
   const preset = text(body.get('preset')) !== null;
   // Requests that are not to be stored, such as those of Codex, carry their reasoning, encrypted.
-  const remembers = body.get('store') !== false && body.contains('reasoning');
+  const remembers = body.has('input') && body.get('store') !== false && body.contains('reasoning');
   if (!preset && !remembers && !SIGNS.some((sign) => body.contains(sign)))
     return { tokens: 0, stored: false, sound: false };
   let tokens = preset ? storedTokens(model) : 0;
@@ -257,9 +257,14 @@ function hostedTokens(tools: readonly JsonRecord[], model: string | null): numbe
 
 const UNBOUNDED_TOOL_TOKENS = 200_000;
 
+/** The client's own machine does what this tool says; what stays is its prompt, whose length is not published. */
+function computerTokens(tools: readonly JsonRecord[]): number {
+  return tools.some(({ type }) => text(type)?.startsWith('computer') === true) ? 4_000 : 0;
+}
+
 /** OpenRouter runs what is named after it. */
 const unboundedTool =
-  /^(mcp|code_interpreter|shell|computer|x_search|collections_search|browser_search|openrouter:(?!web_search|datetime))/;
+  /^(mcp|code_interpreter|shell|x_search|collections_search|browser_search|openrouter:(?!web_search|datetime))/;
 
 const noUses: AllowedUses = { fileSearches: 0, codeSessions: 0, xSearches: 0 };
 
