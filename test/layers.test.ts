@@ -100,6 +100,7 @@ const gatewayBase: readonly string[] = [
   'ports.ts',
   'worker-file.ts',
   'calls.ts',
+  'deadline.ts',
   'cost.ts',
   'bill.ts',
   'model-limits.ts',

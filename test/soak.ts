@@ -4,10 +4,10 @@
  *   npm run soak -- --minutes 30 --concurrency 200
  *
  * Streams and whole answers in every dialect, slow providers, broken ones, clients that hang up or read slowly, keys
- * that run into their limit, are topped up, disabled, and replaced. At the end, with the exit code: memory and
- * descriptors did not grow, nothing is held, and the ledger is the provider's book to the nano-dollar.
+ * that run into their limit, are topped up, disabled, and replaced. At the end, with the exit code: memory, descriptors
+ * and the database's log did not grow, nothing is held, and the ledger is the provider's book to the nano-dollar.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import {
   Agent,
   createServer,
@@ -180,14 +180,21 @@ async function person(gateway: GatewayProcess, until: number): Promise<void> {
 interface Sample {
   rssMb: number;
   descriptors: number;
+  /** The write-ahead log, of which SQLite never gives back a part while it is open. */
+  logMb: number;
 }
 
-function sample(pid: number): Sample {
+/** The log from which on something keeps it from being begun anew. */
+const LONG_LOG_MB = 100;
+
+function sample({ pid, dataDir }: GatewayProcess): Sample {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const rssMb = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
-  return { rssMb, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+  const logMb = (statSync(logOf(dataDir), { throwIfNoEntry: false })?.size ?? 0) / 2 ** 20;
+  return { rssMb, descriptors: readdirSync(`/proc/${pid}/fd`).length, logMb };
 }
 
+const logOf = (dataDir: string) => join(dataDir, 'faregate.db-wal');
 const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
 
 /** The ledger as it lies in the file, beside the provider's book. */
@@ -261,7 +268,7 @@ try {
     secrets.push((await gateway.call('keys.create', { name: `soak ${at}`, limitNano: usd('1000') })).secret);
 
   const until = Date.now() + minutes * 60_000;
-  const before = sample(gateway.pid);
+  const before = sample(gateway);
   const samples: Sample[] = [];
   const client = async () => {
     while (Date.now() < until) await ask(gateway);
@@ -270,14 +277,14 @@ try {
   let told = Date.now();
   while (Date.now() < until) {
     await delay(2_000);
-    const now = sample(gateway.pid);
+    const now = sample(gateway);
     samples.push(now);
     if (Date.now() - told < 60_000) continue;
     told = Date.now();
     // So that a long run that has to be broken off has said something.
     const left = Math.ceil((until - told) / 60_000);
     console.log(
-      `${sent} requests, ${now.rssMb.toFixed(0)} MB, ${now.descriptors} descriptors, ${left} min to go`,
+      `${sent} requests, ${now.rssMb.toFixed(0)} MB, ${now.descriptors} descriptors, log ${now.logMb.toFixed(1)} MB, ${left} min to go`,
     );
   }
   await everyone;
@@ -287,10 +294,11 @@ try {
   connections.destroy();
   provider.closeIdleConnections();
   await delay(2_000);
-  const after = sample(gateway.pid);
+  const after = sample(gateway);
   const keys = await gateway.call('keys.list', {});
   const held = keys.reduce((sum, { heldNano }) => sum + heldNano, 0);
   const code = await gateway.stop();
+  const logLeft = existsSync(logOf(gateway.dataDir));
   const found = compare(gateway.dataDir);
 
   const third = Math.floor(samples.length / 3);
@@ -322,6 +330,8 @@ try {
     `Descriptors: ${before.descriptors} before, ${files[0]} in the second third, ${files[1]} in the last, ${after.descriptors} after`,
   );
 
+  console.log(`Log of the database: at most ${after.logMb.toFixed(1)} MB`);
+
   if (found.ledgerNano !== found.bookNano || found.different > 0)
     problems.push(`${found.different} rows differ from the provider's book`);
   if (found.doubled > 0) problems.push(`${found.doubled} answers are on the books twice`);
@@ -335,6 +345,8 @@ try {
   if (rss[1] > rss[0] * 1.15 + 20) problems.push('memory grows');
   if (files[1] > files[0] * 1.15 + 20 || after.descriptors > before.descriptors + 20)
     problems.push('descriptors grow');
+  if (after.logMb > LONG_LOG_MB) problems.push("the database's log grows");
+  if (logLeft) problems.push("the database's log is left behind");
   if (code !== 0) problems.push(`the gateway ended with code ${code}`);
   if (/unexpected fault|Unexpected failure/i.test(gateway.output()))
     problems.push(`the log has faults:\n${gateway.output().slice(0, 2_000)}`);

@@ -14,19 +14,20 @@ import {
   ProxySettingError,
   proxySettings,
   SecretKeyError,
+  startDeadline,
   type Control,
   type Gateway,
   type Web,
 } from '../gateway/gateway.ts';
 import { connectMethods } from '../connect/connect.ts';
-import { startDeadline } from '../deadline.ts';
 import { openLog } from '../log.ts';
 import { parseOptions, priceDataUrl, usage, type Options } from '../options.ts';
 import { CommandError, type Command, type Context } from './command.ts';
 
-/** Everything is to be over 5 s after the first signal; what the gateway gets is less, for the ends to be tied. */
-const GRACE_MS = 4_000;
+/** Everything is to be over 5 s after the first signal. */
 const DEADLINE_MS = 4_900;
+/** Of it, what running requests do not get, for the ends to be tied. */
+const SETTLE_MS = 900;
 /** One Ctrl+C can arrive twice: from the terminal, and passed on by npm. It still is one wish. */
 const SAME_WISH_MS = 500;
 
@@ -116,11 +117,10 @@ function untilStopped({ gateway, web, control }: Running, { complain }: Context)
       if (performance.now() - stoppingSince > SAME_WISH_MS) process.exit(1);
       return;
     }
-    const since = performance.now();
-    stoppingSince = since;
-    startDeadline(DEADLINE_MS, () => process.exit(1));
+    stoppingSince = performance.now();
+    const deadline = startDeadline(DEADLINE_MS, () => process.exit(1));
     Promise.all([web.close(), control?.close()])
-      .then(() => gateway.close({ graceMs: Math.max(0, GRACE_MS - (performance.now() - since)) }))
+      .then(() => gateway.close({ graceMs: Math.max(0, deadline.leftMs() - SETTLE_MS) }))
       .then(
         () => resolve(code),
         (error: unknown) => {

@@ -13,6 +13,8 @@ import { workerFile } from './worker-file.ts';
 export interface Checkpoints {
   /** A transaction was written. */
   committed(): void;
+  /** A transaction could not be written. */
+  failed(): void;
   /** Calls `write` in the next turn of the event loop, or as soon as a second pass is over. */
   soon(write: () => void): void;
   /** Ends the thread. To be awaited before the database is closed, so that it is closed as the last one. */
@@ -22,7 +24,7 @@ export interface Checkpoints {
 export interface CheckpointOptions {
   /** Whether the file at the path is still the one that is open: no other one may be given this one's log. */
   isInPlace(): boolean;
-  /** Whether SQLite itself is to make checkpoints in commits: as long as there is no thread for it. */
+  /** Whether SQLite itself is to make checkpoints in commits: until the thread, or after a failure the next pass, has. */
   automatic(on: boolean): void;
   /** Only tests choose another one. */
   worker?: URL;
@@ -98,6 +100,11 @@ export function createCheckpoints(path: string, options: CheckpointOptions): Che
     committed() {
       commits += 1;
       if (commits >= EVERY && state === 'idle') begin();
+    },
+    failed() {
+      // Where the disk was full, everything that waits is written in one go as soon as there is room, with no turn for
+      // the thread between: the log would take the room that its own pages need in the database, and be full again.
+      options.automatic(true);
     },
     soon(write) {
       // Looked at when its turn has come: one write during the second pass is one too many.

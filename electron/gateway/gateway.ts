@@ -3,7 +3,6 @@ import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { join, resolve as absolute } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Input, MethodName, Output } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
 import type { Status } from '#shared/model.ts';
@@ -13,6 +12,7 @@ import { createDispatch, toKeyRow } from './api.ts';
 import { sharedLimits } from './api-limits.ts';
 import { createBackups } from './backups.ts';
 import { CallError, type MachineHandlers } from './calls.ts';
+import { startDeadline } from './deadline.ts';
 import { createFileWatch } from './file-watch.ts';
 import { createKeys } from './keys.ts';
 import { createLedger, DAMAGED_SENTENCE, type Ledger } from './ledger.ts';
@@ -296,7 +296,8 @@ async function wire(
     const closed = servers.map((each) => new Promise<void>((resolve) => each.close(() => resolve())));
     for (const each of servers) each.closeIdleConnections();
     admission?.close();
-    await Promise.race([proxy.idle(), delay(graceMs, undefined, { ref: false })]);
+    const graceOver = new Promise<void>((resolve) => void startDeadline(graceMs, resolve));
+    await Promise.race([proxy.idle(), graceOver]);
     // From here on nothing waits for a count: what is stopped is settled by ratio, at once.
     vocabularies.close();
     proxy.stop({ kind: 'global' }, 'Stopped: Faregate was closed.');
@@ -416,3 +417,4 @@ export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './keyfile.ts'
 export { CallError, type MachineHandlers } from './calls.ts';
 export { createControl, readControlAddress, type Control, type Opened } from './control.ts';
 export { createWeb, type Web } from './web.ts';
+export { startDeadline } from './deadline.ts';

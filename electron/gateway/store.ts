@@ -267,6 +267,7 @@ function withDurability(db: Connection, path: string, lock: Connection): Store {
       } catch (error) {
         // A full disk or an I/O error may have ended the transaction already.
         if (db.inTransaction) rollback.run();
+        checkpoints.failed();
         throw error;
       }
     },

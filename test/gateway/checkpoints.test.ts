@@ -148,3 +148,20 @@ test('a second pass that takes long keeps no write waiting for longer than a mom
   await turn();
   await checkpoints.end();
 });
+
+test('after a write that failed, what is then written in one go does not make the log long', async () => {
+  await writeUntil(() => automaticPages() === 0, 4);
+  const limit = (pages: number) => Number(store.db.pragma(`max_page_count = ${pages}`, { simple: true }));
+  // To SQLite this is what a full disk is.
+  const unlimited = limit(0);
+  limit(1);
+  const put = store.db.prepare(
+    'INSERT OR REPLACE INTO settings (name, value) VALUES (?, hex(randomblob(?)))',
+  );
+  expect(() => store.write(() => put.run('test.much', 400_000))).toThrow('full');
+  limit(unlimited);
+  const before = logBytes();
+  for (let count = 0; count < 60; count += 1) store.write(() => put.run('test.much', 400_000));
+  expect(logBytes() - before).toBeLessThan(20 * 2 ** 20);
+  await writeUntil(() => automaticPages() === 0, 4);
+});

@@ -64,6 +64,21 @@ describe('closing', () => {
     expect(usage).toBe(usd('0.02'));
   });
 
+  test('lets it finish also where the process stood still for longer than that may take', async () => {
+    const open = gate();
+    upstream.reply(/./, { before: open, body: whole });
+    const asked = send(url(), asking());
+    await upstream.nthRequest(1);
+    const closed = gateway.gateway.close({ graceMs: 1_000 });
+    await expect(send(gateway.url, { method: 'GET' })).rejects.toThrow('ECONN');
+    // As in a commit that the disk keeps waiting.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_200);
+    open.open();
+    expect((await asked).json).toEqual(whole);
+    await closed;
+    expect(fileOf(gateway.dataDir)).toMatchObject({ holds: [], requests: [{ status: 200, flags: '' }] });
+  });
+
   test('ends what does not, with its dialect’s own ending, at the cost so far', async () => {
     const events = { 'content-type': 'text/event-stream' };
     const start = sse(

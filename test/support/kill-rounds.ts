@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -17,6 +18,8 @@ export interface KillReport {
   rounds: number;
   /** Of them, those in which it was killed a second time, while it was starting. */
   killedStarting: number;
+  /** Of them, those in which it was killed while the log was being copied into the database. */
+  killedCopying: number;
   sent: number;
   /** Answers whose end the client saw. */
   ended: number;
@@ -65,6 +68,8 @@ const TAG = 'x-session-id';
 const INPUT_TOKENS = 12;
 const INPUT_NANO = 1_000;
 const OUTPUT_NANO = 100_000;
+/** Of this load, what comes to a checkpoint. */
+const COPYING_WITHIN_MS = 5_000;
 /** What the gateway reads on for when the client of a stream has left. */
 const GRACE_MS = 2_000;
 
@@ -91,6 +96,7 @@ export async function killRounds({
   const sums: KillReport = {
     rounds: 0,
     killedStarting: 0,
+    killedCopying: 0,
     sent: 0,
     ended: 0,
     refused: 0,
@@ -105,7 +111,9 @@ export async function killRounds({
     for (let round = 1; round <= rounds || !enough(sums); round += 1) {
       const load = startLoad(gateway, keys, { random, clients, round, sums });
       // Where too little was under way so far, longer each time.
-      await delay((10 + random() ** 2 * 1_000) * 2 ** Math.max(0, round - rounds));
+      const longest = (10 + random() ** 2 * 1_000) * 2 ** Math.max(0, round - rounds);
+      if (round % 4 !== 0) await delay(longest);
+      else if (await copying(gateway.dataDir)) sums.killedCopying += 1;
       await gateway.kill9();
       const sent = await load.end();
       if (round % 5 === 0) {
@@ -172,6 +180,15 @@ async function generate(request: UpstreamRequest, book: Map<string, Bill>, rando
     setTimeout(later.open, (chunks.length / 2) * 12 * random());
   }
   return { status: answer.status, headers: { 'content-type': answer.contentType }, chunks };
+}
+
+/** The moment at which a checkpoint writes the database, where one comes in the next seconds. */
+async function copying(dataDir: string): Promise<boolean> {
+  const watcher = watch(join(dataDir, 'faregate.db'));
+  const changed = once(watcher, 'change').then(() => true);
+  const came = await Promise.race([changed, delay(COPYING_WITHIN_MS, false, { ref: false })]);
+  watcher.close();
+  return came;
 }
 
 async function noteGivenUp({ ended }: UpstreamRequest, bill: Bill): Promise<void> {
