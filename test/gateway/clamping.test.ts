@@ -57,6 +57,25 @@ test.each([
   expect(sent()).toEqual({ model, messages, [name]: 1_000 });
 });
 
+test('a thinking budget stays below a clamped bound, under the names that routers have for it', async () => {
+  const { id: providerId } = await addProvider(gateway, upstream, 'openrouter');
+  await gateway.call('prices.set', { providerId, model: 'a/b', input: '0', output: '100' });
+  const request = { model: 'a/b', messages: [], max_tokens: 32_000 };
+  const budgets = { reasoning: { max_tokens: 16_000 }, thinking: { type: 'enabled', budget_tokens: 1_500 } };
+  const ask = await keyWith('0.2');
+  expect((await ask('/v1/chat/completions', { ...request, ...budgets })).status).toBe(200);
+  expect(sent()).toEqual({
+    ...request,
+    max_tokens: 2_000,
+    reasoning: { max_tokens: 1_500 },
+    thinking: { type: 'enabled', budget_tokens: 1_500 },
+  });
+  const poor = await keyWith('0.1');
+  const answer = await poor('/v1/chat/completions', { ...request, ...budgets });
+  expect(answer.status).toBe(402);
+  expect(answer.text).toContain('it needs at least $0.128');
+});
+
 describe('a clamped answer', () => {
   const speak: Readonly<Record<string, (origin: string, apiKey: string) => Promise<unknown>>> = {
     chat: async (origin, apiKey) => {

@@ -75,6 +75,10 @@ const bills: Record<string, [path: string, body: Json, answer: Json]> = {
     { prediction: { type: 'content', content: 'a b '.repeat(2000) } },
     { completion_tokens: 4_050, completion_tokens_details: { rejected_prediction_tokens: 4_000 } },
   ),
+  'thinking that has a bound of its own': compatible(
+    { enable_thinking: true, thinking_budget: 8_000 },
+    { completion_tokens: 8_050, completion_tokens_details: { reasoning_tokens: 8_000 } },
+  ),
   'sound of an earlier answer': audio(
     { modalities: ['text', 'audio'], messages: [{ role: 'assistant', audio: { id: 'audio_1' } }, question] },
     { prompt_tokens: 12_000, prompt_tokens_details: { audio_tokens: 11_900 } },

@@ -12,7 +12,7 @@ import type {
   RequestFacts,
   TokenUsage,
 } from './dialect.ts';
-import { commonFacts, isDeepResearch, modelEdit } from './openai-request.ts';
+import { commonFacts, isDeepResearch, modelEdit, thinkingEdits } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import {
   emptyFacts,
@@ -73,6 +73,9 @@ function readChat(body: JsonFields): RequestFacts {
 /** Reasoning of one piece of deep research beside its answer: up to 194,000 tokens in Perplexity's examples. */
 const DEEP_RESEARCH_REASONING = 250_000;
 
+/** More than any model thinks before it answers, whatever number a request says. */
+const MOST_THINKING = 1_000_000;
+
 /** Output that is billed and that the output bound does not bound. */
 function uncountedOutput(body: JsonFields, model: string | null): AllowedPass[] {
   const passOf = (outputTokens: number) => ({ model: null, readsInput: false, inputTokens: 0, outputTokens });
@@ -80,6 +83,9 @@ function uncountedOutput(body: JsonFields, model: string | null): AllowedPass[] 
   // What the model did not take over of a prediction is billed as output (guides/predicted-outputs).
   const prediction = body.get('prediction');
   if (isRecord(prediction)) passes.push(passOf(Buffer.byteLength(JSON.stringify(prediction))));
+  // Servers of Qwen bound the answer alone by `max_tokens`, and the thinking before it by this.
+  const thinking = reported(body.get('thinking_budget')) ?? 0;
+  if (thinking > 0) passes.push(passOf(Math.min(thinking, MOST_THINKING)));
   if (isDeepResearch(model)) passes.push(passOf(DEEP_RESEARCH_REASONING));
   return passes;
 }
@@ -123,7 +129,7 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   }
   if (change.maxOutputTokens !== undefined)
     result.push(...boundEdits(body, change.maxOutputTokens, change.vendor));
-  return result;
+  return [...result, ...thinkingEdits(body, change.maxOutputTokens)];
 }
 
 /** Lowers whichever bound the client set, and never raises one; adds one where it set none. */

@@ -54,6 +54,7 @@ export function commonFacts(body: JsonFields): RequestFacts {
     ...nothingAsked,
     model,
     stream: body.get('stream') === true,
+    leastOutputTokens: thinkingBudgets(body).length > 0 ? LEAST_THINKING + LEAST_ANSWER : 1,
     serviceTier: text(body.get('service_tier')),
     // Newer models write the cache unasked and bill it (`cache_write_tokens`); routers pass Anthropic's markers on.
     cacheWrites: body.contains('cache_control') && body.contains('1h') ? '1h' : '5m',
@@ -288,4 +289,29 @@ function picture(tool: JsonRecord): AllowedPass {
 export function modelEdit(body: JsonFields, { model }: RequestChange): JsonEdit[] {
   if (model === undefined || body.get('model') === model) return [];
   return [{ path: ['model'], json: JSON.stringify(model) }];
+}
+
+/** Anthropic's least budget, which routers and its own compatible endpoint pass on, and an answer beside it. */
+const LEAST_THINKING = 1_024;
+const LEAST_ANSWER = 256;
+
+/** Thinking budgets in tokens: OpenRouter's (guides/reasoning-tokens), and Anthropic's own as extra field. */
+function thinkingBudgets(body: JsonFields): { path: [string, string]; budget: number }[] {
+  const paths: [string, string][] = [
+    ['reasoning', 'max_tokens'],
+    ['thinking', 'budget_tokens'],
+  ];
+  return paths.flatMap((path) => {
+    const budget = reported(record(body.get(path[0]))[path[1]]) ?? 0;
+    return budget > 0 ? [{ path, budget }] : [];
+  });
+}
+
+/** A thinking budget that is not below the output bound would turn the request the key can still pay for into an error. */
+export function thinkingEdits(body: JsonFields, bound: number | undefined): JsonEdit[] {
+  if (bound === undefined || bound <= LEAST_THINKING) return [];
+  const lowered = Math.max(LEAST_THINKING, Math.floor(bound * 0.75));
+  return thinkingBudgets(body)
+    .filter(({ budget }) => budget >= bound)
+    .map(({ path }) => ({ path, json: String(lowered) }));
 }

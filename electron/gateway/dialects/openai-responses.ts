@@ -19,7 +19,7 @@ import {
   usesPreviewSearch,
   type ToolUses,
 } from './hosted-tools.ts';
-import { commonFacts, modelEdit, storedTokens } from './openai-request.ts';
+import { commonFacts, modelEdit, storedTokens, thinkingEdits } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
 import { emptyFacts, gatewaySearches, isTold, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
@@ -57,7 +57,7 @@ function read(body: JsonFields): RequestFacts {
   return {
     ...facts,
     maxOutputTokens: largestAboveZero(body.get('max_output_tokens')),
-    leastOutputTokens: LEAST_OUTPUT_TOKENS,
+    leastOutputTokens: Math.max(facts.leastOutputTokens, LEAST_OUTPUT_TOKENS),
     extraInputTokens: facts.extraInputTokens + (stored ? storedTokens(facts.model) : 0),
     storedInput: facts.storedInput || stored,
     soundInput: facts.soundInput || stored,
@@ -77,7 +77,7 @@ function edits(body: JsonFields, change: RequestChange): JsonEdit[] {
   lower('max_output_tokens', change.maxOutputTokens);
   // Counts the calls of all hosted tools, searches among them.
   lower('max_tool_calls', change.webSearches);
-  return result;
+  return [...result, ...thinkingEdits(body, change.maxOutputTokens)];
 }
 
 const lastEvents: ReadonlySet<string> = new Set([
