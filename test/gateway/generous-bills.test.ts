@@ -294,6 +294,13 @@ test('beside a prediction the output is bounded by the field that is taken there
   expect(sent).not.toHaveProperty('max_completion_tokens');
 });
 
+test('a stored prompt, whose tools are not shown, is served with two dollars left', async () => {
+  const bill = responses({ model: 'gpt-4.1-mini', prompt: { id: 'pmpt_1' } }, {});
+  const { answered, heldNano } = await ask('prompt', '2', bill);
+  expect(answered.status).toBe(200);
+  expect(heldNano).toBeLessThanOrEqual(usd('2'));
+});
+
 test('a model that searches once is served with little left', async () => {
   const bill = bills['the search of a model that searches'];
   if (bill === undefined) throw new Error('no such bill');

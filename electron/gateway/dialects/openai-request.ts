@@ -61,7 +61,8 @@ export function commonFacts(body: JsonFields): RequestFacts {
     extraInputTokens: input.tokens,
     hiddenInputTokens: hiddenTokens(tools.length > 0, [model, ...(Array.isArray(others) ? others : [])]),
     hostedInputTokens: hosted + computerTokens(tools),
-    inputReadings: hosted === 0 ? 1 : 1 + Math.min(bounded ?? CALLS, MOST_CALLS),
+    // A stored prompt is allowed for with a whole window already, in which there is room for what its tools do.
+    inputReadings: hosted === 0 || hasStoredPrompt(body) ? 1 : 1 + Math.min(bounded ?? CALLS, MOST_CALLS),
     storedInput: input.stored,
     soundInput: input.sound,
     webSearches: Math.max(
@@ -105,10 +106,12 @@ const STORED_TOOLS: readonly JsonRecord[] = [
   'image_generation',
 ].map((type) => ({ type }));
 
+const hasStoredPrompt = (body: JsonFields) => isRecord(body.get('prompt'));
+
 /** Tools may also stand in the input, as Codex sends them to its newer models, and in a stored prompt. */
 function allTools(body: JsonFields): JsonRecord[] {
   const tools = records(body.get('tools'));
-  if (isRecord(body.get('prompt'))) tools.push(...STORED_TOOLS);
+  if (hasStoredPrompt(body)) tools.push(...STORED_TOOLS);
   if (!body.contains('additional_tools')) return tools;
   const added = records(body.get('input')).filter(({ type }) => type === 'additional_tools');
   return [...tools, ...added.flatMap((item) => records(item['tools']))];
