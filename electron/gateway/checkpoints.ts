@@ -17,7 +17,10 @@ export interface Checkpoints {
   failed(): void;
   /** Calls `write` in the next turn of the event loop, or as soon as a second pass is over. */
   soon(write: () => void): void;
-  /** Ends the thread. To be awaited before the database is closed, so that it is closed as the last one. */
+  /**
+   * Ends the thread, or gives it up where the disk holds it up. To be awaited before the database is closed, so that it
+   * is closed as the last one and takes its log away.
+   */
   end(): Promise<void>;
 }
 
@@ -119,12 +122,19 @@ export function createCheckpoints(path: string, options: CheckpointOptions): Che
       thread = undefined;
       release();
       if (ending === undefined) return;
-      const exited = new Promise<void>((resolve) => ending.once('exit', () => resolve()));
-      const giveUpAt = setTimeout(() => void ending.terminate(), END_MS);
       ending.ref();
       ending.postMessage('end' satisfies CheckpointTask, []);
-      await exited;
-      clearTimeout(giveUpAt);
+      await new Promise<void>((resolve) => {
+        const givenUp = setTimeout(() => {
+          // Takes effect after what SQLite does just now. Nothing is lost by it: the next start reads the log.
+          void ending.terminate();
+          resolve();
+        }, END_MS);
+        ending.once('exit', () => {
+          clearTimeout(givenUp);
+          resolve();
+        });
+      });
     },
   };
 }

@@ -2,6 +2,7 @@
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   openSync,
   readSync,
   renameSync,
@@ -17,6 +18,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createCheckpoints } from '../../electron/gateway/checkpoints.ts';
 import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 let folder: string;
 let store: Store;
@@ -119,6 +121,31 @@ test('where the thread fails SQLite makes the checkpoints again, and nothing wai
   checkpoints.soon(written.resolve);
   await written.promise;
   await checkpoints.end();
+});
+
+test('the end waits for no pass that the disk holds up', async () => {
+  const worker = join(folder, 'worker.mjs');
+  const started = join(folder, 'started');
+  const done = join(folder, 'done');
+  // A thread inside of a call of the system's cannot be ended, either.
+  const program = `const { writeFileSync } = require('node:fs');
+    writeFileSync(${JSON.stringify(started)}, '');
+    setTimeout(() => writeFileSync(${JSON.stringify(done)}, ''), 6_000);`;
+  writeFileSync(
+    worker,
+    `import { spawnSync } from 'node:child_process';
+     import { parentPort } from 'node:worker_threads';
+     parentPort.on('message', () => spawnSync(process.execPath, ['-e', ${JSON.stringify(program)}]));`,
+  );
+  const checkpoints = createCheckpoints(path(), {
+    isInPlace: () => true,
+    automatic: () => {},
+    worker: pathToFileURL(worker),
+  });
+  for (let count = 0; count < 256; count += 1) checkpoints.committed();
+  await expect.poll(() => existsSync(started), { timeout: PATIENCE_MS }).toBe(true);
+  await checkpoints.end();
+  expect(existsSync(done)).toBe(false);
 });
 
 test('a second pass that takes long keeps no write waiting for longer than a moment', async () => {
