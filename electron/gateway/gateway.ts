@@ -296,11 +296,12 @@ async function wire(
     const closed = servers.map((each) => new Promise<void>((resolve) => each.close(() => resolve())));
     for (const each of servers) each.closeIdleConnections();
     admission?.close();
+    proxy.close(CLOSED);
     const graceOver = new Promise<void>((resolve) => void startDeadline(graceMs, resolve));
     await Promise.race([proxy.idle(), graceOver]);
     // From here on nothing waits for a count: what is stopped is settled by ratio, at once.
     vocabularies.close();
-    proxy.stop({ kind: 'global' }, 'Stopped: Faregate was closed.');
+    proxy.stop({ kind: 'global' }, CLOSED);
     // What was just written to the sockets leaves before they are closed.
     await new Promise((resolve) => setImmediate(resolve));
     for (const each of servers) each.closeAllConnections();
@@ -351,6 +352,7 @@ const WAIT_MS = 30_000;
 const COUNT_MS = 5_000;
 const TICK_MS = 1_000;
 const MAX_GRACE_MS = 5_000;
+const CLOSED = 'Stopped: Faregate was closed.';
 /** A start has other things to do first; after that a look at the clock now and then tells when a day is over. */
 const FIRST_PRICE_TICK_MS = 20_000;
 const PRICE_TICK_MS = 600_000;

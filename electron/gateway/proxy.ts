@@ -76,7 +76,9 @@ export interface Proxy {
    * far is settled. How many that were.
    */
   stop(scope: Scope, message: string): number;
-  /** Resolves when nothing runs any more. */
+  /** From now on refuses what comes, with a sentence for the person. */
+  close(message: string): void;
+  /** Resolves when nothing runs any more, nor is about to. */
   idle(): Promise<void>;
 }
 
@@ -85,10 +87,24 @@ const GRACE_MS = 2_000;
 export function createProxy(dependencies: ProxyDependencies): Proxy {
   const { ledger, admission, prices, overruns, agent, now } = dependencies;
   const running = new Map<Pick<Relay, 'stop'>, { key: string; provider: string }>();
-  let idleWaiters: (() => void)[] = [];
+  /** Those that run, and those whose hold is not written yet. */
+  let open = 0;
+  let closed: string | null = null;
+  const idleWaiters: (() => void)[] = [];
   const usageAsks = createUsageAsks();
 
   async function forward(call: Call): Promise<void> {
+    if (closed !== null) throw new Refusal('stopped', closed);
+    open += 1;
+    try {
+      await forwardOpen(call);
+    } finally {
+      open -= 1;
+      if (open === 0) for (const tell of idleWaiters.splice(0)) tell();
+    }
+  }
+
+  async function forwardOpen(call: Call): Promise<void> {
     refusePaused(call.key);
     const dialect = dialects[call.route.dialect];
     const read = readRequest(call, call.request.method, dialect);
@@ -407,9 +423,6 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
   function ended(one: Pick<Relay, 'stop'>): void {
     running.delete(one);
-    if (running.size > 0) return;
-    for (const tell of idleWaiters) tell();
-    idleWaiters = [];
   }
 
   /** The cost as headers, once it is on record. Where a request is ended from outside nothing may wait. */
@@ -445,8 +458,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       for (const [relayed] of meant) relayed.stop(message);
       return meant.length;
     },
-    idle: () =>
-      running.size === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve)),
+    close: (message) => void (closed = message),
+    idle: () => (open === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve))),
   };
 }
 

@@ -119,6 +119,20 @@ describe('closing', () => {
     expect(fileOf(gateway.dataDir)).toMatchObject({ holds: [], requests: [{ cost_nano: usd('0.02') }] });
   });
 
+  test('serves what was let in whole, and refuses the rest before it costs anything', async () => {
+    const [row] = await gateway.call('keys.list', {});
+    await gateway.call('keys.setLimit', { id: row?.id ?? '', limitNano: null });
+    upstream.reply(/./, { body: whole });
+    const asked = Array.from({ length: 40 }, () => send(url(), asking()).catch(() => null));
+    await upstream.nthRequest(1);
+    await gateway.gateway.close();
+    const answers = await Promise.all(asked);
+    const served = answers.filter((answer) => answer?.status === 200).length;
+    const { holds, requests } = fileOf(gateway.dataDir);
+    expect(holds).toEqual([]);
+    expect(requests.map(({ flags }) => flags)).toEqual(Array.from({ length: served }, () => ''));
+  });
+
   test('can be asked for twice', async () => {
     await Promise.all([gateway.gateway.close({ graceMs: 0 }), gateway.gateway.close({ graceMs: 0 })]);
     expect(fileOf(gateway.dataDir).holds).toEqual([]);
