@@ -37,7 +37,10 @@ function openFile(file: string): ReturnType<typeof pino.destination> {
   try {
     // One older file is kept, so that the log never grows without bound.
     if (existsSync(file) && statSync(file).size > MAX_LOG_BYTES) renameSync(file, `${file}.1`);
-    return pino.destination({ dest: file, sync: true, mode: 0o600 });
+    const destination = pino.destination({ dest: file, sync: true, mode: 0o600 });
+    // A log that cannot be written, as on a full disk, is no reason to stop anything.
+    destination.on('error', () => {});
+    return destination;
   } catch (cause) {
     throw new DataFolderError(
       `${file} cannot be written. Correct the permissions of the file and its folder.`,

@@ -314,6 +314,11 @@ async function wire(
     announcer.flush();
     announcer.close();
     ledger.retry();
+    const lost = ledger.unwritten();
+    if (lost > 0) {
+      const missing = `The cost of ${lost} ${lost === 1 ? 'request' : 'requests'} is not on record, since the ledger could not be written to the end.`;
+      log?.error({ lost }, `${missing} ${ledger.problem() ?? ''}`.trimEnd());
+    }
     watch.close();
     await agent.destroy();
     await store.endCheckpoints();

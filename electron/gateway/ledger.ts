@@ -108,6 +108,8 @@ export interface Ledger extends Corrections {
   problem(): string | null;
   /** Tries again to write what could not be written. */
   retry(): void;
+  /** Settlements that could not be written yet, and are lost where the process ends now. */
+  unwritten(): number;
   /** What was found to be wrong for good, as a sentence for the person: limited keys are refused until a restart. */
   fail(sentence: string): void;
 }
@@ -482,6 +484,7 @@ export function createLedger(
     },
     problem: () => broken ?? fault,
     retry,
+    unwritten: () => unwritten.length,
     fail,
     rollUp: () => rollup.catchUp(),
   };

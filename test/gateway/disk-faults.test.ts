@@ -114,6 +114,19 @@ test('a ledger that another program has locked is waited for, and for no longer 
   await expectExact();
 });
 
+test('an end while the ledger cannot be written says how much is missing', async () => {
+  const other = new Database(file(), { timeout: 0 });
+  other.exec('BEGIN IMMEDIATE');
+  try {
+    for (let count = 0; count < 2; count += 1) expect((await ask(unlimited)).status).toBe(200);
+    expect(await gateway.stop()).toBe(0);
+    expect(gateway.output()).toContain('The cost of 2 requests is not on record');
+  } finally {
+    other.exec('ROLLBACK');
+    other.close();
+  }
+});
+
 test('another file in its place is noticed, and limited keys are refused before more is lost', async () => {
   expect((await ask(limited)).status).toBe(200);
   const events = await gateway.events();
