@@ -189,7 +189,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       if (error instanceof Refusal) return null;
       throw error;
     } finally {
-      ended(waiting);
+      running.delete(waiting);
     }
   }
 
@@ -384,7 +384,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
             error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error),
           ),
         done() {
-          ended(relayed);
+          running.delete(relayed);
           resolve(withheld);
         },
       });
@@ -419,10 +419,6 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       });
       send(change.edits, guarded);
     });
-  }
-
-  function ended(one: Pick<Relay, 'stop'>): void {
-    running.delete(one);
   }
 
   /** The cost as headers, once it is on record. Where a request is ended from outside nothing may wait. */
