@@ -13,10 +13,17 @@ import { gate, startUpstream, type Upstream } from '../support/upstream.ts';
 let upstream: Upstream;
 let gateway: CoreGateway;
 let key: string;
+/** Called whenever the gateway looks at the clock. */
+let onLook: () => void;
 
 beforeEach(async () => {
   upstream = await startUpstream();
-  gateway = await startCore({ waitMs: 60_000 });
+  onLook = () => {};
+  const now = () => {
+    onLook();
+    return Date.now();
+  };
+  gateway = await startCore({ waitMs: 60_000, clock: { now } });
   const { id } = await addProvider(gateway, upstream, 'anthropic');
   await gateway.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
   ({ secret: key } = await gateway.call('keys.create', { name: 'dev', limitNano: usd('1') }));
@@ -75,6 +82,26 @@ describe('closing', () => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_200);
     open.open();
     expect((await asked).json).toEqual(whole);
+    await closed;
+    expect(fileOf(gateway.dataDir)).toMatchObject({ holds: [], requests: [{ status: 200, flags: '' }] });
+  });
+
+  test('lets also finish what has its money and is not sent yet', async () => {
+    upstream.reply(/./, { body: whole });
+    // Between the hold and its transaction nothing runs but promises, so this sees it before it is written.
+    const closed = new Promise<void>((resolve) => {
+      let looking = false;
+      onLook = () => {
+        if (looking) return;
+        looking = true;
+        queueMicrotask(async () => {
+          const { totals } = await gateway.call('status.get', {});
+          if (totals.running === 0) looking = false;
+          else resolve(gateway.gateway.close());
+        });
+      };
+    });
+    expect((await send(url(), asking())).json).toEqual(whole);
     await closed;
     expect(fileOf(gateway.dataDir)).toMatchObject({ holds: [], requests: [{ status: 200, flags: '' }] });
   });
