@@ -89,20 +89,20 @@ describe('closing', () => {
   test('lets also finish what has its money and is not sent yet', async () => {
     upstream.reply(/./, { body: whole });
     // Between the hold and its transaction nothing runs but promises, so this sees it before it is written.
-    const closed = new Promise<void>((resolve) => {
-      let looking = false;
-      onLook = () => {
-        if (looking) return;
-        looking = true;
-        queueMicrotask(async () => {
-          const { totals } = await gateway.call('status.get', {});
-          if (totals.running === 0) looking = false;
-          else resolve(gateway.gateway.close());
-        });
-      };
-    });
+    const closed = Promise.withResolvers<void>();
+    let looking = false;
+    const look = async () => {
+      const { totals } = await gateway.call('status.get', {});
+      if (totals.running === 0) looking = false;
+      else closed.resolve(gateway.gateway.close());
+    };
+    onLook = () => {
+      if (looking) return;
+      looking = true;
+      queueMicrotask(() => void look());
+    };
     expect((await send(url(), asking())).json).toEqual(whole);
-    await closed;
+    await closed.promise;
     expect(fileOf(gateway.dataDir)).toMatchObject({ holds: [], requests: [{ status: 200, flags: '' }] });
   });
 
