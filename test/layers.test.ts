@@ -101,6 +101,7 @@ const gatewayBase: readonly string[] = [
   'worker-file.ts',
   'calls.ts',
   'deadline.ts',
+  'roster.ts',
   'cost.ts',
   'bill.ts',
   'model-limits.ts',

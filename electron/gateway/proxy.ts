@@ -27,6 +27,7 @@ import { providerKindFacts, type Provider, type Providers } from './providers.ts
 import { bodyEdits, readRequest, routedModels, type ReadRequest } from './request-body.ts';
 import { requestBounds, type Priced } from './request-bound.ts';
 import { Relay, Stopped } from './relay.ts';
+import { ABSENT, Roster, type Member } from './roster.ts';
 import type { UpstreamRoute } from './routes.ts';
 import { chooseProvider, type Target } from './routing.ts';
 import { PAUSED_SENTENCE } from './settings.ts';
@@ -86,7 +87,7 @@ const GRACE_MS = 2_000;
 
 export function createProxy(dependencies: ProxyDependencies): Proxy {
   const { ledger, admission, prices, overruns, agent, now } = dependencies;
-  const running = new Map<Pick<Relay, 'stop'>, { key: string; provider: string }>();
+  const running = new Roster<Running>();
   /** Those that run, and those whose hold is not written yet. */
   let open = 0;
   let closed: string | null = null;
@@ -164,8 +165,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   ): Promise<{ attempt: Attempt; money: Money } | null> {
     const { call, read } = metered;
     let stopped = false;
-    const waiting = { stop: () => void (stopped = true) };
-    running.set(waiting, { key: call.key.id, provider: target.provider.id });
+    const waiting = runningAt(call.key, target.provider, { stop: () => void (stopped = true) });
+    running.add(waiting);
     try {
       refusePaused(call.key);
       requireCredential(target.provider);
@@ -189,7 +190,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       if (error instanceof Refusal) return null;
       throw error;
     } finally {
-      running.delete(waiting);
+      running.remove(waiting);
     }
   }
 
@@ -384,11 +385,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
             error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error),
           ),
         done() {
-          running.delete(relayed);
+          running.remove(entry);
           resolve(withheld);
         },
       });
-      running.set(relayed, { key: call.key.id, provider: provider.id });
+      const entry = runningAt(call.key, provider, relayed);
+      running.add(entry);
       const address = upstreamAddress(
         provider,
         call.route.path.replace('{model}', () => encodeModel(target.model)),
@@ -450,8 +452,8 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   return {
     forward,
     stop(scope, message) {
-      const meant = [...running].filter(([, of]) => scope.kind === 'global' || of[scope.kind] === scope.id);
-      for (const [relayed] of meant) relayed.stop(message);
+      const meant = [...running].filter((of) => scope.kind === 'global' || of[scope.kind] === scope.id);
+      for (const { request } of meant) request.stop(message);
       return meant.length;
     },
     close: (message) => void (closed = message),
@@ -461,6 +463,17 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
 /** A model's name as one word of a shell; what a client named so is not to run as something else. */
 const quoted = (name: string) => (/^[\w./:@-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
+
+/** A request that can be stopped, and whose it is. */
+interface Running extends Member {
+  request: Pick<Relay, 'stop'>;
+  key: string;
+  provider: string;
+}
+
+function runningAt(key: Key, provider: Provider, request: Running['request']): Running {
+  return { place: ABSENT, request, key: key.id, provider: provider.id };
+}
 
 interface Way extends ReadRequest {
   target: Target;
