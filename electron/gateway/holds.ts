@@ -3,6 +3,7 @@ import type { Billing, DialectId, RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { HoldRecord } from './ledger-statements.ts';
 import type { StoredRequest } from './requests.ts';
+import { ABSENT, type Member } from './roster.ts';
 
 /** What is known of a request before it is sent: enough to settle it should this process die. */
 export interface HoldDraft {
@@ -23,10 +24,12 @@ export interface HoldDraft {
   parentAgent: string | null;
 }
 
-export interface Hold extends HoldDraft {
+export interface Hold extends HoldDraft, Member {
   id: number;
   at: number;
   amountNano: Nano;
+  /** Its settlement is on its way: the ledger's own. */
+  ending: boolean;
 }
 
 /** How a request ended. */
@@ -74,6 +77,8 @@ export function holdOf(record: HoldRecord): Hold {
     session: record.session,
     agent: record.agent,
     parentAgent: record.parent_agent,
+    ending: false,
+    place: ABSENT,
   };
 }
 

@@ -44,6 +44,7 @@ import { statements } from './ledger-statements.ts';
 import { holdOf, orphanOutcome, recordOf, type Hold, type HoldDraft, type Outcome } from './holds.ts';
 import { createPeriodTotals } from './period-totals.ts';
 import { createRollup } from './rollup.ts';
+import { ABSENT, Roster } from './roster.ts';
 import { isDamage, type Store } from './store.ts';
 import { toRequestRow } from './requests.ts';
 
@@ -148,10 +149,8 @@ export function createLedger(
 ): Ledger {
   const sql = statements(store);
   /** Every id that was given out and whose row is not written yet. */
-  const openHolds = new Map<number, Hold>();
-  const balances = createBalances(sql, now, () => openHolds.values());
-  /** Those whose settlement is on its way: in the group, or among the unwritten. */
-  const ending = new Set<number>();
+  const openHolds = new Roster<Hold>();
+  const balances = createBalances(sql, now, () => openHolds);
   /** Waits for its transaction. The balances in memory have its holds already, and its settlements once they are written. */
   let group = emptyGroup();
   /** Settlements that could not be written yet, oldest first: the hold stays until they are. */
@@ -164,7 +163,7 @@ export function createLedger(
 
   let nextId = Number(sql.lastId.pluck().get()) + 1;
   const orphans = findOrphans();
-  const rollup = createRollup(store, () => openHolds.keys());
+  const rollup = createRollup(store, () => Array.from(openHolds, ({ id }) => id));
   rollup.catchUp();
   const period = createPeriodTotals(sql, now);
   // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
@@ -178,7 +177,7 @@ export function createLedger(
     for (const orphan of found) {
       // First: a session that is seen for the first time counts all that is open.
       const counted = balances.against(orphan);
-      openHolds.set(orphan.id, orphan);
+      openHolds.add(orphan);
       for (const balance of counted) {
         balance.heldNano += orphan.amountNano;
         balance.running += 1;
@@ -243,9 +242,9 @@ export function createLedger(
       amountNano = Math.min(amountNano, roomNano);
     }
     for (const { heldNano } of counted) assertNano(heldNano + amountNano);
-    const taken: Hold = { ...draft, id: nextId, at: now(), amountNano };
+    const taken: Hold = { ...draft, id: nextId, at: now(), amountNano, ending: false, place: ABSENT };
     nextId += 1;
-    openHolds.set(taken.id, taken);
+    openHolds.add(taken);
     for (const balance of counted) {
       balance.heldNano += amountNano;
       balance.running += 1;
@@ -258,13 +257,13 @@ export function createLedger(
   }
 
   function settle(held: Hold, outcome: Outcome): void {
-    if (!openHolds.has(held.id) || ending.has(held.id)) return;
+    if (!openHolds.has(held) || held.ending) return;
     const spent = assertNano(costOf(held, outcome) ?? 0);
     // Before anything is written: a sum that leaves the whole numbers must not be found out half way.
     const before = group.spent.get(held.keyId) ?? 0;
     assertNano((balances.key(held.keyId)?.usageNano ?? 0) + before + spent);
     group.spent.set(held.keyId, before + spent);
-    ending.add(held.id);
+    held.ending = true;
     group.settlements.push({ hold: held, outcome, settledAt: now() });
     groupGrew();
   }
@@ -301,8 +300,7 @@ export function createLedger(
   function takeBack(taken: Hold, message: string, cause: unknown): void {
     failed.set(taken.id, new LedgerUnavailable(message, cause));
     const counted = balances.against(taken);
-    openHolds.delete(taken.id);
-    ending.delete(taken.id);
+    openHolds.remove(taken);
     for (const balance of counted) {
       balance.heldNano -= taken.amountNano;
       balance.running -= 1;
@@ -347,7 +345,7 @@ export function createLedger(
   /** All of it or nothing: the transaction first, the balances in memory after it. */
   function commit(holds: readonly { hold: Hold }[], settlements: readonly Settlement[]): readonly End[] {
     const ends = settlements
-      .filter(({ hold: { id } }) => openHolds.has(id))
+      .filter(({ hold: held }) => openHolds.has(held))
       .map((each) => endOf(balances, each));
     const byKey = new Map<string, KeySums>();
     const byScope = new Map<RunningBalance, Nano>();
@@ -381,8 +379,7 @@ export function createLedger(
   }
 
   function mirror(end: End): void {
-    openHolds.delete(end.row.id);
-    ending.delete(end.row.id);
+    openHolds.remove(end.hold);
     applyTo(end);
     period.add(end.row.at, end.spent);
   }

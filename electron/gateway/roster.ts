@@ -23,6 +23,10 @@ export class Roster<M extends Member> implements Iterable<M> {
     this.#members.push(member);
   }
 
+  has(member: M): boolean {
+    return this.#members[member.place] === member;
+  }
+
   /** Does nothing for one that is not in it. The last member takes its place: the order is not kept. */
   remove(member: M): void {
     const { place } = member;

@@ -19,6 +19,8 @@ test('a roster has what was added and not removed, each once', () => {
         }
         // Twice is once.
         if (!expected.has(member)) roster.remove(member);
+        expect(members.filter((each) => roster.has(each))).toHaveLength(expected.size);
+        expect(roster.has(member)).toBe(expected.has(member));
         const present = [...roster];
         expect(present).toHaveLength(expected.size);
         expect(new Set(present)).toEqual(expected);
