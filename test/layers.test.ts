@@ -97,6 +97,7 @@ const gatewayRows: readonly (readonly string[])[] = [
 const gatewayBase: readonly string[] = [
   'json.ts',
   'signs.ts',
+  'words.ts',
   'ports.ts',
   'worker-file.ts',
   'calls.ts',

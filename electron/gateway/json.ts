@@ -3,6 +3,7 @@
  * few fields that matter, and an edit replaces those bytes alone.
  */
 import { noteSign, type Sign } from './signs.ts';
+import { Words } from './words.ts';
 
 /** The top-level fields of a JSON object that lies in `bytes`. */
 export interface JsonFields {
@@ -54,31 +55,46 @@ const NONE = -1;
 export function scanObject(bytes: Buffer): JsonObject | null {
   const start = objectStart(bytes);
   if (start === NONE) return null;
-  const spans = new Map<string, Span>();
-  const duplicates: string[] = [];
-  const signs = new Set<Sign>();
-  const visit = (name: string, value: Span) => {
-    if (spans.has(name) && !duplicates.includes(name)) duplicates.push(name);
-    spans.set(name, value);
-  };
-  const end = scanMembers(bytes, start, visit, signs);
-  if (end === NONE || skipSpace(bytes, end) !== bytes.length) return null;
-  return {
-    bytes,
-    duplicates,
-    has: (name) => spans.has(name),
-    get(name) {
-      const span = spans.get(name);
-      return span === undefined
-        ? undefined
-        : parseOr(bytes.toString('utf8', span.start, span.end), undefined);
-    },
-    contains: (sign) => signs.has(sign),
-    object(name) {
-      const span = spans.get(name);
-      return span === undefined ? null : scanObject(bytes.subarray(span.start, span.end));
-    },
-  };
+  const scanned = new ScannedObject(bytes);
+  const end = scanMembers(bytes, start, scanned, scanned.signs);
+  return end === NONE || skipSpace(bytes, end) !== bytes.length ? null : scanned;
+}
+
+/** A class and no closures: there are two for each request, and their functions are then shared. */
+class ScannedObject implements JsonObject, Visitor {
+  readonly bytes: Buffer;
+  readonly duplicates: string[] = [];
+  readonly signs = new Set<Sign>();
+  readonly #spans = new Map<string, Span>();
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  member(name: string, start: number, end: number): void {
+    if (this.#spans.has(name) && !this.duplicates.includes(name)) this.duplicates.push(name);
+    this.#spans.set(name, { start, end });
+  }
+
+  has(name: string): boolean {
+    return this.#spans.has(name);
+  }
+
+  get(name: string): unknown {
+    const span = this.#spans.get(name);
+    return span === undefined
+      ? undefined
+      : parseOr(this.bytes.toString('utf8', span.start, span.end), undefined);
+  }
+
+  contains(sign: Sign): boolean {
+    return this.signs.has(sign);
+  }
+
+  object(name: string): JsonObject | null {
+    const span = this.#spans.get(name);
+    return span === undefined ? null : scanObject(this.bytes.subarray(span.start, span.end));
+  }
 }
 
 /**
@@ -107,6 +123,12 @@ interface Span {
   start: number;
   end: number;
 }
+
+/** Told of the members of an object in turn, each with where its value lies. */
+interface Visitor {
+  member(name: string, start: number, end: number): void;
+}
+
 interface Change extends Span {
   text: string;
 }
@@ -134,18 +156,19 @@ function planChanges(bytes: Buffer, open: number, edits: EditTree, changes: Chan
   const missing = new Map(edits);
   let lastEnd = open + 1;
   let empty = true;
-  const end = scanMembers(bytes, open, (name, value) => {
+  const member: Visitor['member'] = (name, valueStart, valueEnd) => {
     empty = false;
-    lastEnd = value.end;
+    lastEnd = valueEnd;
     const edit = edits.get(name);
     if (edit === undefined) return;
     missing.delete(name);
-    if (edit instanceof Map && bytes[value.start] === OPEN_BRACE)
-      planChanges(bytes, value.start, edit, changes);
-    else if (edit instanceof Map && bytes[value.start] === OPEN_BRACKET && hasIndex(edit))
-      planElements(bytes, value.start, edit, changes);
-    else changes.push({ ...value, text: editText(edit) });
-  });
+    if (edit instanceof Map && bytes[valueStart] === OPEN_BRACE)
+      planChanges(bytes, valueStart, edit, changes);
+    else if (edit instanceof Map && bytes[valueStart] === OPEN_BRACKET && hasIndex(edit))
+      planElements(bytes, valueStart, edit, changes);
+    else changes.push({ start: valueStart, end: valueEnd, text: editText(edit) });
+  };
+  const end = scanMembers(bytes, open, { member });
   if (end === NONE || missing.size === 0) return end;
   const added = [...missing]
     .map(([name, edit]) => `${JSON.stringify(String(name))}:${editText(edit)}`)
@@ -181,13 +204,8 @@ function objectStart(bytes: Buffer): number {
   return bytes[start] === OPEN_BRACE ? start : NONE;
 }
 
-/** Visits the members of the object that opens at `open`; returns the index behind its end. `signs`: see skipValue. */
-function scanMembers(
-  bytes: Buffer,
-  open: number,
-  visit: (name: string, value: Span) => void,
-  signs: Set<Sign> | null = null,
-): number {
+/** Tells of the members of the object that opens at `open`; returns the index behind its end. `signs`: see skipValue. */
+function scanMembers(bytes: Buffer, open: number, visitor: Visitor, signs: Set<Sign> | null = null): number {
   let at = skipSpace(bytes, open + 1);
   if (bytes[at] === CLOSE_BRACE) return at + 1;
   for (;;) {
@@ -195,19 +213,54 @@ function scanMembers(
     const nameEnd = skipString(bytes, at);
     if (nameEnd === NONE) return NONE;
     if (signs !== null) noteSign(signs, bytes, at + 1, nameEnd - 1);
-    const name = memberName(bytes, at, nameEnd);
+    const name = commonNames.find(bytes, at + 1, nameEnd - 1) ?? memberName(bytes, at, nameEnd);
     at = skipSpace(bytes, nameEnd);
     if (bytes[at] !== COLON) return NONE;
     const start = skipSpace(bytes, at + 1);
     const end = skipValue(bytes, start, signs);
     if (end === NONE) return NONE;
-    visit(name, { start, end });
+    visitor.member(name, start, end);
     at = skipSpace(bytes, end);
     if (bytes[at] === CLOSE_BRACE) return at + 1;
     if (bytes[at] !== COMMA) return NONE;
     at = skipSpace(bytes, at + 1);
   }
 }
+
+/** Top-level names of most requests and answers: no string is made of them each time. */
+const commonNames = new Words([
+  'model',
+  'messages',
+  'input',
+  'contents',
+  'system',
+  'instructions',
+  'tools',
+  'tool_choice',
+  'stream',
+  'stream_options',
+  'temperature',
+  'top_p',
+  'max_tokens',
+  'max_completion_tokens',
+  'max_output_tokens',
+  'metadata',
+  'store',
+  'id',
+  'type',
+  'role',
+  'object',
+  'created',
+  'choices',
+  'content',
+  'output',
+  'candidates',
+  'usage',
+  'usageMetadata',
+  'service_tier',
+  'stop_reason',
+  'error',
+]);
 
 /** The name with its escapes read: `"mod\u0065l"` is `model`, and must not get past whoever looks for that. */
 function memberName(bytes: Buffer, start: number, end: number): string {

@@ -3,6 +3,8 @@
  * found in the pass that scans the body (json.ts): to search megabytes of source code for each of them in turn takes
  * longer than to parse them.
  */
+import { Words } from './words.ts';
+
 const signs = [
   // What a prompt cache is told.
   'cache_control',
@@ -45,13 +47,10 @@ const signs = [
 
 export type Sign = (typeof signs)[number];
 
-type Bytes = { readonly sign: Sign; readonly bytes: Buffer };
-
-const byLength: (Bytes[] | undefined)[] = [];
-for (const sign of signs) (byLength[sign.length] ??= []).push({ sign, bytes: Buffer.from(sign) });
+const known = new Words<Sign>(signs);
 
 /** The longest of them, each of its characters written as an escape of six. */
-const LONGEST_ESCAPED = (byLength.length - 1) * 6;
+const LONGEST_ESCAPED = known.longest * 6;
 
 const BACKSLASH = 0x5c;
 
@@ -59,21 +58,18 @@ const BACKSLASH = 0x5c;
 export function noteSign(found: Set<Sign>, bytes: Buffer, start: number, end: number): void {
   const length = end - start;
   if (length > LONGEST_ESCAPED) return;
-  for (const { sign, bytes: known } of byLength[length] ?? [])
-    if (bytes[start] === known[0] && isSame(bytes, start, known)) found.add(sign);
+  const sign = known.find(bytes, start, end);
+  if (sign !== null) found.add(sign);
   // `"cache\u005fcontrol"` means the same to the provider.
   for (let at = start; at < end; at++)
     if (bytes[at] === BACKSLASH) return noteEscaped(found, bytes, start, end);
-}
-
-function isSame(bytes: Buffer, start: number, known: Buffer): boolean {
-  for (let at = 1; at < known.length; at++) if (bytes[start + at] !== known[at]) return false;
-  return true;
 }
 
 function noteEscaped(found: Set<Sign>, bytes: Buffer, start: number, end: number): void {
   const plain = bytes
     .toString('latin1', start, end)
     .replace(/\\u([0-9a-f]{4})/gi, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  for (const { sign } of byLength[plain.length] ?? []) if (sign === plain) found.add(sign);
+  const meant = Buffer.from(plain);
+  const sign = known.find(meant, 0, meant.length);
+  if (sign !== null) found.add(sign);
 }
