@@ -2,7 +2,7 @@
  * One request's way, top to bottom: read what it may cost, choose the provider, set the money aside, forward, meter,
  * settle. The file to read first.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
 import { formatUsd } from '#shared/money.ts';
@@ -11,7 +11,6 @@ import type { Admission, Admitted } from './admission.ts';
 import { senderOf, type Sender } from './clients.ts';
 import { costHeaders, meterHeaders } from './answer-headers.ts';
 import { dialects } from './dialects/index.ts';
-import type { Price } from './cost.ts';
 import type { AnswerFacts, Dialect } from './dialects/dialect.ts';
 import { emptyFacts } from './dialects/usage.ts';
 import { countedEstimate, roughEstimate } from './estimate.ts';
@@ -97,37 +96,31 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   async function forward(call: Call): Promise<void> {
     if (closed !== null) throw new Refusal('stopped', closed);
     open += 1;
+    let step: Step | undefined;
     try {
-      await forwardOpen(call);
-    } finally {
-      open -= 1;
-      if (open === 0) for (const tell of idleWaiters.splice(0)) tell();
-    }
-  }
-
-  async function forwardOpen(call: Call): Promise<void> {
-    refusePaused(call.key);
-    const dialect = dialects[call.route.dialect];
-    const read = readRequest(call, call.request.method, dialect);
-    const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
-    requireCredential(target.provider);
-    if (call.route.kind === 'free') {
-      await relay(call, { ...read, target, dialect, withholds: none });
-      return;
-    }
-
-    if (read.facts.notMetered !== null) throw new Refusal('not_metered', read.facts.notMetered);
-    const sender = senderOf(call.request.headers, read.fields);
-    const metered: MeteredRequest = { call, read, dialect, sender };
-    const models = pricedModels(metered, target);
-    const second = secondTarget(call, read, target);
-    const step = enterLoop(call, read);
-    try {
+      refusePaused(call.key);
+      const dialect = dialects[call.route.dialect];
+      const read = readRequest(call, call.request.method, dialect);
+      const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
+      requireCredential(target.provider);
+      if (call.route.kind === 'free') {
+        await relay(call, { read, target, dialect, withholds: none });
+        return;
+      }
+      if (read.facts.notMetered !== null) throw new Refusal('not_metered', read.facts.notMetered);
+      const sender = senderOf(call.request.headers, read.fields);
+      const metered: MeteredRequest = { call, read, dialect, sender };
+      const models = pricedModels(metered, target);
+      const second = secondTarget(call, read, target);
+      step = enterLoop(call, read);
       const first: Attempt = { target, models, step, fallback: false, withholds: none };
-      if (second === null) await sendOnce(metered, first, await setAside(metered, first));
+      if (second === null)
+        await sendOnce(metered, first, moneyOf(metered, first, await admit(metered, first)));
       else await sendTwice(metered, { ...first, withholds: isFailure }, second);
     } finally {
-      step.ended(false);
+      step?.ended(false);
+      open -= 1;
+      if (open === 0) for (const tell of idleWaiters.splice(0)) tell();
     }
   }
 
@@ -146,12 +139,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const { call } = metered;
     // An attempt that failed is no step of a loop, and must not end the one that follows it.
     const step: Step = { ended: (inFull) => inFull && first.step.ended(true) };
-    const money = await setAside(metered, { ...first, step });
+    const apart: Attempt = { ...first, step };
+    const money = moneyOf(metered, apart, await admit(metered, apart));
     const failure = await sendOnce(metered, first, money).catch(asFailure);
     if (failure === null) return;
-    const next = call.response.destroyed
-      ? null
-      : await setAsideForFallback(metered, { ...first, step }, target);
+    const next = call.response.destroyed ? null : await setAsideForFallback(metered, apart, target);
     const again =
       next === null || (await sendOnce(metered, next.attempt, next.money).catch(asFailure)) !== null;
     if (again) answerWith(failure, call.response);
@@ -182,7 +174,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         fallback: true,
         withholds: (status) => status >= 400,
       };
-      const money = await setAside(metered, attempt);
+      const money = moneyOf(metered, attempt, await admit(metered, attempt));
       if (!stopped) return { attempt, money };
       await giveBack(money, 0);
       return null;
@@ -194,8 +186,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     }
   }
 
-  async function setAside(metered: MeteredRequest, attempt: Attempt): Promise<Money> {
-    const admitted = await admit(metered, attempt);
+  function moneyOf(metered: MeteredRequest, attempt: Attempt, admitted: Admitted): Money {
     return { admitted, asked: askedOf(metered, attempt, admitted), step: attempt.step };
   }
 
@@ -211,7 +202,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       return null;
     }
     try {
-      return await relay(call, { ...read, target, dialect, money, withholds });
+      return await relay(call, { read, target, dialect, money, withholds });
     } catch (error) {
       await giveBack(money, 0);
       throw error;
@@ -225,7 +216,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   ): readonly [Priced, ...Priced[]] {
     const priced = (model: string): Priced => {
       const price = prices.find(target.provider, model, now());
-      requirePrice(call.key, sender, { ...target, model }, price);
+      if (price === null) requireNoLimit(call.key, sender, target.provider, model);
       return { model, price };
     };
     return [priced(target.model), ...routedModels(read, target).map(priced)];
@@ -238,10 +229,9 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
   function enterLoop(call: Call, { fields }: ReadRequest): Step {
     const { key, route, body } = call;
-    const path = route.path.replace('{model}', () => route.model ?? '');
     const entered = dependencies.loops.enter({
       keyId: key.id,
-      path,
+      path: pathOf(route, route.model ?? ''),
       body,
       declaresTools: fields?.has('tools') ?? false,
     });
@@ -281,13 +271,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   /** Law 5: a model without a price is a decision of the person's, never a silent zero. */
-  function requirePrice(
-    key: Key,
-    { session }: Sender,
-    { provider, model }: Target,
-    price: Price | null,
-  ): void {
-    if (price !== null) return;
+  function requireNoLimit(key: Key, { session }: Sender, provider: Provider, model: string): void {
     const [limit] = ledger.limiting({ keyId: key.id, providerId: provider.id, session });
     if (limit === undefined) return;
     dependencies.unpriced(provider, model, key.id);
@@ -335,14 +319,15 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   function relay(call: Call, way: Way): Promise<Withheld | null> {
-    const { target, dialect, money } = way;
+    const { read, target, dialect, money } = way;
     const { provider } = target;
-    const upstream = `${provider.baseUrl} ${target.model}`;
+    const { stream } = read.facts;
+    const { jsonArray } = read;
+    const upstream = stream ? `${provider.baseUrl} ${target.model}` : '';
     const clamp = money ? money.admitted.clamp : 'free';
-    const change = bodyEdits(call.route, way, { askUsage: usageAsks.mayAsk(upstream), clamp });
+    const change = bodyEdits(call.route, way, { askUsage: stream && usageAsks.mayAsk(upstream), clamp });
     let { hideUsage } = change;
-    const vocabulary = way.facts.stream ? (vocabularyOf(target.model)?.vocabulary ?? null) : null;
-    const { jsonArray } = way;
+    const vocabulary = stream ? (vocabularyOf(target.model)?.vocabulary ?? null) : null;
     const reader = money
       ? dialect.reader({
           hideUsage,
@@ -358,12 +343,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
         response: call.response,
         reader,
         hideUsage: () => hideUsage,
-        stream: way.facts.stream,
-        jsonArray: way.jsonArray,
+        stream,
+        jsonArray,
         withholds: way.withholds,
         withheld: (answer) => (withheld = answer),
         extraHeaders: money ? meterHeaders(ledger, money.admitted) : [],
-        trailers: /\btrailers\b/i.test(String(call.request.headers.te ?? '')),
+        trailers: takesTrailers(call.request.headers),
         graceMs: GRACE_MS,
         now,
         overspent: () => (money && reader ? overspent(call.key, money.admitted, reader.facts) : null),
@@ -391,18 +376,19 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       });
       const entry = runningAt(call.key, provider, relayed);
       running.add(entry);
-      const address = upstreamAddress(
+      const { origin, path } = upstreamAddress(
         provider,
-        call.route.path.replace('{model}', () => encodeModel(target.model)),
+        pathOf(call.route, encodeModel(target.model)),
         call.query,
       );
       const hasBody = call.request.method === 'POST';
       const send = (edits: JsonEdit[], handler: Dispatcher.DispatchHandler) => {
-        const body = edits.length > 0 && way.fields ? applyEdits(call.body, edits) : call.body;
+        const body = edits.length > 0 && read.fields ? applyEdits(call.body, edits) : call.body;
         try {
           agent.dispatch(
             {
-              ...address,
+              origin,
+              path,
               method: call.request.method === 'DELETE' ? 'DELETE' : hasBody ? 'POST' : 'GET',
               headers: requestHeaders(call.request.rawHeaders, call.request.headers, provider),
               body: hasBody ? body : null,
@@ -475,7 +461,8 @@ function runningAt(key: Key, provider: Provider, request: Running['request']): R
   return { place: ABSENT, request, key: key.id, provider: provider.id };
 }
 
-interface Way extends ReadRequest {
+interface Way {
+  read: ReadRequest;
   target: Target;
   dialect: Dialect;
   /** Absent for a free call. */
@@ -534,6 +521,15 @@ function overspent(key: Key, { hold, clamp, choices }: Admitted, seen: AnswerFac
   const tokens = Math.max(seen.usage?.outputTokens ?? 0, seen.outputChars / CHARS_PER_TOKEN_AT_MOST);
   if (tokens <= clamp.outputTokens * choices) return null;
   return `The answer was cut: ${formatUsd(hold.amountNano)} was left for it under the usage limit of key "${key.name}". Raise the limit in Faregate, API Keys.`;
+}
+
+/** `model` as it stands in a path, where the route has one. */
+function pathOf({ path, model: named }: UpstreamRoute, model: string): string {
+  return named === null ? path : path.replace('{model}', () => model);
+}
+
+function takesTrailers({ te }: IncomingHttpHeaders): boolean {
+  return te !== undefined && /\btrailers\b/i.test(String(te));
 }
 
 /** A model's slashes are part of the path (`models/vendor/name`), everything else is one segment's text. */

@@ -123,11 +123,15 @@ export function routedModels({ fields }: ReadRequest, { provider }: Target): str
  */
 export function bodyEdits(
   route: UpstreamRoute,
-  { fields, facts, model, target, dialect }: ReadRequest & { target: Target; dialect: Dialect },
+  {
+    read: { fields, facts, model },
+    target,
+    dialect,
+  }: { read: ReadRequest; target: Target; dialect: Dialect },
   { askUsage, clamp }: { askUsage: boolean; clamp: Clamp | null | 'free' },
 ): { edits: JsonEdit[]; hideUsage: boolean } {
-  const vendor = target.provider.kind;
   if (fields === null) return { edits: [], hideUsage: false };
+  const vendor = target.provider.kind;
   const edits: JsonEdit[] = [];
   if (route.model === null && target.model !== model)
     edits.push(...dialect.edits(fields, { model: target.model }));

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
@@ -17,7 +18,14 @@ import type { Ledger } from './ledger.ts';
 import { appliedLimits, leastOf, usedIn, type AppliedLimit } from './limits.ts';
 import type { ModelLists } from './models.ts';
 import type { Proxy } from './proxy.ts';
-import { createRouter, dialectOf, SERVED, type matchRoute, type Route } from './routes.ts';
+import {
+  createRouter,
+  dialectOf,
+  SERVED,
+  type matchRoute,
+  type Route,
+  type UpstreamRoute,
+} from './routes.ts';
 import type { Providers } from './providers.ts';
 
 export interface ServerDependencies {
@@ -89,7 +97,14 @@ async function serve(
   try {
     guard(request, isOwnHost);
     route = routeOf(request.method ?? '', pathname, dependencies.providers.slugs());
-    await answer(dependencies, { request, response, route, query });
+    if (!('dialect' in route)) return await answer(dependencies, { request, response, route, query });
+    const hashes = credentialsOf(request, query);
+    const key = authenticate(dependencies, hashes);
+    const signal = signalOfClose(response);
+    const body = await readBody(request);
+    // A body can take its time; meanwhile the key may have been disabled, deleted or replaced.
+    authenticate(dependencies, hashes);
+    await dependencies.proxy.forward({ route, key, request, response, query, body, signal });
   } catch (error) {
     // A client that goes away while it sends is no fault.
     if (!(error instanceof Refusal) && error !== request.errored) dependencies.onInternalError(error);
@@ -103,16 +118,17 @@ async function serve(
   }
 }
 
-interface Arrived {
+interface Asked {
   request: IncomingMessage;
   response: ServerResponse;
-  route: Route;
+  route: Exclude<Route, UpstreamRoute>;
   query: string;
 }
 
+/** What the gateway answers itself. */
 async function answer(
   dependencies: ServerDependencies,
-  { request, response, route, query }: Arrived,
+  { request, response, route, query }: Asked,
 ): Promise<void> {
   switch (route.kind) {
     case 'alive':
@@ -127,21 +143,16 @@ async function answer(
       );
     case 'unknown':
       throw new Refusal('unknown_route', `Nothing is served at this address. Served: ${SERVED}.`);
-    default:
-    // What is left needs a key.
+    case 'own-key': {
+      const key = authenticate(dependencies, credentialsOf(request, query));
+      return sendJson(response, describeKey(dependencies, key));
+    }
+    case 'models': {
+      authenticate(dependencies, credentialsOf(request, query));
+      const dialect = dialectOf(route, request.url ?? '', request.headers);
+      return sendJson(response, await dependencies.models.list(dialect, route));
+    }
   }
-  const hashes = credentialsOf(request, query);
-  const key = authenticate(dependencies, hashes);
-  if (route.kind === 'own-key') return sendJson(response, describeKey(dependencies, key));
-  if (route.kind === 'models') {
-    const list = await dependencies.models.list(dialectOf(route, request.url ?? '', request.headers), route);
-    return sendJson(response, list);
-  }
-  const signal = signalOfClose(response);
-  const body = await readBody(request);
-  // A body can take its time; meanwhile the key may have been disabled, deleted or replaced.
-  authenticate(dependencies, hashes);
-  await dependencies.proxy.forward({ route, key, request, response, query, body, signal });
 }
 
 /** Made where somebody asks for it: most requests wait for nothing that could be broken off. */
@@ -195,9 +206,30 @@ function isAmong(hosts: ReadonlySet<string>, host: string): boolean {
   return hosts.has(host.replace(/:\d{1,5}$/, ''));
 }
 
+/** What a connection sent last of the credentials, and their hashes. */
+interface Presented {
+  authorization: string | undefined;
+  apiKey: unknown;
+  googleKey: unknown;
+  query: string;
+  hashes: readonly string[];
+}
+
+/** A connection sends the same credential with each request: it is hashed once, and forgotten with the connection. */
+const presented = new WeakMap<Socket, Presented>();
+
 /** Hashes of all the credentials the clients use, on any route. None is passed on. */
-function credentialsOf(request: IncomingMessage, query: string): string[] {
-  const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleKey } = request.headers;
+function credentialsOf({ headers, socket }: IncomingMessage, query: string): readonly string[] {
+  const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleKey } = headers;
+  const last = presented.get(socket);
+  if (
+    last !== undefined &&
+    last.authorization === authorization &&
+    last.apiKey === apiKey &&
+    last.googleKey === googleKey &&
+    last.query === query
+  )
+    return last.hashes;
   const hashes: string[] = [];
   const add = (given: unknown) => {
     if (typeof given === 'string' && given !== '') hashes.push(hashOf(given.trim()));
@@ -206,6 +238,7 @@ function credentialsOf(request: IncomingMessage, query: string): string[] {
   add(apiKey);
   add(googleKey);
   if (query !== '') add(new URLSearchParams(query).get('key'));
+  presented.set(socket, { authorization, apiKey, googleKey, query, hashes });
   return hashes;
 }
 
@@ -298,17 +331,24 @@ const decoders: Readonly<
   zstd: promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress),
 };
 
-/** The whole body, unpacked: what is metered must be what is sent. */
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const tooLarge = () =>
-    new Refusal(
-      'body_too_large',
-      `The request is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB. Send less in one request.`,
-    );
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
-  const body = await collect(request, tooLarge);
+function tooLarge(): Refusal {
+  return new Refusal(
+    'body_too_large',
+    `The request is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB. Send less in one request.`,
+  );
+}
+
+/** The whole body, unpacked: what is metered must be what is sent. @throws Refusal also before the promise. */
+function readBody(request: IncomingMessage): Promise<Buffer> {
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > MAX_BODY_BYTES) throw tooLarge();
+  const body = collect(request, announced);
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === '') return body;
+  return encoding === 'identity' || encoding === '' ? body : decoded(body, encoding);
+}
+
+async function decoded(packed: Promise<Buffer>, encoding: string): Promise<Buffer> {
+  const body = await packed;
   const decode = decoders[encoding];
   if (!decode)
     throw new Refusal(
@@ -324,9 +364,8 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
 }
 
 /** Listeners and no iterator: that costs more than the rest of reading a small body. */
-function collect(request: IncomingMessage, tooLarge: () => Refusal): Promise<Buffer> {
+function collect(request: IncomingMessage, announced: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const announced = Number(request.headers['content-length'] ?? 0);
     // Filled as the pieces come, which are garbage at once: kept until the end they are as long as the body again.
     const whole =
       announced > FEW_PIECES && announced <= MAX_ANNOUNCED ? Buffer.allocUnsafeSlow(announced) : null;

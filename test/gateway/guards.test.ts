@@ -1,6 +1,7 @@
 /** What tries to get round the meter, from the outside: each is refused, and nothing reaches the provider. */
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
@@ -176,6 +177,36 @@ describe('keys', () => {
     expect((await withKey(fresh)).status).toBe(200);
     await gateway.call('keys.delete', { id });
     expect((await withKey(fresh)).status).toBe(401);
+  });
+
+  test('a connection is asked for its key with each request, wherever that stands', async () => {
+    const other = await gateway.call('keys.create', { name: 'other' });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    let connections = 0;
+    const nameOf = async (headers: Record<string, string>, query = '') => {
+      const asking = request(`${gateway.url}/v1/key${query}`, { agent, headers });
+      asking.once('socket', (socket) => socket.once('connect', () => (connections += 1)));
+      asking.end();
+      const [response] = (await once(asking, 'response')) as [IncomingMessage];
+      const { name } = (await json(response)) as { name?: string };
+      return response.statusCode === 200 ? name : response.statusCode;
+    };
+    const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
+    expect(await nameOf(bearer(secret))).toBe('guarded');
+    expect(await nameOf(bearer(other.secret))).toBe('other');
+    expect(await nameOf(bearer(secret))).toBe('guarded');
+    expect(await nameOf({})).toBe(401);
+    expect(await nameOf(bearer('sk-fg-unknown'))).toBe(401);
+    expect(await nameOf({ 'x-api-key': other.secret })).toBe('other');
+    expect(await nameOf({ 'x-goog-api-key': secret })).toBe('guarded');
+    expect(await nameOf({}, `?key=${other.secret}`)).toBe('other');
+    expect(await nameOf({}, `?key=${secret}`)).toBe('guarded');
+    expect(await nameOf({})).toBe(401);
+    expect(await nameOf(bearer(other.secret))).toBe('other');
+    await gateway.call('keys.update', { id: other.key.id, enabled: false });
+    expect(await nameOf(bearer(other.secret))).toBe(401);
+    expect(connections).toBe(1);
+    agent.destroy();
   });
 
   test('neither the key nor its place in the address reaches the provider', async () => {
