@@ -41,6 +41,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'routing.ts',
     'meter.ts',
     'event-meter.ts',
+    'chunked.ts',
     'json-meter.ts',
     'framing.ts',
     'usage-ask.ts',

@@ -1,4 +1,5 @@
 /** Server-sent events: read on the side while their bytes pass, or held event by event so that one can be left out. */
+import { StringDecoder } from 'node:string_decoder';
 import { createParser, type EventSourceParser } from 'eventsource-parser';
 import type { AnswerReader } from './dialects/dialect.ts';
 import { join, MAX_EVENT, nothing, type EndingCode, type Meter } from './framing.ts';
@@ -9,7 +10,7 @@ class EventTap {
   /** One of the events since this was last set to false is to be hidden. */
   hide = false;
   readonly #reader: AnswerReader;
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new StringDecoder('utf8');
   readonly #parser: EventSourceParser;
   #overflown = false;
 
@@ -29,12 +30,17 @@ class EventTap {
   }
 
   read(bytes: Buffer): void {
-    this.#feed(this.#decoder.decode(bytes, { stream: true }));
+    this.#feed(this.#decoder.write(bytes));
+  }
+
+  /** Reads whole events, where nothing but whole events was read before. */
+  readWhole(text: string): void {
+    this.#feed(text);
   }
 
   /** Reads a last event that no blank line ends. */
   end(): void {
-    this.#feed(`${this.#decoder.decode()}\n\n`);
+    this.#feed(`${this.#decoder.end()}\n\n`);
     this.complete ||= this.#reader.finished;
   }
 
@@ -46,19 +52,34 @@ class EventTap {
   }
 }
 
+const LF = 0x0a;
+const CR = 0x0d;
+
 /** The last bytes that were passed on, to tell whether an event has ended. */
 class SentTail {
-  #tail = '';
+  /** Four of them, the last one lowest. What begins stands where a blank line ends. */
+  #tail = 0x0a0a0a0a;
 
   add(bytes: Buffer): Buffer {
-    if (bytes.length > 0)
-      this.#tail = (this.#tail + bytes.toString('latin1', Math.max(0, bytes.length - 4))).slice(-4);
+    const { length } = bytes;
+    for (let at = Math.max(0, length - 4); at < length; at++)
+      this.#tail = (this.#tail << 8) | (bytes[at] ?? 0);
     return bytes;
   }
 
   get insideEvent(): boolean {
-    return this.#tail !== '' && !this.#tail.replaceAll(/\r\n?/g, '\n').endsWith('\n\n');
+    const tail = this.#tail;
+    const text = String.fromCharCode(tail >>> 24, (tail >>> 16) & 0xff, (tail >>> 8) & 0xff, tail & 0xff);
+    return !text.replaceAll(/\r\n?/g, '\n').endsWith('\n\n');
   }
+}
+
+/** The text of a chunk that is exactly one event, its lines ended by LF, as most chunks are; null for any other. */
+function oneEvent(chunk: Buffer): string | null {
+  const { length } = chunk;
+  if (chunk[0] === LF || chunk[length - 1] !== LF || chunk[length - 2] !== LF) return null;
+  const text = chunk.toString('utf8');
+  return text.indexOf('\n\n') === text.length - 2 && !text.includes('\r') ? text : null;
 }
 
 /** An event that was cut off becomes one that clients pass over, as far as its protocol has such. */
@@ -131,12 +152,19 @@ export class HidingEventMeter implements Meter {
   }
 
   push(chunk: Buffer): Buffer {
+    const whole = this.#betweenEvents ? oneEvent(chunk) : null;
+    if (whole !== null) {
+      this.#tap.hide = false;
+      this.#tap.readWhole(whole);
+      return this.#tap.hide ? nothing : this.#sent.add(chunk);
+    }
     const out: Buffer[] = [];
+    const { length } = chunk;
     let start = 0;
-    for (let at = 0; at < chunk.length; at++) {
+    for (let at = 0; at < length; at++) {
       const byte = chunk[at];
-      const isReturn = byte === 0x0d;
-      if (byte === 0x0a && this.#afterReturn) {
+      const isReturn = byte === CR;
+      if (byte === LF && this.#afterReturn) {
         // The second half of a line end. Behind a blank line it belongs to the event before.
         this.#afterReturn = false;
         if (this.#closedByReturn !== 'no') {
@@ -149,8 +177,10 @@ export class HidingEventMeter implements Meter {
       }
       this.#afterReturn = isReturn;
       this.#closedByReturn = 'no';
-      if (byte !== 0x0a && !isReturn) {
+      if (byte !== LF && !isReturn) {
         this.#lineEmpty = false;
+        // To the end of the line.
+        while (at + 1 < length && chunk[at + 1] !== LF && chunk[at + 1] !== CR) at++;
       } else if (this.#lineEmpty) {
         const hidden = this.#close(chunk.subarray(start, at + 1), out);
         if (isReturn) this.#closedByReturn = hidden ? 'hidden' : 'passed';
@@ -173,6 +203,10 @@ export class HidingEventMeter implements Meter {
 
   ending(message: string, code: EndingCode): Buffer {
     return Buffer.from((this.midEvent ? afterCutEvent : '') + this.#reader.ending(message, code));
+  }
+
+  get #betweenEvents(): boolean {
+    return this.#lineEmpty && !this.#afterReturn && !this.#passing && this.#held.length === 0;
   }
 
   /** Ends the event of the held bytes and `last`; true where it is hidden. */

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import { COST_HEADER } from './answer-headers.ts';
+import { writeChunk } from './chunked.ts';
 import type { AnswerReader } from './dialects/dialect.ts';
 import { nothing, type EndingCode, type Framing, type Meter } from './framing.ts';
 import { createMeter } from './meter.ts';
@@ -92,6 +93,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   /** The answer's headers as long as they wait, and the bytes that wait behind them. */
   #head: string[] | undefined;
   #behindHead: Buffer[] = [];
+  #headIsOut = false;
   #headTimer: NodeJS.Timeout | undefined;
   #trailing = false;
   #withholding = false;
@@ -242,7 +244,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       this.#behindHead.push(bytes);
       this.#withheldBytes += bytes.length;
       if (this.#withholding && this.#withheldBytes > WITHHELD_BYTES) this.#sendHead();
-    } else if (!this.#response.write(bytes)) {
+    } else if (!(this.#headIsOut ? writeChunk(this.#response, bytes) : this.#response.write(bytes))) {
       this.#controller?.pause();
       // What is unpacked can be a thousand times as long as what has arrived.
       this.#decoder?.pause();
@@ -255,7 +257,10 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#withholding = false;
     const head = this.#head;
     if (head === undefined || this.#clientGone) return;
-    const inPieces = !head.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
+    const hasLength = head.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
+    // Node throws where trailers are announced for what it does not send in chunks.
+    const inPieces =
+      !hasLength && this.#response.req.httpVersion !== '1.0' && this.#status !== 204 && this.#status !== 304;
     const announced = this.#options.trailers && this.#reader !== null && !this.#settled && inPieces;
     this.#response.writeHead(
       this.#status,
@@ -263,7 +268,10 @@ export class Relay implements Dispatcher.DispatchHandler {
       announced ? [...head, 'trailer', COST_HEADER] : [...head, ...this.#late],
     );
     this.#head = undefined;
-    if (!endFollows) this.#response.flushHeaders();
+    if (!endFollows) {
+      this.#response.flushHeaders();
+      this.#headIsOut = true;
+    }
     if (announced) this.#trailing = true;
     for (const bytes of this.#behindHead) this.#send(bytes);
     this.#behindHead = [];

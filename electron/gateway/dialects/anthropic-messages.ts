@@ -15,6 +15,7 @@ import {
 } from './dialect.ts';
 import { anthropicImageTokens, imageSize } from './media.ts';
 import { anthropicRefusal } from './refusal.ts';
+import { RepeatedEvent } from './repeated-event.ts';
 import { emptyFacts, isTold, isZero, readReportedCost, see, tokenUsage } from './usage.ts';
 import {
   count,
@@ -226,8 +227,14 @@ class MessagesReader implements AnswerReader {
   /** The usage object so far: `message_start`, overwritten by what later events give. */
   #usage: JsonRecord = {};
   readonly #openBlocks = new Set<number>();
+  readonly #repeated = new RepeatedEvent();
 
   event(data: string, type: string | undefined): EventVerdict {
+    const repeated = this.#repeated.textOf(data, type);
+    if (repeated !== null) {
+      see(this.facts, repeated);
+      return 'pass';
+    }
     const event = parseEvent(data);
     if (event === null) return 'pass';
     switch (text(event['type']) ?? type) {
@@ -238,7 +245,7 @@ class MessagesReader implements AnswerReader {
         this.#openBlock(event);
         return 'pass';
       case 'content_block_delta':
-        this.#delta(record(event['delta']));
+        this.#delta(event, data, type);
         return 'pass';
       case 'content_block_stop':
         this.#openBlocks.delete(count(event['index']) ?? 0);
@@ -299,8 +306,13 @@ class MessagesReader implements AnswerReader {
     see(this.facts, block['text'], block['thinking']);
   }
 
-  #delta(delta: JsonRecord): void {
-    see(this.facts, delta['text'], delta['thinking'], delta['partial_json'], delta['content']);
+  #delta(event: JsonRecord, data: string, type: string | undefined): void {
+    const pieces = piecesOf(event);
+    see(this.facts, ...pieces);
+    const [said, ...more] = pieces.filter((piece) => typeof piece === 'string' && piece !== '');
+    if (typeof said !== 'string' || more.length > 0) return;
+    const place = pieces.indexOf(said);
+    this.#repeated.learn(data, type, said, (one) => piecesOf(one)[place]);
   }
 
   #merge(told: unknown): void {
@@ -339,6 +351,12 @@ class MessagesReader implements AnswerReader {
       .filter((pass) => pass['type'] !== 'message' && pass['type'] !== 'fallback_message')
       .map((pass) => ({ model: modelName(pass['model']) ?? facts.model, usage: messagesUsage(pass) }));
   }
+}
+
+/** What a delta says, under the names of its kinds. */
+function piecesOf(event: JsonRecord): unknown[] {
+  const delta = record(event['delta']);
+  return [delta['text'], delta['thinking'], delta['partial_json'], delta['content']];
 }
 
 /** Usage of the Messages API, whose `input_tokens` leaves out what was read from and written to the cache. */

@@ -14,6 +14,7 @@ import type {
 } from './dialect.ts';
 import { commonFacts, isDeepResearch, modelEdit, thinkingEdits } from './openai-request.ts';
 import { openaiRefusal } from './refusal.ts';
+import { RepeatedEvent } from './repeated-event.ts';
 import {
   emptyFacts,
   gatewaySearches,
@@ -158,6 +159,7 @@ class ChatReader implements AnswerReader {
   readonly #vendor: string;
   readonly #asked: string | null;
   readonly #hideUsage: boolean;
+  readonly #repeated = new RepeatedEvent();
   /** Tools that Groq ran itself: it has fees for some, and counts none. */
   #toolsRun = 0;
 
@@ -169,6 +171,11 @@ class ChatReader implements AnswerReader {
   }
 
   event(data: string, type: string | undefined): EventVerdict {
+    const repeated = this.#repeated.textOf(data, type);
+    if (repeated !== null) {
+      see(this.facts, repeated);
+      return 'pass';
+    }
     if (data.trimEnd() === '[DONE]') {
       this.finished = true;
       this.facts.usageIsFinal = this.facts.usage !== null;
@@ -179,6 +186,7 @@ class ChatReader implements AnswerReader {
     this.#head(chunk);
     if (type === 'error') this.#fail();
     const choices = records(chunk['choices']);
+    const { outputChars, outputCalls } = this.facts;
     for (const choice of choices) this.#choice(choice);
 
     const usage = chunkUsage(chunk, choices);
@@ -189,6 +197,14 @@ class ChatReader implements AnswerReader {
     } else if (!this.finished && choices.length > 0) {
       this.facts.usageIsFinal = false;
     }
+    // What else such a chunk can hold is set by the second of two in the way the first has set it.
+    const content = contentOf(chunk);
+    const saysThatAlone =
+      typeof content === 'string' &&
+      this.facts.outputChars - outputChars === content.length &&
+      this.facts.outputCalls === outputCalls;
+    if (saysThatAlone && !this.finished && !isRecord(usage))
+      this.#repeated.learn(data, type, content, contentOf);
     return isUsageAlone && this.#hideUsage ? 'hide' : 'pass';
   }
 
@@ -268,6 +284,10 @@ class ChatReader implements AnswerReader {
     const searchContext = searchContexts.find((size) => size === usage['search_context_size']);
     if (searchContext !== undefined) this.facts.terms = { searchContext };
   }
+}
+
+function contentOf(chunk: JsonRecord): unknown {
+  return record(records(chunk['choices'])[0]?.['delta'])['content'];
 }
 
 /**
