@@ -64,8 +64,8 @@ const WITHHELD_MS = 5_000;
 
 /**
  * Up to here the end of an answer is given to Node as text of one byte a character, which are the same bytes: text
- * leaves in one string with the headers, where bytes make a list of two, and a seventh of what node:http takes for an
- * answer is saved. What is longer Node would have to copy once more (StreamBase::WriteString, 16 KB on the stack).
+ * leaves in one string with the headers, bytes in a list of two, which takes node:http several percent longer. What does
+ * not fit on its stack (16 KB in StreamBase::WriteString) would be copied once more.
  */
 const SHORT = 12 * 1024;
 
