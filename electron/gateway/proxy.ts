@@ -231,7 +231,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     const { key, route, body } = call;
     const entered = dependencies.loops.enter({
       keyId: key.id,
-      path: pathOf(route, route.model ?? ''),
+      path: pathOf(route, () => route.model ?? ''),
       body,
       declaresTools: fields?.has('tools') ?? false,
     });
@@ -378,7 +378,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       running.add(entry);
       const { origin, path } = upstreamAddress(
         provider,
-        pathOf(call.route, encodeModel(target.model)),
+        pathOf(call.route, () => encodeModel(target.model)),
         call.query,
       );
       const hasBody = call.request.method === 'POST';
@@ -523,9 +523,9 @@ function overspent(key: Key, { hold, clamp, choices }: Admitted, seen: AnswerFac
   return `The answer was cut: ${formatUsd(hold.amountNano)} was left for it under the usage limit of key "${key.name}". Raise the limit in Faregate, API Keys.`;
 }
 
-/** `model` as it stands in a path, where the route has one. */
-function pathOf({ path, model: named }: UpstreamRoute, model: string): string {
-  return named === null ? path : path.replace('{model}', () => model);
+/** `model` as it is to stand in the path; asked for only where the path has one. */
+function pathOf({ path, model: named }: UpstreamRoute, model: () => string): string {
+  return named === null ? path : path.replace('{model}', model);
 }
 
 function takesTrailers({ te }: IncomingHttpHeaders): boolean {
