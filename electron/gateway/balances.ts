@@ -114,8 +114,13 @@ export function createBalances(
     }
     if (recurring === null || window === null) return balance;
     if (at >= window.end) {
-      balance.window = { ...windowAt(at, recurring.every), usedNano: 0 };
+      balance.window = { ...windowAt(at, recurring.every), usedNano: 0, before: window.before ?? window };
       ended.add(balance);
+    } else if (at < window.start && window.before !== undefined) {
+      // The clock was wrong, and nothing came of it.
+      balance.window = window.before;
+      ended.add(balance);
+      return current(balance);
     } else if (at < window.start) carry(balance.scope, window, recurring.every, at);
     else if (window.carried) window.carried = undefined;
     return balance;
@@ -225,7 +230,9 @@ export function withLimits(
   const { recurring } = next;
   if (recurring === null) return { ...next, window: null };
   const samePeriod = balance.recurring?.every === recurring.every;
-  const window = samePeriod && balance.window ? balance.window : newWindow(recurring.every, now);
+  const kept = samePeriod ? balance.window : null;
+  // It is written with the limits.
+  const window = kept === null ? newWindow(recurring.every, now) : { ...kept, before: undefined };
   return { ...next, window };
 }
 
@@ -276,11 +283,12 @@ function limitsOf(
   if (amountNano === null || every === null) return { limitNano, recurring: null, window: null };
   // A start in the future is a clock set back: that window goes on.
   const calendar = windowAt(Math.max(at, record.window_start ?? at), every);
-  const counts = record.window_start !== null && record.window_start >= calendar.start;
+  const { window_start: start, window_used_nano: usedNano } = record;
+  const stored = start === null ? undefined : { start, end: windowAt(start, every).end, usedNano };
   const window: Window =
-    counts && record.window_start !== null
-      ? { start: record.window_start, end: calendar.end, usedNano: record.window_used_nano }
-      : { ...calendar, usedNano: 0 };
+    stored !== undefined && stored.start >= calendar.start
+      ? stored
+      : { ...calendar, usedNano: 0, before: stored };
   return { limitNano, recurring: { amountNano, every }, window };
 }
 

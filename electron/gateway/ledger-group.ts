@@ -83,7 +83,10 @@ export function applyTo({ hold: held, counted, account, spent, own, row }: End):
     balance.running -= 1;
     balance.requests += 1;
     balance.usageNano = sumOf(balance.usageNano, spent);
-    if (balance.window) balance.window.usedNano = sumOf(balance.window.usedNano, spent);
+    if (balance.window) {
+      balance.window.usedNano = sumOf(balance.window.usedNano, spent);
+      balance.window.before = undefined;
+    }
   }
   if (!account) return;
   account.usageCreditsNano += spent - own;

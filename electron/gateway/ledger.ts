@@ -155,6 +155,8 @@ export function createLedger(
   let group = emptyGroup();
   /** Settlements that could not be written yet, oldest first: the hold stays until they are. */
   const unwritten: Settlement[] = [];
+  /** Holds that stand without being written: those that no limit is over. */
+  let unwrittenHolds: { hold: Hold }[] = [];
   /** Holds that could not be written, until whoever asked for them is told. */
   const failed = new Map<number, LedgerUnavailable>();
   let fault: string | null = null;
@@ -289,14 +291,16 @@ export function createLedger(
     } catch (cause) {
       rollup.forget();
       const message = failedToWrite(cause);
-      for (const { hold: taken, limited } of holds) if (limited) takeBack(taken, message, cause);
+      for (const each of holds)
+        if (each.limited) takeBack(each.hold, message, cause);
+        else unwrittenHolds.push(each);
       unwritten.push(...settlements);
     }
     told?.resolve();
     free(freed);
   }
 
-  /** Without a limit there is no promise to break: such a hold stays, and is written when it is settled. */
+  /** Without a limit there is no promise to break: such a hold stays, and is written as soon as that is possible. */
   function takeBack(taken: Hold, message: string, cause: unknown): void {
     failed.set(taken.id, new LedgerUnavailable(message, cause));
     const counted = balances.against(taken);
@@ -327,6 +331,11 @@ export function createLedger(
         freed.push(...commit([], [next]));
         unwritten.shift();
       }
+      commit(
+        unwrittenHolds.filter(({ hold: held }) => openHolds.has(held)),
+        [],
+      );
+      unwrittenHolds = [];
       if (fault !== null) store.proveWritable();
       setFault(null);
     } catch (cause) {

@@ -31,6 +31,8 @@ export interface Window {
   usedNano: Nano;
   /** While the clock stands before `start`: what was spent from the calendar window of now up to `start`. */
   carried?: { from: number; nano: Nano } | undefined;
+  /** As long as nothing was settled in this one: the last one that something was, which is what the file has. */
+  before?: Window | undefined;
 }
 
 /** Money on top of each limit; `until` null = until it is removed. */

@@ -63,6 +63,25 @@ describe.each([
     expect(used(scope)).toBe(150);
   });
 
+  test('counts from when it was set, also where the clock was set forward and put right before anything was spent', () => {
+    const key = books.newKey();
+    books.spend(key, 900);
+    clock.advance(1000);
+    const scope = scopeOf(key);
+    books.ledger.setLimits(scope, { limitNano: null, ...daily });
+    books.spend(key, 50);
+    clock.advance(2 * DAY);
+    expect(used(scope)).toBe(0);
+    clock.advance(-2 * DAY);
+    expect(used(scope)).toBe(50);
+    clock.advance(2 * DAY);
+    books.reopen();
+    expect(used(scope)).toBe(0);
+    clock.advance(-2 * DAY);
+    expect(used(scope)).toBe(50);
+    books.hold(key, 950);
+  });
+
   test('is not shaken by seconds', () => {
     const { key, scope } = limited();
     books.spend(key, 600);

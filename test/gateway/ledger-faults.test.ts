@@ -44,6 +44,19 @@ describe('a ledger that cannot be written', () => {
     books.expectToBalance(key);
   });
 
+  test('writes the holds of keys without a limit down as well, so that a crash leaves their cost behind', () => {
+    const key = newKey();
+    breakIt();
+    const [, ended] = [hold(key, 10), hold(key, 20)];
+    books.ledger.settle(ended, outcome(7));
+    mendIt();
+    books.ledger.retry();
+    expect(rows('holds')).toMatchObject([{ amount_nano: 10 }]);
+    reopen();
+    expect(books.ledger.account(key)).toMatchObject({ heldNano: 0, usageNano: 17, requests: 2 });
+    books.expectToBalance(key);
+  });
+
   test('keeps a hold until its settlement is written, in the order the requests ended', () => {
     const key = newKey({ limitNano: 1000 });
     const [first, second] = [hold(key, 400), hold(key, 300)];
