@@ -107,6 +107,41 @@ describe('a stream of events', () => {
     );
   });
 
+  it.each([false, true])(
+    'reads the same where chunks are whole events, or half ones (hiding: %s)',
+    (hiding) => {
+      // Marked behind the start it is no byte order mark, and the line no data.
+      const marked = { lines: ['\ufeffdata: x', 'event:x'], given: null, hidden: false };
+      const bare = { lines: ['event:', 'data:x'], given: ['x', undefined] as const, hidden: false };
+      const pieces = fc.array(
+        fc.tuple(fc.oneof(event, fc.constantFrom(marked, bare)), fc.option(fc.nat(), { nil: null })),
+        { maxLength: 8 },
+      );
+      fc.assert(
+        fc.property(pieces, lineEnd, (cut, end) => {
+          const { reader, meter } = meterOf('sse', hiding);
+          // Before the first of them, so that the start of the stream is behind all.
+          const out = [meter.push(Buffer.from('data: x\n\n'))];
+          for (const [{ lines }, at] of cut) {
+            const bytes = Buffer.from(lines.join(end) + end + end);
+            const half = at === null ? bytes.length : at % bytes.length;
+            for (const part of [bytes.subarray(0, half), bytes.subarray(half)]) out.push(meter.push(part));
+          }
+          out.push(meter.end());
+          const events = cut.map(([one]) => one);
+          const kept = events.filter(({ hidden }) => !(hidden && hiding));
+          const text = kept.map(({ lines }) => lines.join(end) + end + end).join('');
+          expect(Buffer.concat(out).toString()).toBe(`data: x\n\n${text}`);
+          expect(reader.events.slice(1)).toEqual(
+            events.flatMap(({ given }) => (given === null ? [] : [[...given]])),
+          );
+          expect(meter.midEvent).toBe(false);
+        }),
+        { numRuns: 1000 },
+      );
+    },
+  );
+
   it('sends the chunk itself on where nothing is to be hidden', () => {
     const { meter } = meterOf('sse');
     const chunk = Buffer.from('data: {"half":');
