@@ -19,6 +19,7 @@ const gatewayRows: readonly (readonly string[])[] = [
   ['replaceable.ts', 'server.ts', 'web.ts', 'control.ts', 'contract-http.ts', 'assets.ts', 'keyfile.ts'],
   [
     'proxy.ts',
+    'exchange.ts',
     'request-body.ts',
     'request-bound.ts',
     'api.ts',

@@ -38,7 +38,7 @@ export interface End {
   row: StoredRequest;
 }
 
-/** What requests add to their key's totals, in the names of the statement's parameters. */
+/** What requests add to their key's totals. */
 export interface KeySums {
   credits: Nano;
   own: Nano;

@@ -1,5 +1,6 @@
 /** The ledger's statements, prepared once, and the rows they read and write. */
 import type { Billing, DialectId, RecurringLimit } from '#shared/model.ts';
+import type { Nano } from '#shared/money.ts';
 import { readRequests, requestColumns, type StoredRequest } from './requests.ts';
 import type { Connection, Store } from './store.ts';
 
@@ -105,15 +106,29 @@ export function statements({ db }: Store) {
       'SELECT max(coalesce((SELECT max(id) FROM requests), 0), coalesce((SELECT max(id) FROM holds), 0))',
     ),
     request: readRequests(db),
-    // By position: names are looked up one by one at every run, and cost as much as the row does.
+    // What every request runs is bound by position: names are looked up one by one, and cost as much as the row does.
     insertHold: inserting<HoldRecord>(db, 'holds', holdColumns),
     deleteHold: db.prepare<[number]>('DELETE FROM holds WHERE id = ?'),
     insertRequest: inserting<StoredRequest>(db, 'requests', requestColumns),
-    addToKey: db.prepare(
-      `UPDATE keys SET usage_credits_nano = usage_credits_nano + @credits, usage_own_key_nano = usage_own_key_nano + @own,
-         requests = requests + @requests, unpriced_requests = unpriced_requests + @unpriced, input_tokens = input_tokens + @input,
-         output_tokens = output_tokens + @output, last_used_at = max(coalesce(last_used_at, 0), @at),
-         window_start = @windowStart, window_used_nano = @windowUsed WHERE id = @id`,
+    /** What requests add, what the window comes to, and the key's id. */
+    addToKey: db.prepare<
+      [
+        credits: Nano,
+        own: Nano,
+        requests: number,
+        unpriced: number,
+        input: number,
+        output: number,
+        at: number,
+        windowStart: number | null,
+        windowUsed: Nano,
+        id: string,
+      ]
+    >(
+      `UPDATE keys SET usage_credits_nano = usage_credits_nano + ?, usage_own_key_nano = usage_own_key_nano + ?,
+         requests = requests + ?, unpriced_requests = unpriced_requests + ?, input_tokens = input_tokens + ?,
+         output_tokens = output_tokens + ?, last_used_at = max(coalesce(last_used_at, 0), ?),
+         window_start = ?, window_used_nano = ? WHERE id = ?`,
     ),
     adjustKey: db.prepare(
       `UPDATE keys SET usage_credits_nano = usage_credits_nano + @credits, usage_own_key_nano = usage_own_key_nano + @own,
@@ -131,9 +146,9 @@ export function statements({ db }: Store) {
       `SELECT coalesce(sum(usage_credits_nano + usage_own_key_nano), 0) AS usage, coalesce(sum(requests), 0) AS requests
        FROM keys`,
     ),
-    setScopeUsage: db.prepare(
+    setScopeUsage: db.prepare<[id: string, usage: Nano, windowStart: number | null, windowUsed: Nano]>(
       `INSERT INTO limit_scopes (id, usage_nano, window_start, window_used_nano)
-       VALUES (@id, @usage, @windowStart, @windowUsed) ON CONFLICT (id) DO UPDATE SET
+       VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
          usage_nano = excluded.usage_nano, window_start = excluded.window_start, window_used_nano = excluded.window_used_nano`,
     ),
     adjustScope: db.prepare(

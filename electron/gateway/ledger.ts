@@ -374,7 +374,9 @@ export function createLedger(
         for (const [id, sums] of byKey) {
           const window = balances.key(id)?.window;
           const windowUsed = (window?.usedNano ?? 0) + sums.credits + sums.own;
-          sql.addToKey.run({ ...sums, id, windowStart: window?.start ?? null, windowUsed });
+          const { credits, own, requests, unpriced, input, output, at } = sums;
+          const start = window?.start ?? null;
+          sql.addToKey.run(credits, own, requests, unpriced, input, output, at, start, windowUsed, id);
         }
         for (const [balance, spent] of byScope) writeUsage(balance, spent);
       });
@@ -398,12 +400,12 @@ export function createLedger(
     // A session's usage is in the rows and their sums.
     if (scope.kind === 'key' || scope.kind === 'session') return;
     if (window === null && (added === 0 || scope.kind === 'global')) return;
-    sql.setScopeUsage.run({
-      id: scopeId(scope),
-      usage: scope.kind === 'global' ? 0 : sumOf(usageNano, added),
-      windowStart: window?.start ?? null,
-      windowUsed: sumOf(window?.usedNano ?? 0, added),
-    });
+    sql.setScopeUsage.run(
+      scopeId(scope),
+      scope.kind === 'global' ? 0 : sumOf(usageNano, added),
+      window?.start ?? null,
+      sumOf(window?.usedNano ?? 0, added),
+    );
   }
 
   function setLimits(scope: Scope, limits: Limits): void {

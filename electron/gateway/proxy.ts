@@ -1,71 +1,48 @@
 /**
- * One request's way, top to bottom: read what it may cost, choose the provider, set the money aside, forward, meter,
- * settle. The file to read first.
+ * One request's way, top to bottom: read what it may cost, choose the provider, set the money aside, and send it
+ * (exchange.ts). The file to read first.
  */
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
-import { formatUsd } from '#shared/money.ts';
-import type { Nano } from '#shared/money.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { senderOf, type Sender } from './clients.ts';
-import { costHeaders, meterHeaders } from './answer-headers.ts';
 import { dialects } from './dialects/index.ts';
-import type { AnswerFacts, Dialect } from './dialects/dialect.ts';
-import { emptyFacts } from './dialects/usage.ts';
-import { countedEstimate, roughEstimate } from './estimate.ts';
-import { applyEdits, type JsonEdit } from './json.ts';
+import type { Dialect } from './dialects/dialect.ts';
+import { roughEstimate } from './estimate.ts';
+import {
+  createExchanges,
+  pathOf,
+  type Call,
+  type Exchange,
+  type ExchangeDependencies,
+  type Money,
+} from './exchange.ts';
 import { answerWith, asFailure, fallbackTarget, isDearer, isFailure, type Withheld } from './fallback.ts';
 import type { Key } from './keys.ts';
-import type { HoldDraft, Ledger } from './ledger.ts';
+import type { HoldDraft } from './ledger.ts';
 import type { Scope } from './limits.ts';
 import type { LoopBrake, Step } from './loop-brake.ts';
-import type { Overruns } from './overruns.ts';
 import { priceText, type Prices } from './prices.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
-import { bodyEdits, readRequest, routedModels, type ReadRequest } from './request-body.ts';
+import { readRequest, routedModels, type ReadRequest } from './request-body.ts';
 import { requestBounds, type Priced } from './request-bound.ts';
-import { Relay, Stopped } from './relay.ts';
-import { ABSENT, Roster, type Member } from './roster.ts';
-import type { UpstreamRoute } from './routes.ts';
 import { chooseProvider, type Target } from './routing.ts';
 import { PAUSED_SENTENCE } from './settings.ts';
-import { needsEstimate, outcomeOf, type Asked, type Ending } from './settlement.ts';
-import { createUsageAsks } from './usage-ask.ts';
-import { vocabularyOf, type TokenCounter } from './token-count.ts';
-import { NotSent, requestHeaders, unreachable, upstreamAddress } from './upstream.ts';
-import type { VocabularyCounter } from './vocabulary-counter.ts';
+import type { Asked } from './settlement.ts';
+import type { TokenCounter } from './token-count.ts';
+import { requestHeaders } from './upstream.ts';
 
-export interface ProxyDependencies {
-  ledger: Ledger;
+export interface ProxyDependencies extends ExchangeDependencies {
   admission: Admission;
   providers: Providers;
   prices: Prices;
-  overruns: Overruns;
   tokens: TokenCounter;
-  vocabularies: VocabularyCounter;
-  agent: Dispatcher;
   loops: LoopBrake;
   /** Whether the person has paused the gateway. */
   paused(): boolean;
   /** The key sent the same request so many times in a row. */
   pauseKey(key: Key, count: number): void;
-  now: () => number;
   /** A request was refused because its model has no price. */
   unpriced(provider: Provider, model: string, keyId: string): void;
-  onInternalError(error: unknown): void;
-}
-
-/** An authenticated request whose body has been read. */
-export interface Call {
-  route: UpstreamRoute;
-  key: Key;
-  request: IncomingMessage;
-  response: ServerResponse;
-  query: string;
-  body: Buffer;
-  /** Aborted when the client closes the connection. */
-  signal: () => AbortSignal;
 }
 
 export interface Proxy {
@@ -82,16 +59,13 @@ export interface Proxy {
   idle(): Promise<void>;
 }
 
-const GRACE_MS = 2_000;
-
 export function createProxy(dependencies: ProxyDependencies): Proxy {
-  const { ledger, admission, prices, overruns, agent, now } = dependencies;
-  const running = new Roster<Running>();
+  const { ledger, admission, prices, now } = dependencies;
+  const exchanges = createExchanges(dependencies);
   /** Those that run, and those whose hold is not written yet. */
   let open = 0;
   let closed: string | null = null;
   const idleWaiters: (() => void)[] = [];
-  const usageAsks = createUsageAsks();
 
   async function forward(call: Call): Promise<void> {
     if (closed !== null) throw new Refusal('stopped', closed);
@@ -104,7 +78,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       const target = chooseProvider(dependencies, call.route.dialect, read.model, call.route.slug);
       requireCredential(target.provider);
       if (call.route.kind === 'free') {
-        await relay(call, { read, target, dialect, withholds: none });
+        await exchanges.send(call, { read, target, dialect, withholds: none });
         return;
       }
       if (read.facts.notMetered !== null) throw new Refusal('not_metered', read.facts.notMetered);
@@ -157,8 +131,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   ): Promise<{ attempt: Attempt; money: Money } | null> {
     const { call, read } = metered;
     let stopped = false;
-    const waiting = runningAt(call.key, target.provider, { stop: () => void (stopped = true) });
-    running.add(waiting);
+    const left = exchanges.enter(call.key, target.provider, { stop: () => void (stopped = true) });
     try {
       refusePaused(call.key);
       requireCredential(target.provider);
@@ -176,13 +149,13 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       };
       const money = moneyOf(metered, attempt, await admit(metered, attempt));
       if (!stopped) return { attempt, money };
-      await giveBack(money, 0);
+      await exchanges.giveBack(money);
       return null;
     } catch (error) {
       if (error instanceof Refusal) return null;
       throw error;
     } finally {
-      running.remove(waiting);
+      left();
     }
   }
 
@@ -198,13 +171,13 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   ): Promise<Withheld | null> {
     // Nothing was sent yet, so nothing can be billed: whatever happens from here to the provider gives the money back.
     if (call.response.destroyed) {
-      await giveBack(money, 0);
+      await exchanges.giveBack(money);
       return null;
     }
     try {
-      return await relay(call, { read, target, dialect, money, withholds });
+      return await exchanges.send(call, { read, target, dialect, money, withholds });
     } catch (error) {
-      await giveBack(money, 0);
+      await exchanges.giveBack(money);
       throw error;
     }
   }
@@ -257,19 +230,6 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     };
   }
 
-  /** Ends a hold whose request never got to the provider; does nothing where it is settled already. */
-  function giveBack({ admitted: { hold }, asked }: Money, status: number): Promise<void> {
-    const ending = {
-      status,
-      how: 'upstream-gone',
-      neverArrived: true,
-      firstByteMs: null,
-      durationMs: now() - hold.at,
-    } as const;
-    ledger.settle(hold, outcomeOf(asked, nothingSeen, ending));
-    return ledger.written();
-  }
-
   /** Law 5: a model without a price is a decision of the person's, never a silent zero. */
   function requireNoLimit(key: Key, { session }: Sender, provider: Provider, model: string): void {
     const [limit] = ledger.limiting({ keyId: key.id, providerId: provider.id, session });
@@ -318,130 +278,9 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     return admission.admit(call.key, draft, bounds, call.signal);
   }
 
-  function relay(call: Call, way: Way): Promise<Withheld | null> {
-    const { read, target, dialect, money } = way;
-    const { provider } = target;
-    const { stream } = read.facts;
-    const { jsonArray } = read;
-    const upstream = stream ? `${provider.baseUrl} ${target.model}` : '';
-    const clamp = money ? money.admitted.clamp : 'free';
-    const change = bodyEdits(call.route, way, { askUsage: stream && usageAsks.mayAsk(upstream), clamp });
-    let { hideUsage } = change;
-    const vocabulary = stream ? (vocabularyOf(target.model)?.vocabulary ?? null) : null;
-    const reader = money
-      ? dialect.reader({
-          hideUsage,
-          vendor: provider.kind,
-          model: target.model,
-          jsonArray,
-          keepText: vocabulary !== null,
-        })
-      : null;
-    return new Promise<Withheld | null>((resolve, reject) => {
-      let withheld: Withheld | null = null;
-      const relayed: Relay = new Relay({
-        response: call.response,
-        reader,
-        hideUsage: () => hideUsage,
-        stream,
-        jsonArray,
-        withholds: way.withholds,
-        withheld: (answer) => (withheld = answer),
-        extraHeaders: money ? meterHeaders(ledger, money.admitted) : [],
-        trailers: takesTrailers(call.request.headers),
-        graceMs: GRACE_MS,
-        now,
-        overspent: () => (money && reader ? overspent(call.key, money.admitted, reader.facts) : null),
-        settle(ending) {
-          if (!money || !reader) return [];
-          const { facts } = reader;
-          // Before the client can know that the answer is over, and send the next request.
-          money.step.ended(ending.how === 'complete' && ending.status >= 200 && ending.status < 300);
-          if (vocabulary === null || facts.outputText === null || !needsEstimate(facts, ending))
-            return recorded(settle(money, facts, ending), ending);
-          const seen = { model: target.model, body: call.body, answer: facts };
-          return countedEstimate(vocabulary, seen, dependencies.vocabularies).then((counted) => {
-            const asked = { ...money.asked, estimate: () => counted };
-            return recorded(settle({ ...money, asked }, facts, ending), ending);
-          });
-        },
-        fail: (error) =>
-          reject(
-            error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error),
-          ),
-        done() {
-          running.remove(entry);
-          resolve(withheld);
-        },
-      });
-      const entry = runningAt(call.key, provider, relayed);
-      running.add(entry);
-      const { origin, path } = upstreamAddress(
-        provider,
-        pathOf(call.route, () => encodeModel(target.model)),
-        call.query,
-      );
-      const hasBody = call.request.method === 'POST';
-      const send = (edits: JsonEdit[], handler: Dispatcher.DispatchHandler) => {
-        const body = edits.length > 0 && read.fields ? applyEdits(call.body, edits) : call.body;
-        try {
-          agent.dispatch(
-            {
-              origin,
-              path,
-              method: call.request.method === 'DELETE' ? 'DELETE' : hasBody ? 'POST' : 'GET',
-              headers: requestHeaders(call.request.rawHeaders, call.request.headers, provider),
-              body: hasBody ? body : null,
-            },
-            handler,
-          );
-        } catch (error) {
-          // undici refuses what it cannot send (a header with a line break) before anything has left.
-          relayed.fail(new NotSent(error));
-        }
-      };
-      if (!hideUsage) return send(change.edits, relayed);
-      const guarded = usageAsks.guard(upstream, relayed, (handler) => {
-        hideUsage = false;
-        send(bodyEdits(call.route, way, { askUsage: false, clamp }).edits, handler);
-      });
-      send(change.edits, guarded);
-    });
-  }
-
-  /** The cost as headers, once it is on record. Where a request is ended from outside nothing may wait. */
-  function recorded(costNano: Nano | null, { how }: Ending): string[] | Promise<string[]> {
-    const headers = costHeaders(costNano);
-    if (how !== 'stopped') return ledger.written().then(() => headers);
-    ledger.flush();
-    return headers;
-  }
-
-  /** Whatever goes wrong between the answer and the ledger, the hold is not left behind: then it is taken as the cost. */
-  function settle({ admitted: { hold }, asked }: Money, seen: AnswerFacts, ending: Ending): Nano | null {
-    try {
-      const outcome = outcomeOf(asked, seen, ending);
-      ledger.settle(hold, outcome);
-      overruns.learn(hold, outcome);
-      return outcome.costNano;
-    } catch (error) {
-      dependencies.onInternalError(error);
-      const cost = {
-        ...outcomeOf(asked, nothingSeen, { ...ending, neverArrived: true, status: 0 }),
-        status: ending.status,
-      };
-      ledger.settle(hold, { ...cost, costNano: hold.amountNano, flags: [...cost.flags, 'estimated'] });
-      return hold.amountNano;
-    }
-  }
-
   return {
     forward,
-    stop(scope, message) {
-      const meant = [...running].filter((of) => scope.kind === 'global' || of[scope.kind] === scope.id);
-      for (const { request } of meant) request.stop(message);
-      return meant.length;
-    },
+    stop: exchanges.stop,
     close: (message) => void (closed = message),
     idle: () => (open === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve))),
   };
@@ -449,27 +288,6 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
 
 /** A model's name as one word of a shell; what a client named so is not to run as something else. */
 const quoted = (name: string) => (/^[\w./:@-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
-
-/** A request that can be stopped, and whose it is. */
-interface Running extends Member {
-  request: Pick<Relay, 'stop'>;
-  key: string;
-  provider: string;
-}
-
-function runningAt(key: Key, provider: Provider, request: Running['request']): Running {
-  return { place: ABSENT, request, key: key.id, provider: provider.id };
-}
-
-interface Way {
-  read: ReadRequest;
-  target: Target;
-  dialect: Dialect;
-  /** Absent for a free call. */
-  money?: Money;
-  /** By the status: an answer that is not the client's, since another provider may have a better one. */
-  withholds(status: number): boolean;
-}
 
 /** One that costs money, and who sent it. */
 interface MeteredRequest {
@@ -486,13 +304,7 @@ interface Attempt {
   step: Step;
   /** Another provider was asked before. */
   fallback: boolean;
-  withholds: Way['withholds'];
-}
-
-interface Money {
-  admitted: Admitted;
-  asked: Asked;
-  step: Step;
+  withholds: Exchange['withholds'];
 }
 
 function loopText(key: Key, count: number): string {
@@ -500,7 +312,6 @@ function loopText(key: Key, count: number): string {
 }
 
 const none = () => false;
-const nothingSeen: AnswerFacts = emptyFacts();
 
 function requireCredential(provider: Provider): void {
   if (provider.credential !== null || !providerKindFacts[provider.kind].needsCredential) return;
@@ -510,29 +321,4 @@ function requireCredential(provider: Provider): void {
     'credential_missing',
     `The credential of ${provider.name} ${why}. Enter it in Faregate, Providers.`,
   );
-}
-
-/** Far more than text has on the average, so that no answer within its bound is cut. */
-const CHARS_PER_TOKEN_AT_MOST = 12;
-
-/** A provider that does not keep to a clamped bound is cut where the money ends. */
-function overspent(key: Key, { hold, clamp, choices }: Admitted, seen: AnswerFacts): string | null {
-  if (clamp?.outputTokens == null) return null;
-  const tokens = Math.max(seen.usage?.outputTokens ?? 0, seen.outputChars / CHARS_PER_TOKEN_AT_MOST);
-  if (tokens <= clamp.outputTokens * choices) return null;
-  return `The answer was cut: ${formatUsd(hold.amountNano)} was left for it under the usage limit of key "${key.name}". Raise the limit in Faregate, API Keys.`;
-}
-
-/** `model` as it is to stand in the path; asked for only where the path has one. */
-function pathOf({ path, model: named }: UpstreamRoute, model: () => string): string {
-  return named === null ? path : path.replace('{model}', model);
-}
-
-function takesTrailers({ te }: IncomingHttpHeaders): boolean {
-  return te !== undefined && /\btrailers\b/i.test(String(te));
-}
-
-/** A model's slashes are part of the path (`models/vendor/name`), everything else is one segment's text. */
-function encodeModel(model: string): string {
-  return model.split('/').map(encodeURIComponent).join('/');
 }
