@@ -59,9 +59,6 @@ interface Running {
 
 /** V8's garbage collector, told what a gateway's garbage is like: `node --v8-options` has the defaults. */
 const collectorFlags = [
-  // What a few hundred requests leave behind is swept in 2 to 4 ms. Helper threads shorten that little, and waiting for
-  // each other they take a tenth of all the processor time of a request from those who share the core.
-  '--no-parallel-scavenge',
   // Bodies lie outside of the heap, and by default every 64 MB of them have all of the heap looked through: for bodies
   // of 5 MB that was half of all the work. Counted as heap, they may grow by as much as it does.
   '--external-memory-accounted-in-global-limit',
