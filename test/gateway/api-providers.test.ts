@@ -1,52 +1,20 @@
 /** The contract's methods for providers and prices: defaults, refusals, and a credential that never comes back. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { MethodName } from '#shared/contract.ts';
-import { send } from '../support/client.ts';
-import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { describe, expect, test } from 'vitest';
+import { addProvider, usd } from '../support/gateway.ts';
+import { startUpstream } from '../support/upstream.ts';
+import { contractForEachTest } from '../support/contract.ts';
 
-let upstream: Upstream;
-let gateway: CoreGateway;
-const clock = fakeClock('2026-11-18T10:30:00Z');
-
-beforeEach(async () => {
-  clock.set('2026-11-18T10:30:00Z');
-  upstream = await startUpstream({ credential: 'sk-upstream' });
-  gateway = await startCore({ clock });
-});
-
-afterEach(async () => {
-  await gateway.dispose();
-  await upstream.close();
-});
-
-const refusal = async (name: MethodName, input: unknown) => {
-  const answer = await gateway.tryCall(name, input);
-  if (answer.ok) throw new Error(`${name} was accepted`);
-  return answer.error;
-};
-
-async function pricedProvider(more: { slug?: string; kind?: 'openai' | 'anthropic' } = {}): Promise<string> {
-  const { kind = 'anthropic', ...rest } = more;
-  const { id } = await addProvider(gateway, upstream, kind, rest);
-  await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
-  return id;
-}
-
-/** One request of 12 tokens in and 5 out: $0.000062. */
-async function spend(secret: string, model = 'acme'): Promise<number> {
-  const { status } = await send(`${gateway.url}/v1/messages`, {
-    headers: { 'x-api-key': secret },
-    body: { model, messages: [], max_tokens: 5 },
-  });
-  return status;
-}
+const contract = contractForEachTest();
+const { refusal, pricedProvider, spend } = contract;
 
 describe('a provider', () => {
   test('is created with the defaults of its kind, and never tells its credential', async () => {
-    const row = await gateway.call('providers.create', { kind: 'anthropic', credential: ' sk-ant-secret ' });
+    const row = await contract.gateway.call('providers.create', {
+      kind: 'anthropic',
+      credential: ' sk-ant-secret ',
+    });
     expect(row).toEqual({
       id: row.id,
       kind: 'anthropic',
@@ -60,13 +28,13 @@ describe('a provider', () => {
       dialects: ['anthropic-messages'],
       createdAt: '2026-11-18T10:30:00.000Z',
     });
-    expect(await gateway.call('providers.list', {})).toEqual([row]);
+    expect(await contract.gateway.call('providers.list', {})).toEqual([row]);
   });
 
   test('gets a free slug of its own where none is named', async () => {
     const slugs = [];
     for (let count = 0; count < 3; count += 1)
-      slugs.push((await gateway.call('providers.create', { kind: 'openai' })).slug);
+      slugs.push((await contract.gateway.call('providers.create', { kind: 'openai' })).slug);
     expect(slugs).toEqual(['openai', 'openai-2', 'openai-3']);
   });
 
@@ -108,43 +76,43 @@ describe('a provider', () => {
       { code: 'invalid_input', field: 'billing' },
     ],
   ])('is not created with %s', async (_what, input, error) => {
-    await gateway.call('providers.create', { kind: 'openai', slug: 'taken' });
+    await contract.gateway.call('providers.create', { kind: 'openai', slug: 'taken' });
     expect(await refusal('providers.create', input)).toMatchObject(error);
-    expect(await gateway.call('providers.list', {})).toHaveLength(1);
+    expect(await contract.gateway.call('providers.list', {})).toHaveLength(1);
   });
 
   test('that asks for the same slug at the same time is refused', async () => {
     const create = () =>
-      gateway.tryCall('providers.create', { kind: 'openai', slug: 'same', credential: 'x' });
+      contract.gateway.tryCall('providers.create', { kind: 'openai', slug: 'same', credential: 'x' });
     const answers = await Promise.all([create(), create()]);
     expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
   });
 
   test('keeps its credential where none or an empty one is given, and loses it for null', async () => {
-    const { id } = await addProvider(gateway, upstream, 'anthropic', { billing: 'free' });
-    const { secret } = await gateway.call('keys.create', { name: 'k' });
-    await gateway.call('providers.update', { id, name: 'Mine' });
-    expect(await gateway.call('providers.update', { id, credential: '' })).toMatchObject({
+    const { id } = await addProvider(contract.gateway, contract.upstream, 'anthropic', { billing: 'free' });
+    const { secret } = await contract.gateway.call('keys.create', { name: 'k' });
+    await contract.gateway.call('providers.update', { id, name: 'Mine' });
+    expect(await contract.gateway.call('providers.update', { id, credential: '' })).toMatchObject({
       name: 'Mine',
       hasCredential: true,
     });
     expect(await spend(secret)).toBe(200);
-    gateway = await gateway.restart();
+    await contract.restart();
     expect(await spend(secret)).toBe(200);
-    expect(await gateway.call('providers.update', { id, credential: null })).toMatchObject({
+    expect(await contract.gateway.call('providers.update', { id, credential: null })).toMatchObject({
       hasCredential: false,
     });
     expect(await spend(secret)).toBe(402);
-    expect(await gateway.call('providers.update', { id, credential: 'sk-upstream' })).toMatchObject({
+    expect(await contract.gateway.call('providers.update', { id, credential: 'sk-upstream' })).toMatchObject({
       hasCredential: true,
     });
     expect(await spend(secret)).toBe(200);
   });
 
   test('can keep its own slug and not take another’s', async () => {
-    const { id } = await gateway.call('providers.create', { kind: 'openai', slug: 'one' });
-    await gateway.call('providers.create', { kind: 'openai', slug: 'two' });
-    expect(await gateway.call('providers.update', { id, slug: 'one', name: 'One' })).toMatchObject({
+    const { id } = await contract.gateway.call('providers.create', { kind: 'openai', slug: 'one' });
+    await contract.gateway.call('providers.create', { kind: 'openai', slug: 'two' });
+    expect(await contract.gateway.call('providers.update', { id, slug: 'one', name: 'One' })).toMatchObject({
       slug: 'one',
       name: 'One',
     });
@@ -156,58 +124,58 @@ describe('a provider', () => {
 
   test('takes its prices along when it is deleted', async () => {
     const id = await pricedProvider();
-    expect(await gateway.call('prices.list', {})).toHaveLength(1);
-    expect(await gateway.call('providers.delete', { id })).toEqual({});
-    expect(await gateway.call('prices.list', {})).toEqual([]);
-    expect(await gateway.call('providers.list', {})).toEqual([]);
+    expect(await contract.gateway.call('prices.list', {})).toHaveLength(1);
+    expect(await contract.gateway.call('providers.delete', { id })).toEqual({});
+    expect(await contract.gateway.call('prices.list', {})).toEqual([]);
+    expect(await contract.gateway.call('providers.list', {})).toEqual([]);
   });
 
   test('never has its credential in an answer, an event or, in plain, in the data folder', async () => {
     const credential = 'sk-very-secret-credential';
-    const events = await gateway.events();
+    const events = await contract.gateway.events();
     const answers: unknown[] = [];
-    const { id } = await gateway.call('providers.create', {
+    const { id } = await contract.gateway.call('providers.create', {
       kind: 'openai',
-      baseUrl: `${upstream.url}/v1`,
+      baseUrl: `${contract.upstream.url}/v1`,
       credential,
     });
-    answers.push(await gateway.call('providers.list', {}));
-    answers.push(await gateway.call('providers.update', { id, credential: `${credential}-2` }));
-    answers.push(await gateway.tryCall('providers.test', { id, credential }));
+    answers.push(await contract.gateway.call('providers.list', {}));
+    answers.push(await contract.gateway.call('providers.update', { id, credential: `${credential}-2` }));
+    answers.push(await contract.gateway.tryCall('providers.test', { id, credential }));
     answers.push(
-      await gateway.tryCall('providers.create', { kind: 'openai', credential: `${credential}\n` }),
+      await contract.gateway.tryCall('providers.create', { kind: 'openai', credential: `${credential}\n` }),
     );
-    answers.push(await gateway.call('status.get', {}));
+    answers.push(await contract.gateway.call('status.get', {}));
     await events.first('providers-changed');
     expect(JSON.stringify([answers, events.seen])).not.toContain('very-secret');
-    await gateway.gateway.close({ graceMs: 0 });
-    for (const name of readdirSync(gateway.dataDir))
-      expect(readFileSync(join(gateway.dataDir, name)).includes('very-secret')).toBe(false);
+    await contract.gateway.gateway.close({ graceMs: 0 });
+    for (const name of readdirSync(contract.gateway.dataDir))
+      expect(readFileSync(join(contract.gateway.dataDir, name)).includes('very-secret')).toBe(false);
   });
 });
 
 describe('providers.test', () => {
   test('lists the models with a good credential, saved or not', async () => {
-    const { id } = await addProvider(gateway, upstream, 'openai');
+    const { id } = await addProvider(contract.gateway, contract.upstream, 'openai');
     const good = {
       ok: true,
       message: 'OpenAI answered with 3 models.',
       models: ['gpt-4o-mini', 'gpt-4o', 'claude-haiku-4-5'],
     };
-    expect(await gateway.call('providers.test', { id })).toEqual(good);
+    expect(await contract.gateway.call('providers.test', { id })).toEqual(good);
     expect(
-      await gateway.call('providers.test', {
+      await contract.gateway.call('providers.test', {
         kind: 'openai',
-        baseUrl: `${upstream.url}/v1`,
+        baseUrl: `${contract.upstream.url}/v1`,
         credential: 'sk-upstream',
       }),
     ).toEqual(good);
-    expect(await gateway.call('providers.test', { id, credential: '' })).toEqual(good);
+    expect(await contract.gateway.call('providers.test', { id, credential: '' })).toEqual(good);
   });
 
   test('says that a credential is not accepted, and tries what is typed instead of what is stored', async () => {
-    const { id } = await addProvider(gateway, upstream, 'openai');
-    expect(await gateway.call('providers.test', { id, credential: 'sk-wrong' })).toEqual({
+    const { id } = await addProvider(contract.gateway, contract.upstream, 'openai');
+    expect(await contract.gateway.call('providers.test', { id, credential: 'sk-wrong' })).toEqual({
       ok: false,
       message: 'OpenAI does not accept the credential (HTTP 401).',
       models: [],
@@ -216,18 +184,18 @@ describe('providers.test', () => {
 
   test('says what is wrong with the address', async () => {
     const at = (baseUrl: string) =>
-      gateway.call('providers.test', { kind: 'openai', baseUrl, credential: 'sk-upstream' });
-    expect(await at(`${upstream.url}/wrong`)).toMatchObject({ ok: true });
-    upstream.reply(/models$/, { status: 404, body: {} });
-    expect((await at(`${upstream.url}/v1`)).message).toMatch(/HTTP 404\. Check the address/);
-    upstream.reply(/models$/, { headers: { 'content-type': 'text/html' }, body: '<html>' });
-    expect((await at(`${upstream.url}/v1`)).message).toMatch(/not with a list of models/);
+      contract.gateway.call('providers.test', { kind: 'openai', baseUrl, credential: 'sk-upstream' });
+    expect(await at(`${contract.upstream.url}/wrong`)).toMatchObject({ ok: true });
+    contract.upstream.reply(/models$/, { status: 404, body: {} });
+    expect((await at(`${contract.upstream.url}/v1`)).message).toMatch(/HTTP 404\. Check the address/);
+    contract.upstream.reply(/models$/, { headers: { 'content-type': 'text/html' }, body: '<html>' });
+    expect((await at(`${contract.upstream.url}/v1`)).message).toMatch(/not with a list of models/);
     // An answer without end is given up, not collected.
     const piece = ' '.repeat(2 ** 20);
-    upstream.reply(/models$/, { chunks: Array.from({ length: 40 }, () => piece), hang: true });
-    expect((await at(`${upstream.url}/v1`)).message).toMatch(/not with a list of models/);
-    await upstream.close();
-    expect((await at(`${upstream.url}/v1`)).message).toMatch(/cannot be reached/);
+    contract.upstream.reply(/models$/, { chunks: Array.from({ length: 40 }, () => piece), hang: true });
+    expect((await at(`${contract.upstream.url}/v1`)).message).toMatch(/not with a list of models/);
+    await contract.upstream.close();
+    expect((await at(`${contract.upstream.url}/v1`)).message).toMatch(/cannot be reached/);
   });
 
   test('asks for what is missing', async () => {
@@ -236,7 +204,7 @@ describe('providers.test', () => {
       code: 'invalid_input',
       field: 'baseUrl',
     });
-    expect(await gateway.call('providers.test', { kind: 'openai' })).toEqual({
+    expect(await contract.gateway.call('providers.test', { kind: 'openai' })).toEqual({
       ok: false,
       message: 'Enter the credential first.',
       models: [],
@@ -244,56 +212,70 @@ describe('providers.test', () => {
   });
 
   test('does not send the stored credential to another address than the stored one', async () => {
-    const { id } = await addProvider(gateway, upstream, 'openai');
+    const { id } = await addProvider(contract.gateway, contract.upstream, 'openai');
     const other = await startUpstream();
-    const answer = await gateway.call('providers.test', { id, baseUrl: `${other.url}/v1` });
+    const answer = await contract.gateway.call('providers.test', { id, baseUrl: `${other.url}/v1` });
     expect(answer).toMatchObject({ ok: false, message: 'Enter the credential first.' });
-    const { id: open } = await addProvider(gateway, upstream, 'openai-compatible');
-    await gateway.call('providers.test', { id: open, baseUrl: `${other.url}/v1` });
-    await gateway.call('providers.test', {
+    const { id: open } = await addProvider(contract.gateway, contract.upstream, 'openai-compatible');
+    await contract.gateway.call('providers.test', { id: open, baseUrl: `${other.url}/v1` });
+    await contract.gateway.call('providers.test', {
       id: open,
-      baseUrl: `${upstream.url}@${new URL(other.url).host}/v1`,
+      baseUrl: `${contract.upstream.url}@${new URL(other.url).host}/v1`,
     });
     expect(JSON.stringify(other.requests.map(({ headers }) => headers))).not.toContain('sk-upstream');
-    expect(await gateway.call('providers.test', { id, baseUrl: `${upstream.url}/v1/` })).toMatchObject({
+    expect(
+      await contract.gateway.call('providers.test', { id, baseUrl: `${contract.upstream.url}/v1/` }),
+    ).toMatchObject({
       ok: true,
     });
     await other.close();
   });
 
   test('does not let the stored credential follow the provider to another address', async () => {
-    const { id } = await addProvider(gateway, upstream, 'openai');
+    const { id } = await addProvider(contract.gateway, contract.upstream, 'openai');
     const elsewhere = 'https://collector.example/v1';
     for (const more of [{}, { credential: '' }]) {
       expect(await refusal('providers.update', { id, baseUrl: elsewhere, ...more })).toMatchObject({
         code: 'conflict',
         field: 'credential',
-        message: `The stored credential is for ${upstream.url} only. Enter the one for https://collector.example, or remove it.`,
+        message: `The stored credential is for ${contract.upstream.url} only. Enter the one for https://collector.example, or remove it.`,
       });
     }
-    const secure = upstream.url.replace('http:', 'https:');
+    const secure = contract.upstream.url.replace('http:', 'https:');
     expect(await refusal('providers.update', { id, baseUrl: secure })).toMatchObject({ field: 'credential' });
-    expect(await gateway.call('providers.list', {})).toMatchObject([{ baseUrl: `${upstream.url}/v1` }]);
+    expect(await contract.gateway.call('providers.list', {})).toMatchObject([
+      { baseUrl: `${contract.upstream.url}/v1` },
+    ]);
 
     // The same place, another path: nothing to ask for.
-    expect(await gateway.call('providers.update', { id, baseUrl: `${upstream.url}/api/v1` })).toMatchObject({
+    expect(
+      await contract.gateway.call('providers.update', { id, baseUrl: `${contract.upstream.url}/api/v1` }),
+    ).toMatchObject({
       hasCredential: true,
     });
     expect(
-      await gateway.call('providers.update', { id, baseUrl: elsewhere, credential: 'sk-other' }),
+      await contract.gateway.call('providers.update', { id, baseUrl: elsewhere, credential: 'sk-other' }),
     ).toMatchObject({ baseUrl: elsewhere, hasCredential: true });
     expect(
-      await gateway.call('providers.update', { id, baseUrl: `${upstream.url}/v1`, credential: null }),
+      await contract.gateway.call('providers.update', {
+        id,
+        baseUrl: `${contract.upstream.url}/v1`,
+        credential: null,
+      }),
     ).toMatchObject({ hasCredential: false });
   });
 
   test('does not follow a provider elsewhere', async () => {
     const other = await startUpstream();
-    upstream.reply(/models$/, { status: 302, headers: { location: `${other.url}/v1/models` }, body: '' });
+    contract.upstream.reply(/models$/, {
+      status: 302,
+      headers: { location: `${other.url}/v1/models` },
+      body: '',
+    });
     expect(
-      await gateway.call('providers.test', {
+      await contract.gateway.call('providers.test', {
         kind: 'openai',
-        baseUrl: `${upstream.url}/v1`,
+        baseUrl: `${contract.upstream.url}/v1`,
         credential: 'sk-upstream',
       }),
     ).toMatchObject({ ok: false });
@@ -306,7 +288,7 @@ describe('a price', () => {
   test('is set, replaced, listed by provider and removed', async () => {
     const id = await pricedProvider();
     const other = await pricedProvider({ slug: 'other' });
-    const row = await gateway.call('prices.set', {
+    const row = await contract.gateway.call('prices.set', {
       providerId: id,
       model: ' acme ',
       input: 0.15,
@@ -324,11 +306,11 @@ describe('a price', () => {
       source: 'own',
       setAt: '2026-11-18T10:30:00.000Z',
     });
-    expect(await gateway.call('prices.list', { providerId: id })).toEqual([row]);
-    expect((await gateway.call('prices.list', {})).map(({ providerId }) => providerId).toSorted()).toEqual(
-      [id, other].toSorted(),
-    );
-    expect(await gateway.call('prices.remove', { providerId: id, model: 'acme' })).toEqual({});
+    expect(await contract.gateway.call('prices.list', { providerId: id })).toEqual([row]);
+    expect(
+      (await contract.gateway.call('prices.list', {})).map(({ providerId }) => providerId).toSorted(),
+    ).toEqual([id, other].toSorted());
+    expect(await contract.gateway.call('prices.remove', { providerId: id, model: 'acme' })).toEqual({});
     expect((await refusal('prices.remove', { providerId: id, model: 'acme' })).code).toBe('not_found');
   });
 
@@ -341,11 +323,11 @@ describe('a price', () => {
     ['an amount in the wrong unit', { cacheWrite: 1e7 }, 'cacheWrite'],
     ['no model', { model: ' ' }, 'model'],
   ])('is not set with %s', async (_what, more, field) => {
-    const { id } = await addProvider(gateway, upstream, 'openai');
+    const { id } = await addProvider(contract.gateway, contract.upstream, 'openai');
     const input = { providerId: id, model: 'acme', input: '1', output: '1', ...more };
     expect(await refusal('prices.set', input)).toMatchObject({ code: 'invalid_input', field });
-    gateway = await gateway.restart();
-    expect(await gateway.call('prices.list', {})).toEqual([]);
+    await contract.restart();
+    expect(await contract.gateway.call('prices.list', {})).toEqual([]);
   });
 
   test('is not set for a provider that is none', async () => {
@@ -355,9 +337,9 @@ describe('a price', () => {
 
   test('counts from the next request on', async () => {
     const id = await pricedProvider();
-    const { secret } = await gateway.call('keys.create', { name: 'k' });
+    const { secret } = await contract.gateway.call('keys.create', { name: 'k' });
     await spend(secret);
-    await gateway.call('prices.set', {
+    await contract.gateway.call('prices.set', {
       providerId: id,
       model: 'acme',
       input: 0,
@@ -365,7 +347,7 @@ describe('a price', () => {
       perRequest: '0.01',
     });
     await spend(secret);
-    const { rows } = await gateway.call('requests.list', {});
+    const { rows } = await contract.gateway.call('requests.list', {});
     expect(rows.map(({ costNano }) => costNano)).toEqual([usd('0.01'), 62_000]);
   });
 });

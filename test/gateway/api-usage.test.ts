@@ -1,66 +1,31 @@
 /** The contract's methods for what was spent: rows, corrections, sums. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { MethodName } from '#shared/contract.ts';
+import { describe, expect, test } from 'vitest';
 import type { RequestRow } from '#shared/model.ts';
 import { send } from '../support/client.ts';
-import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { usd } from '../support/gateway.ts';
+import { contractForEachTest } from '../support/contract.ts';
 
-let upstream: Upstream;
-let gateway: CoreGateway;
-const clock = fakeClock('2026-11-18T10:30:00Z');
-
-beforeEach(async () => {
-  clock.set('2026-11-18T10:30:00Z');
-  upstream = await startUpstream({ credential: 'sk-upstream' });
-  gateway = await startCore({ clock });
-});
-
-afterEach(async () => {
-  await gateway.dispose();
-  await upstream.close();
-});
-
-const refusal = async (name: MethodName, input: unknown) => {
-  const answer = await gateway.tryCall(name, input);
-  if (answer.ok) throw new Error(`${name} was accepted`);
-  return answer.error;
-};
-
-async function pricedProvider(more: { slug?: string; kind?: 'openai' | 'anthropic' } = {}): Promise<string> {
-  const { kind = 'anthropic', ...rest } = more;
-  const { id } = await addProvider(gateway, upstream, kind, rest);
-  await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
-  return id;
-}
-
-/** One request of 12 tokens in and 5 out: $0.000062. */
-async function spend(secret: string, model = 'acme'): Promise<number> {
-  const { status } = await send(`${gateway.url}/v1/messages`, {
-    headers: { 'x-api-key': secret },
-    body: { model, messages: [], max_tokens: 5 },
-  });
-  return status;
-}
+const contract = contractForEachTest();
+const { clock, refusal, pricedProvider, spend } = contract;
 
 describe('requests.list', () => {
   test('is newest first, in pages, and by key, model and status', async () => {
     await pricedProvider();
     const [a, b] = [
-      await gateway.call('keys.create', { name: 'a' }),
-      await gateway.call('keys.create', { name: 'b' }),
+      await contract.gateway.call('keys.create', { name: 'a' }),
+      await contract.gateway.call('keys.create', { name: 'b' }),
     ];
     for (const secret of [a.secret, b.secret, a.secret]) await spend(secret);
-    upstream.reply(/./, { status: 500, body: {} });
+    contract.upstream.reply(/./, { status: 500, body: {} });
     await spend(a.secret);
     const ids = async (filter: object) =>
-      (await gateway.call('requests.list', filter)).rows.map(({ id }) => id);
+      (await contract.gateway.call('requests.list', filter)).rows.map(({ id }) => id);
     const all = await ids({});
     expect(all).toEqual([...all].toSorted((x, y) => y - x));
     expect(all).toHaveLength(4);
-    const page = await gateway.call('requests.list', { limit: 3 });
+    const page = await contract.gateway.call('requests.list', { limit: 3 });
     expect([page.rows.map(({ id }) => id), page.next]).toEqual([all.slice(0, 3), all[2]]);
-    expect(await gateway.call('requests.list', { limit: 3, before: page.next })).toMatchObject({
+    expect(await contract.gateway.call('requests.list', { limit: 3, before: page.next })).toMatchObject({
       rows: [{ id: all[3] }],
       next: null,
     });
@@ -75,9 +40,9 @@ describe('requests.list', () => {
 describe('requests.correct', () => {
   async function row(): Promise<RequestRow> {
     await pricedProvider();
-    const { secret } = await gateway.call('keys.create', { name: 'k', limitNano: usd('1') });
+    const { secret } = await contract.gateway.call('keys.create', { name: 'k', limitNano: usd('1') });
     await spend(secret);
-    const { rows } = await gateway.call('requests.list', {});
+    const { rows } = await contract.gateway.call('requests.list', {});
     if (!rows[0]) throw new Error('no row');
     return rows[0];
   }
@@ -85,10 +50,16 @@ describe('requests.correct', () => {
   test('changes the cost, the usage and the totals', async () => {
     const before = await row();
     expect(
-      await gateway.call('requests.correct', { id: before.id, costNano: usd('0.5'), reason: 'invoice' }),
+      await contract.gateway.call('requests.correct', {
+        id: before.id,
+        costNano: usd('0.5'),
+        reason: 'invoice',
+      }),
     ).toEqual({ ...before, costNano: usd('0.5'), flags: ['corrected'] });
-    expect(await gateway.call('keys.list', {})).toMatchObject([{ usageNano: usd('0.5'), requests: 1 }]);
-    expect((await gateway.call('status.get', {})).totals).toMatchObject({
+    expect(await contract.gateway.call('keys.list', {})).toMatchObject([
+      { usageNano: usd('0.5'), requests: 1 },
+    ]);
+    expect((await contract.gateway.call('status.get', {})).totals).toMatchObject({
       usageNano: usd('0.5'),
       todayNano: usd('0.5'),
     });
@@ -119,13 +90,13 @@ describe('requests.correct', () => {
 describe('usage.summary', () => {
   test('sums by day, key, model and provider, within the time asked for', async () => {
     await pricedProvider();
-    const { key, secret } = await gateway.call('keys.create', { name: 'k' });
+    const { key, secret } = await contract.gateway.call('keys.create', { name: 'k' });
     await spend(secret);
     clock.set('2026-11-19T10:30:00Z');
     await spend(secret);
     await spend(secret, 'unheard-of');
     const summary = (groupBy: 'day' | 'key' | 'model' | 'provider', from = '2026-11-18T00:00:00Z') =>
-      gateway.call('usage.summary', { from, to: '2026-11-20T00:00:00Z', groupBy });
+      contract.gateway.call('usage.summary', { from, to: '2026-11-20T00:00:00Z', groupBy });
     const one = {
       requests: 1,
       errors: 0,
@@ -168,8 +139,8 @@ describe('usage.summary', () => {
 describe('who asked', () => {
   test('is in the row, the filters, the sums and the sessions, and the row explains its cost', async () => {
     await pricedProvider();
-    const { key, secret } = await gateway.call('keys.create', { name: 'k' });
-    await send(`${gateway.url}/v1/messages`, {
+    const { key, secret } = await contract.gateway.call('keys.create', { name: 'k' });
+    await send(`${contract.gateway.url}/v1/messages`, {
       headers: {
         'x-api-key': secret,
         'user-agent': 'claude-cli/2.1.330 (external, cli)',
@@ -179,30 +150,32 @@ describe('who asked', () => {
       body: { model: 'acme', messages: [], max_tokens: 5 },
     });
     await spend(secret);
-    const { rows } = await gateway.call('requests.list', { client: 'claude-code', session: 'one' });
+    const { rows } = await contract.gateway.call('requests.list', { client: 'claude-code', session: 'one' });
     expect(rows).toMatchObject([
       { client: 'claude-code', session: 'one', agent: 'helper', costNano: 62_000 },
     ]);
-    const detail = await gateway.call('requests.get', { id: rows[0]?.id ?? 0 });
+    const detail = await contract.gateway.call('requests.get', { id: rows[0]?.id ?? 0 });
     expect(detail.lineItems.map(({ item, count, nano }) => [item, count, nano])).toEqual([
       ['input', 12, 12_000],
       ['output', 5, 50_000],
     ]);
     expect(detail).toMatchObject({ price: { source: 'own' }, corrections: [], billing: 'own-key' });
-    await gateway.call('requests.correct', { id: detail.id, costNano: 70_000, reason: 'invoice' });
-    expect((await gateway.call('requests.get', { id: detail.id })).corrections).toMatchObject([
+    await contract.gateway.call('requests.correct', { id: detail.id, costNano: 70_000, reason: 'invoice' });
+    expect((await contract.gateway.call('requests.get', { id: detail.id })).corrections).toMatchObject([
       { beforeNano: 62_000, afterNano: 70_000, reason: 'invoice' },
     ]);
     const range = { from: '2026-11-18T00:00:00Z', to: '2026-11-20T00:00:00Z' };
-    expect(await gateway.call('usage.series', { ...range, every: 'day', by: 'client' })).toMatchObject([
+    expect(
+      await contract.gateway.call('usage.series', { ...range, every: 'day', by: 'client' }),
+    ).toMatchObject([
       { requests: 1, costNano: 62_000 },
       { group: 'claude-code', requests: 1, costNano: 70_000 },
     ]);
-    expect(await gateway.call('usage.sessions', {})).toMatchObject({
+    expect(await contract.gateway.call('usage.sessions', {})).toMatchObject({
       sessions: [{ session: 'one', keyId: key.id, costNano: 70_000, agents: [{ agent: 'helper' }] }],
       next: null,
     });
-    expect(await gateway.call('usage.sparklines', { days: 2 })).toEqual([
+    expect(await contract.gateway.call('usage.sparklines', { days: 2 })).toEqual([
       { keyId: key.id, costNano: [0, 132_000] },
     ]);
     expect(await refusal('requests.get', { id: 999 })).toMatchObject({ code: 'not_found' });

@@ -1,61 +1,27 @@
 /** The contract's methods: what each does, what each refuses and in which field, and what never comes back. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { methods, type MethodName } from '#shared/contract.ts';
-import { send } from '../support/client.ts';
-import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
-import { gate, startUpstream, type Upstream } from '../support/upstream.ts';
+import { usd } from '../support/gateway.ts';
+import { gate } from '../support/upstream.ts';
+import { contractForEachTest } from '../support/contract.ts';
 
-let upstream: Upstream;
-let gateway: CoreGateway;
-const clock = fakeClock('2026-11-18T10:30:00Z');
-
-beforeEach(async () => {
-  clock.set('2026-11-18T10:30:00Z');
-  upstream = await startUpstream({ credential: 'sk-upstream' });
-  gateway = await startCore({ clock });
-});
-
-afterEach(async () => {
-  await gateway.dispose();
-  await upstream.close();
-});
-
-const refusal = async (name: MethodName, input: unknown) => {
-  const answer = await gateway.tryCall(name, input);
-  if (answer.ok) throw new Error(`${name} was accepted`);
-  return answer.error;
-};
+const contract = contractForEachTest();
+const { refusal, pricedProvider, spend } = contract;
 
 const secretOf = /^sk-fg-[0-9A-Za-z]{43}$/;
 
-async function pricedProvider(more: { slug?: string; kind?: 'openai' | 'anthropic' } = {}): Promise<string> {
-  const { kind = 'anthropic', ...rest } = more;
-  const { id } = await addProvider(gateway, upstream, kind, rest);
-  await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
-  return id;
-}
-
-/** One request of 12 tokens in and 5 out: $0.000062. */
-async function spend(secret: string, model = 'acme'): Promise<number> {
-  const { status } = await send(`${gateway.url}/v1/messages`, {
-    headers: { 'x-api-key': secret },
-    body: { model, messages: [], max_tokens: 5 },
-  });
-  return status;
-}
-
 describe('every method', () => {
   test.each(Object.keys(methods))('refuses input it does not know: %s', async (name) => {
-    const answer = await gateway.gateway.dispatch(name, { surprise: true });
+    const answer = await contract.gateway.gateway.dispatch(name, { surprise: true });
     expect(answer).toMatchObject({ ok: false, error: { code: 'invalid_input' } });
   });
 
   test.each(['nothing', '__proto__', 'constructor', 'keys', '', null, 7, {}])(
     'that is none is not found: %j',
     async (name) => {
-      expect(await gateway.gateway.dispatch(name, {})).toMatchObject({
+      expect(await contract.gateway.gateway.dispatch(name, {})).toMatchObject({
         ok: false,
         error: { code: 'not_found' },
       });
@@ -63,7 +29,7 @@ describe('every method', () => {
   );
 
   test.each(['x', 7, [], true])('that takes nothing refuses %j', async (input) => {
-    expect(await gateway.gateway.dispatch('keys.list', input)).toMatchObject({
+    expect(await contract.gateway.gateway.dispatch('keys.list', input)).toMatchObject({
       ok: false,
       error: { code: 'invalid_input' },
     });
@@ -85,11 +51,11 @@ describe('every method', () => {
 describe('status.get', () => {
   test('tells version, address, health and totals', async () => {
     await pricedProvider();
-    const { secret } = await gateway.call('keys.create', { name: 'k' });
+    const { secret } = await contract.gateway.call('keys.create', { name: 'k' });
     await spend(secret);
-    expect(await gateway.call('status.get', {})).toEqual({
+    expect(await contract.gateway.call('status.get', {})).toEqual({
       version: '0.0.0-test',
-      gatewayUrl: gateway.url,
+      gatewayUrl: contract.gateway.url,
       dataFolder: expect.stringMatching(/^(\/|[A-Z]:)/),
       paused: false,
       problem: null,
@@ -107,7 +73,7 @@ describe('status.get', () => {
 
 describe('a key', () => {
   test('is created with its limits, and its secret is shown once', async () => {
-    const { key, secret } = await gateway.call('keys.create', {
+    const { key, secret } = await contract.gateway.call('keys.create', {
       name: '  Laptop ',
       limitNano: usd('10'),
       recurring: { amountNano: usd('1'), every: 'day' },
@@ -138,20 +104,20 @@ describe('a key', () => {
       pause: null,
       limitState: 'ok',
     });
-    expect(await gateway.call('keys.list', {})).toEqual([key]);
-    expect(JSON.stringify(await gateway.call('keys.list', {}))).not.toContain(secret);
+    expect(await contract.gateway.call('keys.list', {})).toEqual([key]);
+    expect(JSON.stringify(await contract.gateway.call('keys.list', {}))).not.toContain(secret);
   });
 
   test('has no limit unless told', async () => {
-    const { key } = await gateway.call('keys.create', { name: 'k' });
+    const { key } = await contract.gateway.call('keys.create', { name: 'k' });
     expect(key).toMatchObject({ limitNano: null, recurring: null, limitState: 'none', expiresAt: null });
   });
 
   test('is listed in the order it was made, also after a restart', async () => {
-    for (const name of ['b', 'a', 'c']) await gateway.call('keys.create', { name });
-    const names = async () => (await gateway.call('keys.list', {})).map(({ name }) => name);
+    for (const name of ['b', 'a', 'c']) await contract.gateway.call('keys.create', { name });
+    const names = async () => (await contract.gateway.call('keys.list', {})).map(({ name }) => name);
     expect(await names()).toEqual(['b', 'a', 'c']);
-    gateway = await gateway.restart();
+    await contract.restart();
     expect(await names()).toEqual(['b', 'a', 'c']);
   });
 
@@ -173,43 +139,46 @@ describe('a key', () => {
     ['a date that is none', { name: 'k', expiresAt: 'tomorrow' }, 'expiresAt'],
   ])('is not created with %s', async (_what, input, field) => {
     expect(await refusal('keys.create', input)).toMatchObject({ code: 'invalid_input', field });
-    expect(await gateway.call('keys.list', {})).toEqual([]);
+    expect(await contract.gateway.call('keys.list', {})).toEqual([]);
   });
 
   test('changes only what it is told to change', async () => {
-    const { key } = await gateway.call('keys.create', { name: 'k', limitNano: 5 });
-    expect(await gateway.call('keys.update', { id: key.id, name: 'new' })).toEqual({ ...key, name: 'new' });
-    expect(await gateway.call('keys.update', { id: key.id, enabled: false })).toMatchObject({
+    const { key } = await contract.gateway.call('keys.create', { name: 'k', limitNano: 5 });
+    expect(await contract.gateway.call('keys.update', { id: key.id, name: 'new' })).toEqual({
+      ...key,
+      name: 'new',
+    });
+    expect(await contract.gateway.call('keys.update', { id: key.id, enabled: false })).toMatchObject({
       name: 'new',
       status: 'disabled',
     });
-    const expired = await gateway.call('keys.update', {
+    const expired = await contract.gateway.call('keys.update', {
       id: key.id,
       enabled: true,
       expiresAt: '2026-11-18T10:30:00Z',
     });
     expect(expired.status).toBe('expired');
-    expect(await gateway.call('keys.update', { id: key.id, expiresAt: null })).toEqual({
+    expect(await contract.gateway.call('keys.update', { id: key.id, expiresAt: null })).toEqual({
       ...key,
       name: 'new',
     });
-    gateway = await gateway.restart();
-    expect(await gateway.call('keys.list', {})).toEqual([{ ...key, name: 'new' }]);
+    await contract.restart();
+    expect(await contract.gateway.call('keys.list', {})).toEqual([{ ...key, name: 'new' }]);
   });
 
   test('gets a limit, keeps the other one unless told, and loses both', async () => {
-    const { key } = await gateway.call('keys.create', {
+    const { key } = await contract.gateway.call('keys.create', {
       name: 'k',
       recurring: { amountNano: 7, every: 'week' },
     });
     const { id } = key;
-    expect(await gateway.call('keys.setLimit', { id, limitNano: 5 })).toMatchObject({
+    expect(await contract.gateway.call('keys.setLimit', { id, limitNano: 5 })).toMatchObject({
       limitNano: 5,
       recurring: { amountNano: 7, every: 'week' },
       limitState: 'ok',
     });
     expect(
-      await gateway.call('keys.setLimit', {
+      await contract.gateway.call('keys.setLimit', {
         id,
         limitNano: null,
         recurring: { amountNano: 9, every: 'month' },
@@ -218,13 +187,15 @@ describe('a key', () => {
       limitNano: null,
       recurring: { amountNano: 9, every: 'month', usedNano: 0 },
     });
-    expect(await gateway.call('keys.setLimit', { id, limitNano: 0, recurring: null })).toMatchObject({
-      limitNano: 0,
-      recurring: null,
-      limitState: 'reached',
-    });
-    gateway = await gateway.restart();
-    expect(await gateway.call('keys.setLimit', { id, limitNano: null })).toMatchObject({
+    expect(await contract.gateway.call('keys.setLimit', { id, limitNano: 0, recurring: null })).toMatchObject(
+      {
+        limitNano: 0,
+        recurring: null,
+        limitState: 'reached',
+      },
+    );
+    await contract.restart();
+    expect(await contract.gateway.call('keys.setLimit', { id, limitNano: null })).toMatchObject({
       limitNano: null,
       recurring: null,
       limitState: 'none',
@@ -233,10 +204,10 @@ describe('a key', () => {
 
   test('says how near its limit it is, by what is settled', async () => {
     await pricedProvider();
-    const { key, secret } = await gateway.call('keys.create', { name: 'k', limitNano: usd('1') });
+    const { key, secret } = await contract.gateway.call('keys.create', { name: 'k', limitNano: usd('1') });
     await spend(secret);
     const state = async (limitNano: number) =>
-      (await gateway.call('keys.setLimit', { id: key.id, limitNano })).limitState;
+      (await contract.gateway.call('keys.setLimit', { id: key.id, limitNano })).limitState;
     expect([await state(77_501), await state(77_500), await state(62_001), await state(62_000)]).toEqual([
       'ok',
       'near',
@@ -247,39 +218,39 @@ describe('a key', () => {
 
   test('keeps its usage when it is replaced, and has another secret', async () => {
     await pricedProvider();
-    const { key, secret } = await gateway.call('keys.create', { name: 'k' });
+    const { key, secret } = await contract.gateway.call('keys.create', { name: 'k' });
     await spend(secret);
-    const rotated = await gateway.call('keys.rotate', { id: key.id });
+    const rotated = await contract.gateway.call('keys.rotate', { id: key.id });
     expect(rotated.secret).toMatch(secretOf);
     expect(rotated.secret).not.toBe(secret);
     expect(rotated.key).toMatchObject({ id: key.id, usageNano: 62_000, requests: 1 });
     expect([await spend(secret), await spend(rotated.secret)]).toEqual([401, 200]);
-    gateway = await gateway.restart();
+    await contract.restart();
     expect([await spend(secret), await spend(rotated.secret)]).toEqual([401, 200]);
   });
 
   test('leaves its rows behind when it is deleted', async () => {
     await pricedProvider();
-    const { key, secret } = await gateway.call('keys.create', { name: 'k' });
+    const { key, secret } = await contract.gateway.call('keys.create', { name: 'k' });
     await spend(secret);
-    expect(await gateway.call('keys.delete', { id: key.id })).toEqual({});
-    expect(await gateway.call('keys.list', {})).toEqual([]);
+    expect(await contract.gateway.call('keys.delete', { id: key.id })).toEqual({});
+    expect(await contract.gateway.call('keys.list', {})).toEqual([]);
     expect((await refusal('keys.delete', { id: key.id })).code).toBe('not_found');
-    expect((await gateway.call('requests.list', { keyId: key.id })).rows).toHaveLength(1);
+    expect((await contract.gateway.call('requests.list', { keyId: key.id })).rows).toHaveLength(1);
     expect(await spend(secret)).toBe(401);
   });
 
   test('has its secret nowhere in the data folder', async () => {
-    const { secret } = await gateway.call('keys.create', { name: 'k' });
-    await gateway.gateway.close({ graceMs: 0 });
-    for (const name of readdirSync(gateway.dataDir))
-      expect(readFileSync(join(gateway.dataDir, name)).includes(secret)).toBe(false);
+    const { secret } = await contract.gateway.call('keys.create', { name: 'k' });
+    await contract.gateway.gateway.close({ graceMs: 0 });
+    for (const name of readdirSync(contract.gateway.dataDir))
+      expect(readFileSync(join(contract.gateway.dataDir, name)).includes(secret)).toBe(false);
   });
 });
 
 describe('settings', () => {
   test('are the defaults until they are set, one by one, and are kept', async () => {
-    const before = await gateway.call('settings.get', {});
+    const before = await contract.gateway.call('settings.get', {});
     expect(before).toEqual({
       port: 3273,
       launchAtLogin: false,
@@ -291,13 +262,17 @@ describe('settings', () => {
       thresholds: [80, 95, 100],
       theme: 'system',
     });
-    expect(await gateway.call('settings.set', { theme: 'dark', thresholds: [50] })).toEqual({
+    expect(await contract.gateway.call('settings.set', { theme: 'dark', thresholds: [50] })).toEqual({
       ...before,
       theme: 'dark',
       thresholds: [50],
     });
-    gateway = await gateway.restart();
-    expect(await gateway.call('settings.get', {})).toEqual({ ...before, theme: 'dark', thresholds: [50] });
+    await contract.restart();
+    expect(await contract.gateway.call('settings.get', {})).toEqual({
+      ...before,
+      theme: 'dark',
+      thresholds: [50],
+    });
     for (const [field, value] of [
       ['port', 65_536],
       ['theme', 'blue'],
@@ -310,15 +285,15 @@ describe('settings', () => {
 
 describe('the events', () => {
   test('tell of keys, providers, settled requests and the totals as they change', async () => {
-    const events = await gateway.events();
+    const events = await contract.gateway.events();
     const id = await pricedProvider();
     await events.first('providers-changed');
-    const { key, secret } = await gateway.call('keys.create', { name: 'k' });
+    const { key, secret } = await contract.gateway.call('keys.create', { name: 'k' });
     await events.first('keys-changed', ({ rows }) =>
       rows.some((row) => row.id === key.id && row.requests === 0),
     );
     const open = gate();
-    upstream.reply('/v1/messages', {
+    contract.upstream.reply('/v1/messages', {
       before: open,
       body: { type: 'message', usage: { input_tokens: 12, output_tokens: 5 } },
     });
@@ -333,9 +308,9 @@ describe('the events', () => {
       data.rows.some(({ usageNano, heldNano }) => usageNano === 62_000 && heldNano === 0),
     );
     await events.first('status-changed', ({ totals }) => totals.running === 0 && totals.usageNano === 62_000);
-    await gateway.call('keys.delete', { id: key.id });
+    await contract.gateway.call('keys.delete', { id: key.id });
     await events.first('keys-changed', ({ removed }) => removed.includes(key.id));
-    await gateway.call('providers.delete', { id });
+    await contract.gateway.call('providers.delete', { id });
     events.close();
   });
 });
