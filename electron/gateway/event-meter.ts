@@ -4,100 +4,56 @@ import { createParser, type EventSourceParser } from 'eventsource-parser';
 import type { AnswerReader } from './dialects/dialect.ts';
 import { join, MAX_EVENT, nothing, type EndingCode, type Meter } from './framing.ts';
 
-const LF = 0x0a;
-const CR = 0x0d;
-
 /** Turns the bytes of a stream into events for the reader, and remembers what the reader said of the last ones. */
 class EventTap {
   complete = false;
   /** One of the events since this was last set to false is to be hidden. */
   hide = false;
   readonly #reader: AnswerReader;
-  /** For what comes in pieces or in a rare form: many streams never need it, and it is most of what a tap takes. */
-  #parsing: { decoder: StringDecoder; parser: EventSourceParser } | undefined;
-  /** Nothing of an event is waiting for more. */
-  #between = true;
-  #begun = false;
+  readonly #decoder = new StringDecoder('utf8');
+  readonly #parser: EventSourceParser;
   #overflown = false;
 
   constructor(reader: AnswerReader) {
     this.#reader = reader;
-  }
-
-  read(bytes: Buffer): void {
-    if (this.readOne(bytes)) return;
-    const { decoder } = (this.#parsing ??= this.#createParsing());
-    this.#feed(decoder.write(bytes));
-    this.#between = endsInBlankLine(bytes);
-  }
-
-  /** Reads these bytes where they are exactly one event in its usual form, as most chunks are; false where they are not. */
-  readOne(bytes: Buffer): boolean {
-    const event = this.#between ? oneEvent(bytes) : null;
-    if (event === null) return false;
-    this.#begun = true;
-    this.#event(event.data, event.type);
-    return true;
-  }
-
-  /** Reads a last event that no blank line ends. */
-  end(): void {
-    if (this.#parsing !== undefined) this.#feed(`${this.#parsing.decoder.end()}\n\n`);
-    this.complete ||= this.#reader.finished;
-  }
-
-  #event(data: string, type: string | undefined): void {
-    const verdict = this.#reader.event(data, type);
-    if (verdict === 'last') this.complete = true;
-    else if (verdict === 'hide') this.hide = true;
-  }
-
-  #createParsing(): { decoder: StringDecoder; parser: EventSourceParser } {
-    const parser = createParser({
+    this.#parser = createParser({
       maxBufferSize: MAX_EVENT,
-      onEvent: ({ data, event }) => this.#event(data, event),
+      onEvent: ({ data, event }) => {
+        const verdict = this.#reader.event(data, event);
+        if (verdict === 'last') this.complete = true;
+        else if (verdict === 'hide') this.hide = true;
+      },
       onError: (error) => {
         this.#overflown ||= error.type === 'max-buffer-size-exceeded';
       },
     });
-    // A byte order mark is one at the start alone.
-    if (this.#begun) parser.feed('\n');
-    return { decoder: new StringDecoder('utf8'), parser };
+  }
+
+  read(bytes: Buffer): void {
+    this.#feed(this.#decoder.write(bytes));
+  }
+
+  /** Reads whole events, where nothing but whole events was read before. */
+  readWhole(text: string): void {
+    this.#feed(text);
+  }
+
+  /** Reads a last event that no blank line ends. */
+  end(): void {
+    this.#feed(`${this.#decoder.end()}\n\n`);
+    this.complete ||= this.#reader.finished;
   }
 
   #feed(text: string): void {
-    const parser = this.#parsing?.parser;
-    parser?.feed(text);
+    this.#parser.feed(text);
     // What is left of the line that was too long is no field, and the parser passes over it.
-    if (this.#overflown) parser?.reset();
+    if (this.#overflown) this.#parser.reset();
     this.#overflown = false;
   }
 }
 
-function endsInBlankLine(bytes: Buffer): boolean {
-  const { length } = bytes;
-  return length > 1 && bytes[length - 1] === LF && bytes[length - 2] === LF;
-}
-
-/** An event of one data line, with or without its name before it; null where these bytes are anything else. */
-function oneEvent(bytes: Buffer): { data: string; type: string | undefined } | null {
-  if (!endsInBlankLine(bytes)) return null;
-  const text = bytes.toString('utf8');
-  const end = text.length - 2;
-  let type: string | undefined;
-  let at = 0;
-  if (text.startsWith('event:')) {
-    at = text.indexOf('\n') + 1;
-    type = valueOf(text, 'event:'.length, at - 1) || undefined;
-  }
-  if (!text.startsWith('data:', at) || text.indexOf('\n', at) !== end || text.includes('\r')) return null;
-  return { data: valueOf(text, at + 'data:'.length, end), type };
-}
-
-/** Without the one space that may stand before it (HTML standard, section 9.2.6). */
-function valueOf(text: string, start: number, end: number): string {
-  return text.slice(text.charCodeAt(start) === 0x20 ? start + 1 : start, end);
-}
+const LF = 0x0a;
+const CR = 0x0d;
 
 /** The last bytes that were passed on, to tell whether an event has ended. */
 class SentTail {
@@ -116,6 +72,14 @@ class SentTail {
     const text = String.fromCharCode(tail >>> 24, (tail >>> 16) & 0xff, (tail >>> 8) & 0xff, tail & 0xff);
     return !text.replaceAll(/\r\n?/g, '\n').endsWith('\n\n');
   }
+}
+
+/** The text of a chunk that is exactly one event, its lines ended by LF, as most chunks are; null for any other. */
+function oneEvent(chunk: Buffer): string | null {
+  const { length } = chunk;
+  if (chunk[0] === LF || chunk[length - 1] !== LF || chunk[length - 2] !== LF) return null;
+  const text = chunk.toString('utf8');
+  return text.indexOf('\n\n') === text.length - 2 && !text.includes('\r') ? text : null;
 }
 
 /** An event that was cut off becomes one that clients pass over, as far as its protocol has such. */
@@ -188,9 +152,12 @@ export class HidingEventMeter implements Meter {
   }
 
   push(chunk: Buffer): Buffer {
-    this.#tap.hide = false;
-    if (this.#betweenEvents && this.#tap.readOne(chunk))
+    const whole = this.#betweenEvents ? oneEvent(chunk) : null;
+    if (whole !== null) {
+      this.#tap.hide = false;
+      this.#tap.readWhole(whole);
       return this.#tap.hide ? nothing : this.#sent.add(chunk);
+    }
     const out: Buffer[] = [];
     const { length } = chunk;
     let start = 0;
