@@ -1,40 +1,28 @@
 /** A model without a price, from the refusal or the unpriced row to a price, and the past rows priced again. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { send, type Incoming } from '../support/client.ts';
-import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { contractForEachTest } from '../support/contract.ts';
+import { addProvider, usd } from '../support/gateway.ts';
 
-let upstream: Upstream;
-let gateway: CoreGateway;
-const clock = fakeClock('2026-11-18T10:30:00Z');
-
-beforeEach(async () => {
-  clock.set('2026-11-18T10:30:00Z');
-  upstream = await startUpstream({ credential: 'sk-upstream' });
-  gateway = await startCore({ clock });
-});
-
-afterEach(async () => {
-  await gateway.dispose();
-  await upstream.close();
-});
+const contract = contractForEachTest();
+const { clock } = contract;
 
 const ask = (secret: string, model = 'acme-1'): Promise<Incoming> =>
-  send(`${gateway.url}/v1/chat/completions`, {
+  send(`${contract.gateway.url}/v1/chat/completions`, {
     headers: { authorization: `Bearer ${secret}` },
     body: { model, messages: [{ role: 'user', content: 'Hello' }], max_tokens: 5 },
   });
 
 const keyNamed = async (name: string) => {
-  const found = (await gateway.call('keys.list', {})).find((key) => key.name === name);
+  const found = (await contract.gateway.call('keys.list', {})).find((key) => key.name === name);
   if (!found) throw new Error(`no key ${name}`);
   return found;
 };
 
 test('a refusal names what to open and the command, is listed and told, and ends with a price', async () => {
-  const provider = await addProvider(gateway, upstream, 'openai', { slug: 'my-openai' });
-  const { key, secret } = await gateway.call('keys.create', { name: 'agent', limitNano: usd('1') });
-  const events = await gateway.events();
+  const provider = await addProvider(contract.gateway, contract.upstream, 'openai', { slug: 'my-openai' });
+  const { key, secret } = await contract.gateway.call('keys.create', { name: 'agent', limitNano: usd('1') });
+  const events = await contract.gateway.events();
 
   const refused = await ask(secret);
   expect(refused.status).toBe(400);
@@ -45,7 +33,7 @@ test('a refusal names what to open and the command, is listed and told, and ends
     model: 'acme-1',
     keyId: key.id,
   });
-  expect(await gateway.call('prices.unpriced', {})).toEqual([
+  expect(await contract.gateway.call('prices.unpriced', {})).toEqual([
     {
       providerId: provider.id,
       provider: 'my-openai',
@@ -59,51 +47,56 @@ test('a refusal names what to open and the command, is listed and told, and ends
     },
   ]);
 
-  await gateway.call('prices.set', { providerId: provider.id, model: 'acme-1', input: '1', output: '10' });
-  expect(await gateway.call('prices.unpriced', {})).toEqual([]);
+  await contract.gateway.call('prices.set', {
+    providerId: provider.id,
+    model: 'acme-1',
+    input: '1',
+    output: '10',
+  });
+  expect(await contract.gateway.call('prices.unpriced', {})).toEqual([]);
   expect((await ask(secret)).status).toBe(200);
 });
 
 test('a model name cannot smuggle a command into the sentence', async () => {
-  await addProvider(gateway, upstream, 'openai', { slug: 'o' });
-  const { secret } = await gateway.call('keys.create', { name: 'agent', limitNano: usd('1') });
+  await addProvider(contract.gateway, contract.upstream, 'openai', { slug: 'o' });
+  const { secret } = await contract.gateway.call('keys.create', { name: 'agent', limitNano: usd('1') });
   const { json } = await ask(secret, "x'; rm -rf ~ #");
   expect(JSON.stringify(json)).toContain(String.raw`prices set o 'x'\\''; rm -rf ~ #' --input`);
 });
 
 test('past rows are priced again: seen first, once, with the record, and the limits see it', async () => {
-  const provider = await addProvider(gateway, upstream, 'openai', { slug: 'o' });
+  const provider = await addProvider(contract.gateway, contract.upstream, 'openai', { slug: 'o' });
   const secrets: Record<string, string> = {};
   for (const name of ['a', 'b', 'gone']) {
-    secrets[name] = (await gateway.call('keys.create', { name })).secret;
+    secrets[name] = (await contract.gateway.call('keys.create', { name })).secret;
   }
   // 12 tokens in and 5 out each: $0.000062 at $1 and $10.
   for (const name of ['a', 'a', 'a', 'b', 'gone']) expect((await ask(secrets[name] ?? '')).status).toBe(200);
   clock.advance(3_600_000);
   expect((await ask(secrets['a'] ?? '')).status).toBe(200);
-  await gateway.call('keys.delete', { id: (await keyNamed('gone')).id });
+  await contract.gateway.call('keys.delete', { id: (await keyNamed('gone')).id });
   const [a, b] = [await keyNamed('a'), await keyNamed('b')];
   // The hour's window of `a` holds one of its four rows; it reaches its limit, `b` does not.
-  await gateway.call('keys.setLimit', {
+  await contract.gateway.call('keys.setLimit', {
     id: a.id,
     limitNano: usd('0.0002'),
     recurring: { amountNano: usd('1'), every: 'day' },
   });
-  expect(await gateway.call('prices.unpriced', {})).toMatchObject([
+  expect(await contract.gateway.call('prices.unpriced', {})).toMatchObject([
     { provider: 'o', model: 'acme-1', requests: 6, inputTokens: 72, outputTokens: 30, priced: false },
   ]);
   const which = { providerId: provider.id, model: 'acme-1' };
-  expect(await gateway.call('prices.reprice', { ...which, apply: false })).toMatchObject({
+  expect(await contract.gateway.call('prices.reprice', { ...which, apply: false })).toMatchObject({
     source: null,
     rows: 0,
     left: 6,
   });
-  expect(await gateway.tryCall('prices.reprice', { ...which, apply: true })).toMatchObject({
+  expect(await contract.gateway.tryCall('prices.reprice', { ...which, apply: true })).toMatchObject({
     error: { code: 'conflict' },
   });
 
-  await gateway.call('prices.set', { ...which, input: '1', output: '10' });
-  const preview = await gateway.call('prices.reprice', { ...which, apply: false });
+  await contract.gateway.call('prices.set', { ...which, input: '1', output: '10' });
+  const preview = await contract.gateway.call('prices.reprice', { ...which, apply: false });
   expect(preview).toMatchObject({ rows: 6, left: 0, totalNano: 6 * usd('0.000062'), applied: false });
   expect(preview.keys.find(({ keyId }) => keyId === a.id)).toMatchObject({
     name: 'a',
@@ -115,16 +108,16 @@ test('past rows are priced again: seen first, once, with the record, and the lim
   expect(preview.keys.filter(({ reachesLimit }) => reachesLimit)).toHaveLength(1);
   expect((await keyNamed('a')).usageNano).toBe(0);
 
-  const applied = await gateway.call('prices.reprice', { ...which, apply: true });
+  const applied = await contract.gateway.call('prices.reprice', { ...which, apply: true });
   expect(applied).toEqual({ ...preview, applied: true });
-  expect(await gateway.call('prices.reprice', { provider: 'o', model: 'acme-1', apply: true })).toMatchObject(
-    {
-      rows: 0,
-      totalNano: 0,
-      keys: [],
-    },
-  );
-  expect(await gateway.call('prices.unpriced', {})).toEqual([]);
+  expect(
+    await contract.gateway.call('prices.reprice', { provider: 'o', model: 'acme-1', apply: true }),
+  ).toMatchObject({
+    rows: 0,
+    totalNano: 0,
+    keys: [],
+  });
+  expect(await contract.gateway.call('prices.unpriced', {})).toEqual([]);
   expect(await keyNamed('a')).toMatchObject({
     usageNano: usd('0.000248'),
     unpricedRequests: 0,
@@ -133,7 +126,7 @@ test('past rows are priced again: seen first, once, with the record, and the lim
   expect(await keyNamed('b')).toMatchObject({ usageNano: usd('0.000062'), id: b.id });
   expect((await ask(secrets['a'] ?? '')).status).toBe(402);
 
-  const { rows } = await gateway.call('requests.list', {});
+  const { rows } = await contract.gateway.call('requests.list', {});
   const priced = rows.filter(({ flags }) => flags.includes('corrected'));
   expect(priced).toHaveLength(6);
   for (const row of priced) {
@@ -144,7 +137,7 @@ test('past rows are priced again: seen first, once, with the record, and the lim
     });
     expect(row.flags).not.toContain('unpriced');
   }
-  const detail = await gateway.call('requests.get', { id: priced[0]?.id ?? 0 });
+  const detail = await contract.gateway.call('requests.get', { id: priced[0]?.id ?? 0 });
   expect(detail.price).toMatchObject({ source: 'own', doubts: [] });
   expect(detail.lineItems.reduce((sum, { nano }) => sum + nano, 0)).toBe(detail.computedCostNano);
   expect(detail.corrections).toEqual([
@@ -156,55 +149,67 @@ test('past rows are priced again: seen first, once, with the record, and the lim
     },
   ]);
 
-  const totals = (await gateway.call('status.get', {})).totals;
-  gateway = await gateway.restart();
-  expect((await gateway.call('status.get', {})).totals).toEqual(totals);
+  const totals = (await contract.gateway.call('status.get', {})).totals;
+  await contract.restart();
+  expect((await contract.gateway.call('status.get', {})).totals).toEqual(totals);
   expect(await keyNamed('a')).toMatchObject({ usageNano: usd('0.000248'), limitState: 'reached' });
 });
 
 test('requests are served between the transactions of a long re-pricing', async () => {
-  const provider = await addProvider(gateway, upstream, 'openai', { slug: 'o' });
-  const { secret } = await gateway.call('keys.create', { name: 'many' });
+  const provider = await addProvider(contract.gateway, contract.upstream, 'openai', { slug: 'o' });
+  const { secret } = await contract.gateway.call('keys.create', { name: 'many' });
   await Promise.all(Array.from({ length: 450 }, () => ask(secret)));
-  await gateway.call('prices.set', { providerId: provider.id, model: 'acme-1', input: '1', output: '10' });
+  await contract.gateway.call('prices.set', {
+    providerId: provider.id,
+    model: 'acme-1',
+    input: '1',
+    output: '10',
+  });
   // Two at once are no more than one: each row is priced once.
   const [one, two] = await Promise.all([
-    gateway.call('prices.reprice', { provider: 'o', model: 'acme-1', apply: true }),
-    gateway.call('prices.reprice', { provider: 'o', model: 'acme-1', apply: true }),
+    contract.gateway.call('prices.reprice', { provider: 'o', model: 'acme-1', apply: true }),
+    contract.gateway.call('prices.reprice', { provider: 'o', model: 'acme-1', apply: true }),
   ]);
   expect(one.rows + two.rows).toBeGreaterThanOrEqual(450);
   expect(await keyNamed('many')).toMatchObject({ usageNano: 450 * usd('0.000062'), unpricedRequests: 0 });
 });
 
 test('the catalogue is searched by words, the makers first, and an entry is copied with its steps', async () => {
-  const [first] = await gateway.call('prices.search', { query: 'gpt 4o mini' });
+  const [first] = await contract.gateway.call('prices.search', { query: 'gpt 4o mini' });
   expect(first).toMatchObject({
     vendor: 'openai',
     model: 'gpt-4o-mini',
     amounts: { input: '0.15', output: '0.60' },
   });
-  const dated = await gateway.call('prices.search', { query: 'claude-sonnet-4-5-20250929', limit: 5 });
+  const dated = await contract.gateway.call('prices.search', {
+    query: 'claude-sonnet-4-5-20250929',
+    limit: 5,
+  });
   expect(dated.map(({ model }) => model)).toContain('claude-sonnet-4-5');
-  expect(await gateway.call('prices.search', { query: 'no such model anywhere' })).toEqual([]);
+  expect(await contract.gateway.call('prices.search', { query: 'no such model anywhere' })).toEqual([]);
 
-  const stepped = (await gateway.call('prices.search', { query: 'gemini 2.5 pro', limit: 20 })).find(
+  const stepped = (await contract.gateway.call('prices.search', { query: 'gemini 2.5 pro', limit: 20 })).find(
     ({ vendor, amounts }) => vendor === 'google' && amounts.tiers !== undefined,
   );
   if (!stepped) throw new Error('no entry with steps');
-  const provider = await addProvider(gateway, upstream, 'openai', { slug: 'o' });
-  await gateway.call('prices.set', {
+  const provider = await addProvider(contract.gateway, contract.upstream, 'openai', { slug: 'o' });
+  await contract.gateway.call('prices.set', {
     providerId: provider.id,
     model: 'acme-1',
     ...stepped.amounts,
     copiedFrom: `${stepped.source}, ${stepped.date}`,
   });
-  expect(await gateway.call('prices.find', { providerId: provider.id, model: 'acme-1' })).toEqual({
+  expect(await contract.gateway.call('prices.find', { providerId: provider.id, model: 'acme-1' })).toEqual({
     source: 'own',
     kind: 'own',
     amounts: stepped.amounts,
   });
-  expect(await gateway.call('prices.find', { providerId: provider.id, model: 'gpt-4o-mini' })).toMatchObject({
+  expect(
+    await contract.gateway.call('prices.find', { providerId: provider.id, model: 'gpt-4o-mini' }),
+  ).toMatchObject({
     kind: 'catalogue',
   });
-  expect(await gateway.call('prices.find', { providerId: provider.id, model: 'unheard-of' })).toBeNull();
+  expect(
+    await contract.gateway.call('prices.find', { providerId: provider.id, model: 'unheard-of' }),
+  ).toBeNull();
 });
