@@ -6,8 +6,9 @@ import { formatLimit, formatUsd, type Nano } from '#shared/money.ts';
 import { Refusal } from '#shared/errors.ts';
 import { boundNano, clampTo, leastNano, type Bound, type Clamp } from './bound.ts';
 import type { Key } from './keys.ts';
-import { LedgerUnavailable, type Hold, type HoldDraft, type HoldResult, type Ledger } from './ledger.ts';
+import type { Hold, HoldDraft, HoldResult, Ledger } from './ledger.ts';
 import type { AppliedLimit } from './limits.ts';
+import { LedgerUnavailable } from './write-failure.ts';
 
 /** Output of one choice that is worth serving while others hold money that will come back. */
 const USEFUL_BESIDE_OTHERS = 4_096;

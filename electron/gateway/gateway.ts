@@ -15,7 +15,7 @@ import { CallError, type MachineHandlers } from './calls.ts';
 import { startDeadline } from './deadline.ts';
 import { createFileWatch } from './file-watch.ts';
 import { createKeys } from './keys.ts';
-import { createLedger, DAMAGED_SENTENCE, type Ledger } from './ledger.ts';
+import { createLedger, type Ledger } from './ledger.ts';
 import { createLoopBrake } from './loop-brake.ts';
 import { createModelLists } from './models.ts';
 import { createOverruns } from './overruns.ts';
@@ -34,6 +34,7 @@ import { createUpstreamAgent, type ProxySettings } from './upstream-agent.ts';
 import { createUsage } from './usage.ts';
 import { createVocabularyCounter } from './vocabulary-counter.ts';
 import { createWarnings, type Warnings } from './warnings.ts';
+import { DAMAGED_SENTENCE } from './write-failure.ts';
 
 export type { EventListener } from './announcer.ts';
 export type { Gateway } from './replaceable.ts';

@@ -1,8 +1,11 @@
-/** What requests of one turn of the event loop write together, and what their settlements come to. Only the ledger uses it. */
+/** What requests of one turn of the event loop write together, and how it is written. Only the ledger uses it. */
 import { assertNano, type Nano } from '#shared/money.ts';
-import { sumOf, type Account, type Balances, type RunningBalance } from './balances.ts';
-import { ownPart, rowOf, type Hold, type Outcome } from './holds.ts';
+import { scopeId, sumOf, type Account, type Balances, type RunningBalance } from './balances.ts';
+import { ownPart, recordOf, rowOf, type Hold, type Outcome } from './holds.ts';
+import type { Statements } from './ledger-statements.ts';
 import type { StoredRequest } from './requests.ts';
+import type { Rollup } from './rollup.ts';
+import type { Store } from './store.ts';
 
 export interface Settlement {
   hold: Hold;
@@ -39,7 +42,7 @@ export interface End {
 }
 
 /** What requests add to their key's totals. */
-export interface KeySums {
+interface KeySums {
   credits: Nano;
   own: Nano;
   requests: number;
@@ -49,7 +52,7 @@ export interface KeySums {
   at: number;
 }
 
-export function plus(sums: KeySums | undefined, { hold: { at }, spent, own, row }: End): KeySums {
+function plus(sums: KeySums | undefined, { hold: { at }, spent, own, row }: End): KeySums {
   return {
     credits: (sums?.credits ?? 0) + spent - own,
     own: (sums?.own ?? 0) + own,
@@ -74,6 +77,55 @@ export function endOf(balances: Balances, { hold: held, outcome, settledAt }: Se
   const at = Math.max(settledAt, ...counted.map(({ window }) => window?.start ?? 0));
   const row = rowOf(held, outcome, { settledAt: at, cost, own });
   return { hold: held, counted, account: balances.key(held.keyId), spent: cost ?? 0, own, row };
+}
+
+interface Writing {
+  store: Store;
+  sql: Statements;
+  balances: Balances;
+  rollup: Pick<Rollup, 'seriesOf'>;
+}
+
+/** What writes holds and ends in one transaction: all of them or nothing. The balances in memory are left as they are. */
+export function groupWriter({ store, sql, balances, rollup }: Writing) {
+  return (holds: readonly { hold: Hold }[], ends: readonly End[]): void => {
+    const byKey = new Map<string, KeySums>();
+    const byScope = new Map<RunningBalance, Nano>();
+    for (const end of ends) {
+      byKey.set(end.hold.keyId, plus(byKey.get(end.hold.keyId), end));
+      for (const balance of end.counted)
+        if (balance !== end.account) byScope.set(balance, sumOf(byScope.get(balance) ?? 0, end.spent));
+    }
+    store.write(() => {
+      for (const { hold: taken } of holds) sql.insertHold.run(recordOf(taken));
+      for (const { row } of ends) {
+        sql.deleteHold.run(row.id);
+        row.series = rollup.seriesOf(row);
+        sql.insertRequest.run(row);
+      }
+      for (const [id, sums] of byKey) {
+        const window = balances.key(id)?.window;
+        const windowUsed = (window?.usedNano ?? 0) + sums.credits + sums.own;
+        const { credits, own, requests, unpriced, input, output, at } = sums;
+        const start = window?.start ?? null;
+        sql.addToKey.run(credits, own, requests, unpriced, input, output, at, start, windowUsed, id);
+      }
+      for (const [balance, spent] of byScope) writeUsage(sql, balance, spent);
+    });
+  };
+}
+
+/** `added` to what is spent under a limit that keys share. The usage of all keys is in the keys' own totals. */
+function writeUsage(sql: Statements, { scope, usageNano, window }: RunningBalance, added: Nano): void {
+  // A session's usage is in the rows and their sums.
+  if (scope.kind === 'key' || scope.kind === 'session') return;
+  if (window === null && (added === 0 || scope.kind === 'global')) return;
+  sql.setScopeUsage.run(
+    scopeId(scope),
+    scope.kind === 'global' ? 0 : sumOf(usageNano, added),
+    window?.start ?? null,
+    sumOf(window?.usedNano ?? 0, added),
+  );
 }
 
 /** Replaces the hold by the cost in the balances, once that is on record. */

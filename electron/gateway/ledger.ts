@@ -11,7 +11,6 @@ import { assertNano, type Nano } from '#shared/money.ts';
 import {
   createBalances,
   scopeId,
-  sumOf,
   withLimits,
   type Account,
   type Counted,
@@ -19,13 +18,11 @@ import {
 } from './balances.ts';
 import { createCorrections, type Corrections } from './corrections.ts';
 import {
-  appliedLimits,
   hasLimit,
-  isReached,
-  leastOf,
   leastRoom,
-  type AppliedLimit,
+  whyNoRoom,
   type Limits,
+  type NoRoom,
   type Scope,
   type SharedScope,
   type TopUp,
@@ -35,30 +32,24 @@ import {
   costOf,
   emptyGroup,
   endOf,
-  plus,
+  groupWriter,
   type End,
-  type KeySums,
   type Settlement,
 } from './ledger-group.ts';
 import { statements } from './ledger-statements.ts';
-import { holdOf, orphanOutcome, recordOf, type Hold, type HoldDraft, type Outcome } from './holds.ts';
+import { holdOf, orphanOutcome, type Hold, type HoldDraft, type Outcome } from './holds.ts';
 import { createPeriodTotals } from './period-totals.ts';
 import { createRollup } from './rollup.ts';
 import { ABSENT, Roster } from './roster.ts';
 import { isDamage, type Store } from './store.ts';
 import { toRequestRow } from './requests.ts';
+import { describeWriteFailure, LedgerUnavailable } from './write-failure.ts';
 
 export type { Account, RunningBalance } from './balances.ts';
 export type { Hold, HoldDraft, Outcome } from './holds.ts';
 export type { RowCost, RowPricer } from './corrections.ts';
 
-export type HoldResult =
-  | { held: Hold }
-  /**
-   * `reached`: nothing left. `busy`: enough would be left if `others` running requests gave back. `short`: never.
-   * The limit is the one that decides: the key's, its session's, the provider's or that of all keys.
-   */
-  | { refused: 'reached' | 'busy' | 'short'; limit: AppliedLimit; others: number };
+export type HoldResult = { held: Hold } | NoRoom;
 
 export interface Ledger extends Corrections {
   /** The account as it stands now, its window rolled over if it has ended. Undefined for an unknown key. */
@@ -125,14 +116,6 @@ export interface LedgerListener {
   problemChanged(): void;
 }
 
-/** The ledger cannot be written: requests on limited keys must not be served. The message says what to do. */
-export class LedgerUnavailable extends Error {
-  constructor(message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = 'LedgerUnavailable';
-  }
-}
-
 export interface LedgerOptions {
   /**
    * Called when there is something to write, with what writes it: everything that comes until then shares a transaction.
@@ -168,6 +151,7 @@ export function createLedger(
   const rollup = createRollup(store, () => Array.from(openHolds, ({ id }) => id));
   rollup.catchUp();
   const period = createPeriodTotals(sql, now);
+  const writeGroup = groupWriter({ store, sql, balances, rollup });
   // Where even this cannot be written the gateway starts all the same, and refuses what it has to.
   for (const orphan of orphans) settle(orphan, orphanOutcome(orphan));
   // Now, and not soon: whoever looks first must find no hold of a process that is dead.
@@ -239,7 +223,7 @@ export function createLedger(
       if (wrong !== null) throw new LedgerUnavailable(wrong);
       // A limit that is used up leaves no room, so with some left none is.
       const refused =
-        roomNano > 0 && roomNano >= amount.atLeastNano ? null : refusalOf(counted, amount.atLeastNano);
+        roomNano > 0 && roomNano >= amount.atLeastNano ? null : whyNoRoom(counted, amount.atLeastNano);
       if (refused !== null) return refused;
       amountNano = Math.min(amountNano, roomNano);
     }
@@ -356,30 +340,7 @@ export function createLedger(
     const ends = settlements
       .filter(({ hold: held }) => openHolds.has(held))
       .map((each) => endOf(balances, each));
-    const byKey = new Map<string, KeySums>();
-    const byScope = new Map<RunningBalance, Nano>();
-    for (const end of ends) {
-      byKey.set(end.hold.keyId, plus(byKey.get(end.hold.keyId), end));
-      for (const balance of end.counted)
-        if (balance !== end.account) byScope.set(balance, sumOf(byScope.get(balance) ?? 0, end.spent));
-    }
-    if (holds.length + ends.length > 0)
-      store.write(() => {
-        for (const { hold: taken } of holds) sql.insertHold.run(recordOf(taken));
-        for (const { row } of ends) {
-          sql.deleteHold.run(row.id);
-          row.series = rollup.seriesOf(row);
-          sql.insertRequest.run(row);
-        }
-        for (const [id, sums] of byKey) {
-          const window = balances.key(id)?.window;
-          const windowUsed = (window?.usedNano ?? 0) + sums.credits + sums.own;
-          const { credits, own, requests, unpriced, input, output, at } = sums;
-          const start = window?.start ?? null;
-          sql.addToKey.run(credits, own, requests, unpriced, input, output, at, start, windowUsed, id);
-        }
-        for (const [balance, spent] of byScope) writeUsage(balance, spent);
-      });
+    if (holds.length + ends.length > 0) writeGroup(holds, ends);
     for (const end of ends) mirror(end);
     tell([...holds, ...ends].map(({ hold: counts }) => counts));
     for (const { row } of ends) {
@@ -393,19 +354,6 @@ export function createLedger(
     openHolds.remove(end.hold);
     applyTo(end);
     period.add(end.row.at, end.spent);
-  }
-
-  /** `added` to what is spent under a limit that keys share. The usage of all keys is in the keys' own totals. */
-  function writeUsage({ scope, usageNano, window }: RunningBalance, added: Nano): void {
-    // A session's usage is in the rows and their sums.
-    if (scope.kind === 'key' || scope.kind === 'session') return;
-    if (window === null && (added === 0 || scope.kind === 'global')) return;
-    sql.setScopeUsage.run(
-      scopeId(scope),
-      scope.kind === 'global' ? 0 : sumOf(usageNano, added),
-      window?.start ?? null,
-      sumOf(window?.usedNano ?? 0, added),
-    );
   }
 
   function setLimits(scope: Scope, limits: Limits): void {
@@ -498,44 +446,6 @@ export function createLedger(
   };
 }
 
-/** Of several limits that are used up the one that resets last decides; an all-time limit never does. */
-function lastToReset(limits: readonly AppliedLimit[]): AppliedLimit | null {
-  return leastOf(limits, ({ recurring }) => -(recurring?.resetsAt ?? Infinity));
-}
-
-/** Why `atLeastNano` cannot be had; null where it can. */
-function refusalOf(counted: readonly RunningBalance[], atLeastNano: Nano): HoldResult | null {
-  const limits = counted.flatMap(appliedLimits);
-  const tightest = leastOf(limits, ({ roomNano }) => roomNano);
-  if (tightest === null) return null;
-  const othersOf = ({ scope: { kind } }: AppliedLimit) =>
-    counted.find(({ scope }) => scope.kind === kind)?.running ?? 0;
-  // Any limit that is used up refuses for good, also where another one is tighter only because of holds.
-  const reached = lastToReset(limits.filter(isReached));
-  if (reached) return { refused: 'reached', limit: reached, others: othersOf(reached) };
-  if (tightest.roomNano >= atLeastNano) return null;
-  // Were all that is held given back: would it fit then?
-  const least = leastOf(limits, ({ roomNano, heldNano }) => roomNano + heldNano) ?? tightest;
-  const wouldFit = least.roomNano + least.heldNano >= atLeastNano;
-  const limit = wouldFit ? tightest : least;
-  return { refused: wouldFit ? 'busy' : 'short', limit, others: othersOf(limit) };
-}
-
 function topUpColumns(topUp: TopUp | null): { topUp: number | null; topUpUntil: number | null } {
   return { topUp: topUp?.amountNano ?? null, topUpUntil: topUp?.until ?? null };
-}
-
-export const DAMAGED_SENTENCE =
-  'The ledger is damaged. Restore a backup under Settings, or with `faregate restore`; limited keys are refused until then.';
-
-function describeWriteFailure(cause: unknown): string {
-  if (isDamage(cause)) return DAMAGED_SENTENCE;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (code === 'SQLITE_FULL')
-    return 'The disk is full: usage cannot be recorded. Free some space; limited keys are refused until then.';
-  if (code.startsWith('SQLITE_READONLY') || code.startsWith('SQLITE_IOERR')) {
-    return 'The ledger cannot be written. Check the data folder and its disk; limited keys are refused until then.';
-  }
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return `The ledger cannot be written (${detail}). Limited keys are refused until it can.`;
 }

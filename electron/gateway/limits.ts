@@ -115,6 +115,42 @@ export function isReached(limit: { limitNano: Nano; usedNano: Nano }): boolean {
   return limit.usedNano >= limit.limitNano;
 }
 
+/**
+ * Why money cannot be had. `reached`: nothing left. `busy`: enough would be left if `others` running requests gave
+ * back. `short`: never. The limit is the one that decides: the key's, its session's, the provider's or that of all keys.
+ */
+export interface NoRoom {
+  refused: 'reached' | 'busy' | 'short';
+  limit: AppliedLimit;
+  others: number;
+}
+
+/** Why `atLeastNano` cannot be had; null where it can. */
+export function whyNoRoom(
+  balances: readonly (Balance & { running: number })[],
+  atLeastNano: Nano,
+): NoRoom | null {
+  const limits = balances.flatMap(appliedLimits);
+  const tightest = leastOf(limits, ({ roomNano }) => roomNano);
+  if (tightest === null) return null;
+  const othersOf = ({ scope: { kind } }: AppliedLimit) =>
+    balances.find(({ scope }) => scope.kind === kind)?.running ?? 0;
+  // Any limit that is used up refuses for good, also where another one is tighter only because of holds.
+  const reached = lastToReset(limits.filter(isReached));
+  if (reached) return { refused: 'reached', limit: reached, others: othersOf(reached) };
+  if (tightest.roomNano >= atLeastNano) return null;
+  // Were all that is held given back: would it fit then?
+  const least = leastOf(limits, ({ roomNano, heldNano }) => roomNano + heldNano) ?? tightest;
+  const wouldFit = least.roomNano + least.heldNano >= atLeastNano;
+  const limit = wouldFit ? tightest : least;
+  return { refused: wouldFit ? 'busy' : 'short', limit, others: othersOf(limit) };
+}
+
+/** Of several limits that are used up the one that resets last decides; an all-time limit never does. */
+function lastToReset(limits: readonly AppliedLimit[]): AppliedLimit | null {
+  return leastOf(limits, ({ recurring }) => -(recurring?.resetsAt ?? Infinity));
+}
+
 /** By settled usage alone: what is only held may come back. */
 export function limitState(balance: Balance): LimitState {
   const applied = appliedLimits(balance);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { createAdmission } from '../../electron/gateway/admission.ts';
 import { createKeys } from '../../electron/gateway/keys.ts';
-import { LedgerUnavailable } from '../../electron/gateway/ledger.ts';
+import { LedgerUnavailable } from '../../electron/gateway/write-failure.ts';
 import { usd } from '../support/gateway.ts';
 import { booksForEachTest, draft, noLimits, outcome } from '../support/ledger.ts';
 import { boundOfBody } from '../support/bounds.ts';
