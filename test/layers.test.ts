@@ -66,6 +66,7 @@ const gatewayRows: readonly (readonly string[])[] = [
     'ledger.ts',
     'ledger-group.ts',
     'ledger-statements.ts',
+    'write-failure.ts',
     'balances.ts',
     'period-totals.ts',
     'holds.ts',
