@@ -1,7 +1,7 @@
 /** Which provider serves a request, by the dialect it speaks and the model it names. */
 import { Refusal } from '#shared/errors.ts';
 import type { DialectId } from '#shared/model.ts';
-import type { Provider, Providers } from './providers.ts';
+import { providerKindFacts, type Provider, type Providers } from './providers.ts';
 import { catalogue } from './catalogue.ts';
 import { isVendor, type Prices } from './prices.ts';
 
@@ -13,7 +13,8 @@ export interface Target {
 
 /**
  * An explicit provider wins (`slug/model`, or the slug in the path); else the one that has a price of the person's own
- * for the model; else the vendor that the catalogue knows the bare name by; else the only one that speaks the dialect.
+ * for the model; else the vendor that the catalogue knows the bare name by, or the only one whose list has it; else the
+ * only one that speaks the dialect.
  * @throws Refusal `no_provider` that names what to do.
  */
 export function chooseProvider(
@@ -41,13 +42,32 @@ export function chooseProvider(
   if (priced.length === 1 && priced[0]) return { provider: priced[0], model: asked };
 
   const vendor = catalogue.vendorOf(asked);
-  const ofVendor = vendor === null ? undefined : speaking.find((provider) => isVendor(provider, vendor));
+  const ofVendor =
+    vendor === null ? listing(speaking, asked) : speaking.find((provider) => isVendor(provider, vendor));
   if (ofVendor) return { provider: ofVendor, model: asked };
   const choices = speaking.map(({ slug }) => `${slug}/${asked}`).join(', ');
   throw new Refusal(
     'no_provider',
     `Several providers could serve the model "${asked}". Name one of them: ${choices}.`,
   );
+}
+
+/**
+ * The provider of the only vendor whose list has the model. The catalogue tells vendors by the beginnings of names, which
+ * embeddings and models that others trained (text-embedding-3-small, llama-3.3-70b-versatile) do not share.
+ */
+function listing(speaking: readonly Provider[], asked: string): Provider | undefined {
+  const now = new Date();
+  // OpenRouter serves everybody's models, by names that say whose they are.
+  const [first, ...others] = speaking.filter(
+    ({ kind }) => kind !== 'openrouter' && vendorLists(kind, asked, now),
+  );
+  return others.every(({ kind }) => kind === first?.kind) ? first : undefined;
+}
+
+function vendorLists(kind: Provider['kind'], model: string, at: Date): boolean {
+  const { vendor } = providerKindFacts[kind];
+  return vendor !== null && catalogue.find(model, { vendor }, at)?.certain === true;
 }
 
 /** Routers of OpenRouter's own, whose maker is its slug: without it they are no models (openrouter.ai/docs, "Auto Router"). */

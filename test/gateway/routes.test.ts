@@ -351,6 +351,21 @@ describe('the provider', () => {
     ]);
   });
 
+  test('is the only one whose list has the model, where no vendor is known by its name', async () => {
+    await addProvider(gateway, upstream, 'openrouter', { billing: 'free' });
+    await addProvider(gateway, upstream, 'groq', { billing: 'free' });
+    const asked = ['llama-3.3-70b-versatile', 'chatgpt-4o-latest', 'codex-mini-latest'];
+    for (const model of asked) await post('/v1/chat/completions', { ...body, model });
+    await post('/v1/embeddings', { model: 'text-embedding-3-small', input: 'x' });
+    const { rows } = await gateway.call('requests.list', {});
+    expect(rows.map(({ provider, modelAsked }) => `${provider} ${modelAsked}`).reverse()).toEqual([
+      'groq llama-3.3-70b-versatile',
+      'openai chatgpt-4o-latest',
+      'openai codex-mini-latest',
+      'openai text-embedding-3-small',
+    ]);
+  });
+
   test('keeps the whole name of a model of OpenRouter’s own', async () => {
     await addProvider(gateway, upstream, 'openrouter', { billing: 'free' });
     const asked = ['openrouter/auto', 'openrouter/openai/gpt-4o', 'meta/llama-3:free'];
