@@ -1,4 +1,4 @@
-/** The command line without Electron. Without a command it is the headless gateway, whose command line it takes. */
+/** The command line without Electron. Without a command it is the headless gateway, whose options it takes. */
 import { homedir } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { namesCommand, runCommandLine } from './commands/index.ts';
@@ -10,7 +10,8 @@ process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 
 const args = process.argv.slice(2);
-const code = await runCommandLine(namesCommand(args) ? args : ['gateway', ...args], {
+const ofGateway = !namesCommand(args) && (args[0]?.startsWith('-') ?? true);
+const code = await runCommandLine(ofGateway ? ['gateway', ...args] : args, {
   env: process.env,
   home: homedir(),
   version: packageJson.version,

@@ -75,7 +75,7 @@ async function ensureBuilt(names: readonly TargetName[]): Promise<void> {
 
 async function startHeadless(args: readonly string[]): Promise<void> {
   await ensureBuilt(needsDashboard(args) ? ['cli', 'renderer'] : ['cli']);
-  await enter(args);
+  await enter(['gateway', ...args]);
 }
 
 async function startCommand(args: readonly string[]): Promise<void> {
@@ -184,6 +184,10 @@ async function main([mode, ...rest]: readonly string[]): Promise<void> {
       return ensureBuilt(targetNames);
     case undefined:
       return startDesktop([]);
+    case '--help':
+    case '-h':
+    case '--version':
+      return startCommand([mode, ...rest]);
     default:
       // The app itself takes only options.
       return mode.startsWith('-') ? startDesktop([mode, ...rest]) : startCommand([mode, ...rest]);

@@ -33,16 +33,25 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['service', serviceCommand],
 ]);
 
+/** What is asked of the program as a whole, in the ways people ask it. */
+const general: ReadonlyMap<string, (context: Context) => string> = new Map([
+  ['help', overview],
+  ['--help', overview],
+  ['-h', overview],
+  ['--version', ({ version }: Context) => version],
+]);
+
 /** Whether a command line is one of a command, and not of the app or the gateway itself. */
 export function namesCommand([first]: readonly string[]): boolean {
-  return first === 'help' || (first !== undefined && commands.has(first));
+  return first !== undefined && (general.has(first) || commands.has(first));
 }
 
 /** Runs `faregate WORD ARGUMENTS`; resolves with the exit code and never rejects. */
 export async function runCommandLine(args: readonly string[], context: Context): Promise<number> {
   const [name = 'help', ...rest] = args;
-  if (name === 'help') {
-    context.print(rest[0] === undefined ? overview() : (commands.get(rest[0])?.help ?? overview()).trimEnd());
+  const about = general.get(name);
+  if (about) {
+    context.print((commands.get(rest[0] ?? '')?.help ?? about(context)).trimEnd());
     return 0;
   }
   const command = commands.get(name);

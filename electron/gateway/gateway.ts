@@ -6,6 +6,7 @@ import { join, resolve as absolute } from 'node:path';
 import type { Input, MethodName, Output } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
 import type { Status } from '#shared/model.ts';
+import { formatLimit, formatUsd } from '#shared/money.ts';
 import { createAdmission, type Admission } from './admission.ts';
 import { createAnnouncer } from './announcer.ts';
 import { createDispatch, toKeyRow } from './api.ts';
@@ -177,8 +178,9 @@ async function wire(
       return (scope.kind === 'key' ? keys : providers).get(scope.id)?.name ?? scope.id;
     },
     tell(notice) {
-      const { scope, id, percent } = notice;
-      log?.warn({ scope, id, percent }, 'usage has passed a threshold of a limit');
+      const { scope, id, name, percent, usedNano, limitNano } = notice;
+      const spent = `${formatUsd(usedNano)} of ${formatLimit(limitNano)}`;
+      log?.warn({ scope, id, percent }, `${name}: ${percent} % of the limit is used, ${spent}`);
       announcer.tell('limit-threshold', notice);
     },
     onInternalError,
@@ -214,14 +216,14 @@ async function wire(
     },
     loops,
     paused: () => settings.paused(),
-    pauseKey({ id }, count) {
+    pauseKey({ id, name }, count) {
       try {
         keys.setPause(id, { at: now(), count });
       } catch (error) {
         // The request is refused all the same, and the next one comes back here.
         return onInternalError(error);
       }
-      log?.warn({ id, count }, 'a key was paused: it sent the same request over and over');
+      log?.warn({ id, count }, `${name} is paused: it sent the same request ${count} times in a row`);
       announcer.keyChanged(id);
       const row = keyRow(id);
       if (row) announcer.tell('key-paused', row);

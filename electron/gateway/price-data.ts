@@ -77,7 +77,7 @@ export async function createPriceData(options: Options): Promise<PriceData> {
     const reason = 'vendors' in read ? suspicion(read.vendors, shipped.vendors) : read.problem;
     if (!('vendors' in read) || reason !== null) {
       problem = `The price data fetched on ${date} is not used: ${reason} What ships with Faregate is in force.`;
-      log?.warn({ reason }, 'stored price data refused');
+      log?.warn({ date }, problem);
       return;
     }
     if (stored.url === url) etag = stored.etag;
@@ -122,7 +122,7 @@ export async function createPriceData(options: Options): Promise<PriceData> {
     }
     const refuse = (reason: string) => {
       problem = `The price data fetched on ${dayOf(at)} was refused: ${reason} The last good prices stay in force.`;
-      log?.warn({ reason }, 'price data refused');
+      log?.warn({}, problem);
       return answer('refused', problem);
     };
     const read = readPriceFile(parseJson(got.text), shipped.vendors);

@@ -256,7 +256,12 @@ describe('the command line', () => {
   test('prints its version and its usage, and refuses as a process does', async () => {
     const [version, help, refused] = [cli('--version'), cli('--help'), cli('--bogus')];
     expect([await version.ended, version.stdout()]).toEqual([0, `${packageJson.version}\n`]);
-    expect([await help.ended, help.stdout().startsWith('Usage:')]).toEqual([0, true]);
+    expect([await help.ended, help.stdout()]).toEqual([
+      0,
+      expect.stringContaining('Usage: faregate [COMMAND]'),
+    ]);
+    const unknown = cli('bogus');
+    expect([await unknown.ended, unknown.stderr()]).toEqual([2, expect.stringContaining("command 'bogus'")]);
     expect([await refused.ended, refused.stdout()]).toEqual([2, '']);
     expect(refused.stderr()).toContain('Usage:');
   });
@@ -280,6 +285,15 @@ describe('npm start', () => {
       expect(await program.ended).toBe(0);
     },
   );
+});
+
+test('of the launcher, --help is about all commands, and after --headless about the gateway', async () => {
+  const [all, one] = [
+    run(['electron/launch.ts', '--help']),
+    run(['electron/launch.ts', '--headless', '--help']),
+  ];
+  expect([await all.ended, all.stdout()]).toEqual([0, expect.stringContaining('Usage: faregate [COMMAND]')]);
+  expect([await one.ended, one.stdout()]).toEqual([0, expect.stringContaining('Usage: faregate gateway')]);
 });
 
 describe('a checkout', () => {

@@ -358,7 +358,7 @@ describe('the provider', () => {
     for (const model of asked) await post('/v1/chat/completions', { ...body, model });
     await post('/v1/embeddings', { model: 'text-embedding-3-small', input: 'x' });
     const { rows } = await gateway.call('requests.list', {});
-    expect(rows.map(({ provider, modelAsked }) => `${provider} ${modelAsked}`).reverse()).toEqual([
+    expect(rows.map(({ provider, modelAsked }) => `${provider} ${modelAsked}`).toReversed()).toEqual([
       'groq llama-3.3-70b-versatile',
       'openai chatgpt-4o-latest',
       'openai codex-mini-latest',

@@ -120,3 +120,14 @@ test('limits that keys share are told of too; a limit of zero is a block and no 
     },
   );
 });
+
+test('the log says of what, and how much, on the line that a person sees', async () => {
+  await gateway.dispose();
+  const lines: string[] = [];
+  const note = (_: object, message: string) => lines.push(message);
+  gateway = await startCore({ clock, log: { info: () => {}, warn: note, error: note } });
+  await addDimeProviders(gateway, upstream);
+  const { secret } = await gateway.call('keys.create', { name: 'dev', limitNano: usd('1') });
+  await spend(secret, 0.8);
+  expect(lines).toEqual(['dev: 80 % of the limit is used, $0.80 of $1.00']);
+});
