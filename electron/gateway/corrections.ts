@@ -4,7 +4,7 @@ import { assertNano, type Nano } from '#shared/money.ts';
 import { scopeId, sumOf, type Balances, type Counted, type RunningBalance } from './balances.ts';
 import { ownPart } from './holds.ts';
 import type { Statements } from './ledger-statements.ts';
-import type { Balance } from './limits.ts';
+import type { Balance, Window } from './limits.ts';
 import type { PeriodTotals } from './period-totals.ts';
 import { toRequestRow, type StoredRequest } from './requests.ts';
 import type { Store } from './store.ts';
@@ -101,7 +101,7 @@ export function createCorrections({
       credits: delta - ownDelta,
       own: ownDelta,
       unpriced: before.cost_nano === null ? -1 : 0,
-      window: account && countsInWindow(account, before) ? delta : 0,
+      window: account && windowOf(account, before) ? delta : 0,
     });
     for (const balance of counted) {
       const { scope } = balance;
@@ -109,7 +109,7 @@ export function createCorrections({
       sql.adjustScope.run({
         id: scopeId(scope),
         usage: scope.kind === 'provider' ? delta : 0,
-        window: countsInWindow(balance, before) ? delta : 0,
+        window: windowOf(balance, before) ? delta : 0,
       });
     }
   }
@@ -118,8 +118,8 @@ export function createCorrections({
   function apply({ before, after, delta, ownDelta, counted }: CostChange): void {
     for (const balance of counted) {
       balance.usageNano = sumOf(balance.usageNano, delta);
-      if (balance.window && countsInWindow(balance, before))
-        balance.window.usedNano = sumOf(balance.window.usedNano, delta);
+      const window = windowOf(balance, before);
+      if (window) window.usedNano = sumOf(window.usedNano, delta);
     }
     const account = balances.key(before.key_id);
     if (account) {
@@ -177,7 +177,11 @@ function countedBy(row: StoredRequest): Counted {
   return { keyId: row.key_id, providerId: row.provider_id ?? '', session: row.session };
 }
 
-/** A cost counts in the window in which it was settled. */
-function countsInWindow({ window }: Balance, row: StoredRequest): boolean {
-  return window !== null && row.settled_at >= window.start;
+/**
+ * A cost counts in the window in which it was settled; null where that is long over. As long as nothing was settled in
+ * the current one it is the one before that the file has, and that goes on should the clock be set back.
+ */
+function windowOf({ window }: Balance, row: StoredRequest): Window | null {
+  const settled = window?.before ?? window;
+  return settled !== null && row.settled_at >= settled.start ? settled : null;
 }

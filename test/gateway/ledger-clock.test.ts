@@ -82,6 +82,20 @@ describe.each([
     books.hold(key, 950);
   });
 
+  test('has what a cost was corrected by while the clock was set forward', () => {
+    const { key, scope } = limited();
+    const id = books.spend(key, 600);
+    clock.advance(2 * DAY);
+    expect(used(scope)).toBe(0);
+    books.ledger.correct(id, 900, 'The bill says so.');
+    expect(used(scope)).toBe(0);
+    clock.advance(-2 * DAY);
+    expect(used(scope)).toBe(900);
+    refusedMore(key, 100);
+    books.reopen();
+    expect(used(scope)).toBe(900);
+  });
+
   test('is not shaken by seconds', () => {
     const { key, scope } = limited();
     books.spend(key, 600);
