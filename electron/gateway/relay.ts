@@ -3,6 +3,7 @@
  * through the meter, to exactly one settlement however it ends.
  */
 import { STATUS_CODES, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Transform } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
@@ -101,6 +102,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   #head: string[] | undefined;
   #behindHead: Buffer[] = [];
   #headIsOut = false;
+  /** What is left of the length that the headers announce; Infinity where they announce none. */
+  #owed = Infinity;
   #headTimer: NodeJS.Timeout | undefined;
   #trailing = false;
   #withholding = false;
@@ -251,7 +254,10 @@ export class Relay implements Dispatcher.DispatchHandler {
       this.#behindHead.push(bytes);
       this.#withheldBytes += bytes.length;
       if (this.#withholding && this.#withheldBytes > WITHHELD_BYTES) this.#sendHead();
-    } else if (!(this.#headIsOut ? writeChunk(this.#response, bytes) : this.#response.write(bytes))) {
+      return;
+    }
+    this.#owed -= bytes.length;
+    if (!(this.#headIsOut ? writeChunk(this.#response, bytes) : this.#response.write(bytes))) {
       this.#controller?.pause();
       // What is unpacked can be a thousand times as long as what has arrived.
       this.#decoder?.pause();
@@ -264,10 +270,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#withholding = false;
     const head = this.#head;
     if (head === undefined || this.#clientGone) return;
-    const hasLength = head.some((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
+    const hasBody = this.#status !== 204 && this.#status !== 304;
+    const named = head.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
+    if (named !== -1 && hasBody) this.#owed = Number(head[named + 1]);
     // Node throws where trailers are announced for what it does not send in chunks.
-    const inPieces =
-      !hasLength && this.#response.req.httpVersion !== '1.0' && this.#status !== 204 && this.#status !== 304;
+    const inPieces = named === -1 && hasBody && this.#response.req.httpVersion !== '1.0';
     const announced = this.#options.trailers && this.#reader !== null && !this.#settled && inPieces;
     this.#response.writeHead(
       this.#status,
@@ -285,9 +292,14 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   #end(bytes: Buffer): void {
-    if (this.#trailing) this.#response.addTrailers(pairsOf(this.#late));
-    if (bytes.length > SHORT) this.#response.end(bytes);
-    else this.#response.end(bytes.toString('latin1'), 'latin1');
+    const response = this.#response;
+    if (this.#trailing) response.addTrailers(pairsOf(this.#late));
+    this.#owed -= bytes.length;
+    // A client that keeps the connection would wait there for the rest of what was announced.
+    if (this.#owed > 0 && this.#owed !== Infinity)
+      response.once('finish', () => response.req.socket.destroySoon());
+    if (bytes.length > SHORT) response.end(bytes);
+    else response.end(bytes.toString('latin1'), 'latin1');
   }
 
   #resume(): void {
@@ -373,10 +385,9 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   /** Never a bare end of file: some agents take it for an answer to go on from, for ever. */
   #endEarly(ending: Buffer): void {
-    if (ending.length === 0) {
-      this.#response.destroy();
-      return;
-    }
+    if (this.#owed === 0) return this.#end(nothing);
+    // What is too long for the length that was announced would be read as the start of the next answer.
+    if (ending.length === 0 || ending.length > this.#owed) return cutOff(this.#response);
     const bare = ending[0] === BRACE ? ending.indexOf('\n\n') + 2 : 0;
     if (bare === 0) return this.#end(ending);
     this.#settling = this.#endInPieces(ending.subarray(0, bare), ending.subarray(bare), this.#settling);
@@ -386,6 +397,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   async #endInPieces(bare: Buffer, rest: Buffer, before: Promise<void> | undefined): Promise<void> {
     await before;
     await delay(ALONE_MS);
+    this.#owed -= bare.length;
     this.#response.write(bare);
     await delay(ALONE_MS);
     this.#end(rest);
@@ -406,6 +418,12 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#finish();
     this.#controller?.abort(new Ended(message));
   }
+}
+
+/** Ends the connection, as soon as it is this response's: Node ends none for one that waits behind earlier answers. */
+function cutOff(response: ServerResponse): void {
+  if (response.socket === null) response.once('socket', (socket: Socket) => socket.destroy());
+  response.destroy();
 }
 
 /** The request was ended on purpose, with a sentence for the person. */

@@ -254,4 +254,28 @@ describe('a metered stream', () => {
       [3, []],
     ]);
   });
+
+  test('that is cut off before its turn has come ends the connection when it has', async () => {
+    const turn = gate();
+    let asked = 0;
+    upstream.reply(/./, () =>
+      asked++ === 0
+        ? {
+            headers: { 'content-type': contentType },
+            chunks: [...events.slice(0, 1), turn, ...events.slice(1)],
+          }
+        : { headers: { 'content-type': 'application/json' }, chunks: ['{"model":"acme",'], reset: true },
+    );
+    const got = exchange(gateway.url, ask('') + ask(''));
+    const rows = async () => (await gateway.call('requests.list', {})).rows;
+    await expect
+      .poll(async () => (await rows()).map(({ flags }) => flags))
+      .toEqual([['interrupted', 'estimated']]);
+    turn.open();
+    expect(await got).toMatch(/data: \[DONE\]\n\n\r\n0\r\n\r\n$/);
+    expect(await rows()).toMatchObject([
+      { flags: ['interrupted', 'estimated'] },
+      { outputTokens: 3, flags: [] },
+    ]);
+  });
 });

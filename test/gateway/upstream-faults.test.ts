@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { send } from '../support/client.ts';
 import { addProvider, startCore, usd, type CoreGateway, type EventRecord } from '../support/gateway.ts';
-import { startRawUpstream, write, type RawUpstream } from '../support/raw.ts';
+import { exchange, startRawUpstream, write, type RawUpstream } from '../support/raw.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 let upstream: RawUpstream;
@@ -262,6 +262,49 @@ describe('a provider that', () => {
     expect(await settled()).toMatchObject({ status: 0, costNano: 0, flags: ['interrupted'] });
     await gateway.call('providers.delete', { id: lost.id });
     tally.survived += 1;
+  });
+});
+
+describe('on a connection that stays open', () => {
+  const asked = (fields: object, more = '') => {
+    const body = JSON.stringify({ model: 'acme', messages: [], max_tokens: 50, ...fields });
+    return `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${key}\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`;
+  };
+  // Where the gateway asks for the usage it takes that out of the answer, and the length with it.
+  const aStream = { stream: true, stream_options: { include_usage: true } };
+  const bodyOf = (text: string) => text.slice(text.indexOf('\r\n\r\n') + 4);
+  const event = 'data: {"choices":[{"index":0,"delta":{"content":"Twelve chars"}}]}\n\n';
+  const streamed = (length: number) =>
+    `HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: ${length}\r\n\r\n`;
+
+  test('a stream that has less than was announced ends with the reason, and the connection with it', async () => {
+    upstream.answer((socket) => void socket.end(streamed(event.length + 2000) + event));
+    const body = bodyOf(await exchange(gateway.url, asked(aStream)));
+    expect(body.startsWith(event)).toBe(true);
+    expect(body).toContain('before it was complete');
+    await settled();
+  });
+
+  test('nothing follows behind the length that was announced', async () => {
+    upstream.answer((socket) => void socket.end(streamed(event.length + 10) + event));
+    expect(event.startsWith(bodyOf(await exchange(gateway.url, asked(aStream))))).toBe(true);
+    await settled();
+  });
+
+  test('a stream that has all that was announced, and no end, leaves the connection to the next answer', async () => {
+    upstream.answer((socket) => void socket.write(streamed(event.length) + event));
+    const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+    let text = '';
+    socket.on('data', (bytes) => (text += bytes.toString()));
+    socket.write(asked(aStream));
+    await settled();
+    await expect.poll(() => bodyOf(text)).toBe(event);
+    upstream.answer((provider) => void provider.end(whole(answer)));
+    text = '';
+    socket.write(asked({}, 'Connection: close\r\n'));
+    await once(socket, 'close');
+    expect(bodyOf(text)).toBe(answer);
+    await settled();
   });
 });
 
