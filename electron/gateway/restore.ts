@@ -86,11 +86,8 @@ const KEPT_COUNT = 3;
 /** With its log, which may hold the newest of it. Of earlier ones few are kept: they are as large as the ledger. */
 function keepAside(dataDir: string, now: number): string {
   const path = join(dataDir, DATABASE_FILE);
-  const stamp = new Date(now)
-    .toISOString()
-    .replace(/\.\d+Z$/, '')
-    .replaceAll(/[-:]/g, '')
-    .replace('T', '-');
+  // To the millisecond: what a second restore replaces is not what the first one did.
+  const stamp = new Date(now).toISOString().replaceAll(/[-:Z]/g, '').replaceAll(/[T.]/g, '-');
   const kept = join(backupFolder(dataDir), `replaced-${stamp}.db`);
   removeDatabase(kept);
   for (const ending of ['', '-wal']) {

@@ -64,7 +64,10 @@ const notMetered: readonly [pattern: RegExp, what: string][] = [
   [/^audio\b/, 'Audio'],
   [/^videos\b/, 'Video generation'],
   [/^realtime\b/, 'Realtime sessions'],
-  [/^(assistants|threads|vector_stores|containers|evals)\b/, 'Stored assistants'],
+  [/^(assistants|threads)\b/, 'Stored assistants'],
+  [/^vector_stores\b/, 'Vector stores'],
+  [/^containers\b/, 'Containers'],
+  [/^evals\b/, 'Evals'],
   [/^(rerank|ocr|moderations|alpha)\b/, 'This call'],
   [/^cachedContents\b/, 'Stored caches'],
 ];

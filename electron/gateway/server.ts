@@ -139,7 +139,7 @@ async function answer(
     case 'not-metered':
       throw new Refusal(
         'not_metered',
-        `${route.what} cannot be metered on this connection, so it is not passed on. Call the provider directly for it.`,
+        `${route.what} cannot be metered on this connection, so this request is not passed on. Call the provider directly for it.`,
       );
     case 'unknown':
       throw new Refusal('unknown_route', `Nothing is served at this address. Served: ${SERVED}.`);

@@ -188,6 +188,11 @@ describe('a restore in place', () => {
     expect(carried).toBeNull();
     expect(existsSync(keptAs ?? '')).toBe(true);
     expect((await listed).map(({ id }) => id)).toEqual([keyId]);
+    // What a restore replaces is kept, also where the next one comes at once.
+    clock.advance(5);
+    const next = await gateway.call('backups.restore', { name });
+    expect(next.keptAs).not.toBe(keptAs);
+    expect([existsSync(keptAs ?? ''), existsSync(next.keptAs ?? '')]).toEqual([true, true]);
     await events.first('ledger-replaced');
     expect(other.id).not.toBe(keyId);
     expect(await oneNumber()).toBe(usd('0.1'));

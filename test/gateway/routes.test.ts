@@ -91,6 +91,7 @@ describe('a call that costs money', () => {
     '/v1/videos',
     '/v1/realtime/sessions',
     '/v1/threads',
+    '/v1/vector_stores/vs_1/search',
     '/v1/rerank',
     '/v1beta/cachedContents',
     '/v1beta/models/acme:predictLongRunning',
@@ -99,6 +100,7 @@ describe('a call that costs money', () => {
     const answer = await post(path);
     expect(answer.status).toBe(400);
     expect(messageOf(answer)).toMatch(/cannot be metered.*Call the provider directly/);
+    if (path.startsWith('/v1/vector_stores')) expect(messageOf(answer)).toMatch(/^Vector stores/);
     expect(upstream.requests).toHaveLength(0);
   });
 
