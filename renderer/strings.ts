@@ -312,7 +312,7 @@ export const strings = {
     baseUrlHint: 'Up to and including the version, such as /v1.',
     baseUrlNeeded: 'This kind has no default address. Enter one such as http://127.0.0.1:8000/v1.',
     credential: 'Credential',
-    credentialHint: 'Stored encrypted by the operating system; never shown again.',
+    credentialHint: 'Stored encrypted; never shown again.',
     credentialNeeded: 'Enter the credential. Without it this provider cannot be used.',
     credentialOptionalHint: 'Most local servers need none.',
     credentialKept: 'Stored. Leave empty to keep it.',
@@ -340,7 +340,8 @@ export const strings = {
   settings: {
     appearance: 'Appearance',
     notices: 'Notices',
-    noticesText: 'You are told once for each limit and period, in the window and by the system.',
+    noticesText: (desktop: boolean) =>
+      `You are told once for each limit and period, in the window and ${desktop ? 'by the system' : 'in what the gateway prints'}.`,
     gateway: 'Gateway',
     gatewayText: 'The address your tools send their requests to.',
     data: 'Data',

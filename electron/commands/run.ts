@@ -186,14 +186,16 @@ function byModel(rows: readonly RequestRow[]): ModelSum[] {
   return [...sums.values()].toSorted((a, b) => b.costNano - a.costNano);
 }
 
+const requests = (number: number) => `${count(number)} ${number === 1 ? 'request' : 'requests'}`;
+
 function summary(key: KeyRow, rows: readonly RequestRow[]): string {
   const models = byModel(rows);
   const facts = [
-    `${formatUsd(key.usageNano)} for ${count(key.requests)} requests, ${count(key.inputTokens)} tokens in, ${count(key.outputTokens)} out`,
+    `${formatUsd(key.usageNano)} for ${requests(key.requests)}, ${count(key.inputTokens)} tokens in, ${count(key.outputTokens)} out`,
     ...(key.limitNano === null
       ? []
       : [`limit ${formatLimit(key.limitNano)}${key.limitState === 'reached' ? ' reached' : ''}`]),
-    ...(key.unpricedRequests === 0 ? [] : [`${key.unpricedRequests} requests without a price not counted`]),
+    ...(key.unpricedRequests === 0 ? [] : [`${requests(key.unpricedRequests)} without a price not counted`]),
     ...(key.heldNano === 0 ? [] : [`${formatUsd(key.heldNano)} still held for running requests`]),
   ].join('; ');
   if (models.length < 2) return models[0] ? `${facts} (${models[0].model})` : facts;

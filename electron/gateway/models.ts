@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { Refusal } from '#shared/errors.ts';
 import type { DialectId } from '#shared/model.ts';
 import { providerKindFacts, type Provider, type Providers } from './providers.ts';
+import { noProvider } from './routing.ts';
 import { fetchJson, unreachable } from './upstream.ts';
 
 type Family = 'openai' | 'anthropic' | 'gemini';
@@ -68,11 +69,7 @@ export function createModelLists(providers: Providers, agent: Dispatcher, now: (
           (provider) =>
             provider.enabled && (slug === null || provider.slug === slug) && speaks(provider, family),
         );
-      if (asked.length === 0)
-        throw new Refusal(
-          'no_provider',
-          'No enabled provider can be asked for its models. Add one in Faregate, Providers.',
-        );
+      if (asked.length === 0) throw noProvider(providers, dialect, slug);
       const answers = await Promise.allSettled(asked.map(entriesOf));
       const entries: Entry[] = [];
       const seen = new Set<string>();

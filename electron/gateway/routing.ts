@@ -26,7 +26,7 @@ export function chooseProvider(
   const speaking = providers.speaking(dialect);
   if (forcedSlug !== null) {
     const provider = speaking.find(({ slug }) => slug === forcedSlug);
-    if (!provider) throw refuse(providers, dialect, forcedSlug);
+    if (!provider) throw noProvider(providers, dialect, forcedSlug);
     return { provider, model: asked.startsWith(`${forcedSlug}/`) ? withoutSlug(provider, asked) : asked };
   }
   const slash = asked.indexOf('/');
@@ -35,7 +35,7 @@ export function chooseProvider(
     if (provider) return { provider, model: withoutSlug(provider, asked) };
   }
   if (speaking.length === 1 && speaking[0]) return { provider: speaking[0], model: asked };
-  if (speaking.length === 0) throw refuse(providers, dialect, null);
+  if (speaking.length === 0) throw noProvider(providers, dialect, null);
 
   const pricedBy = new Set(prices.providersPricing(asked));
   const priced = speaking.filter(({ id }) => pricedBy.has(id));
@@ -78,7 +78,8 @@ function withoutSlug({ kind, slug }: Provider, asked: string): string {
   return kind === 'openrouter' && ownRouters.has(rest) ? `openrouter/${rest}` : rest;
 }
 
-function refuse(providers: Providers, dialect: DialectId, slug: string | null): Refusal {
+/** Why no provider can be asked, and what to do about it. */
+export function noProvider(providers: Providers, dialect: DialectId, slug: string | null): Refusal {
   const known = slug === null ? undefined : providers.list().find((provider) => provider.slug === slug);
   if (known && !known.enabled)
     return new Refusal(

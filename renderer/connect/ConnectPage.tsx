@@ -18,7 +18,7 @@ export function ConnectPage() {
   const { value, load, reload } = useAnswer('connect.list', {});
   const hasAddress = useApp((state) => state.status !== null);
   const rows = value ?? [];
-  const found = rows.filter((row) => row.found || row.state !== 'not-connected');
+  const found = rows.filter((row) => row.found || row.state === 'connected' || row.state === 'changed');
   const others = rows.filter((row) => !found.includes(row));
   return (
     <Page title={strings.pages.connect}>

@@ -36,7 +36,7 @@ export function SettingsPage() {
             <Section title={words.appearance}>
               <ThemeSetting settings={settings} />
             </Section>
-            <Section title={words.notices} text={words.noticesText}>
+            <Section title={words.notices} text={words.noticesText(isDesktop)}>
               <TextSetting
                 label={words.thresholds}
                 hint={words.thresholdsHint}

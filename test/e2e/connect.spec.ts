@@ -38,7 +38,9 @@ test('Claude Code is connected with a limit, checked, and disconnected', async (
   await page.getByRole('link', { name: 'Connect', exact: true }).click();
   const row = page.getByRole('row').filter({ hasText: 'Claude Code' });
   await expect(row).toContainText('Not connected');
-  await expect(page.getByRole('row').filter({ hasText: 'Cursor' })).toContainText('from its own servers');
+  // What is not here and cannot be connected either is no reason to be the first thing that is seen.
+  const others = page.getByRole('table', { name: 'Not found on this machine' });
+  await expect(others.getByRole('row').filter({ hasText: 'Cursor' })).toContainText('from its own servers');
   await expectAccessible(page, 'connect page');
 
   await row.getByRole('button', { name: 'Connect Claude Code' }).click();

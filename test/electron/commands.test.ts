@@ -366,7 +366,7 @@ test('run brings a gateway of its own where none runs, and takes it away again',
   const { code, stdout, stderr } = await start(args).ended;
   const [status, url = ''] = stdout.trim().split(' ');
   expect([code, status]).toEqual([0, '200']);
-  expect(stderr).toContain('1 requests');
+  expect(stderr).toContain(' 1 request, ');
   await expect(fetch(url)).rejects.toThrow('fetch failed');
   expect((await faregate('usage', '--by', 'model', '--data-dir', dataDir)).stdout).toMatch(
     /gpt-4o +1 +12 +5 +\$0\.000080/,

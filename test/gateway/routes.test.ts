@@ -264,6 +264,17 @@ describe('the list of models', () => {
     expect(upstream.requests.map(({ url }) => url)).toEqual(['/v1/models']);
   });
 
+  test('is refused with the reason where the one under the slug has none of that shape', async () => {
+    const answer = await send(`${gateway.url}/openai/v1/models`, {
+      method: 'GET',
+      headers: { 'x-goog-api-key': key },
+    });
+    expect([answer.status, messageOf(answer)]).toEqual([
+      404,
+      'The provider OpenAI does not speak the Gemini protocol. Use another provider for it.',
+    ]);
+  });
+
   test('names a second provider’s model with its slug', async () => {
     await addProvider(gateway, upstream, 'openai', { slug: 'second' });
     const { json } = await get('/v1/models');
