@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { send } from '../support/client.ts';
 import { addProvider, startCore, usd, type CoreGateway, type EventRecord } from '../support/gateway.ts';
+import { PATIENCE_MS } from '../support/patience.ts';
 import { exchange, startRawUpstream, write, type RawUpstream } from '../support/raw.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -279,7 +280,10 @@ describe('on a connection that stays open', () => {
 
   test('a stream that has less than was announced ends with the reason, and the connection with it', async () => {
     upstream.answer((socket) => void socket.end(streamed(event.length + 2000) + event));
+    const askedAt = performance.now();
     const body = bodyOf(await exchange(gateway.url, asked(aStream)));
+    // And not when it has stood idle for as long as a connection may.
+    expect(performance.now() - askedAt).toBeLessThan(PATIENCE_MS);
     expect(body.startsWith(event)).toBe(true);
     expect(body).toContain('before it was complete');
     await settled();
