@@ -295,9 +295,9 @@ export class Relay implements Dispatcher.DispatchHandler {
     const response = this.#response;
     if (this.#trailing) response.addTrailers(pairsOf(this.#late));
     this.#owed -= bytes.length;
-    // A client that keeps the connection would wait there for the rest of what was announced.
+    // A client that keeps the connection would wait for the rest of what was announced, or take the next answer for it.
     if (this.#owed > 0 && this.#owed !== Infinity)
-      response.once('finish', () => response.req.socket.destroySoon());
+      response.prependOnceListener('finish', () => response.req.socket.destroySoon());
     if (bytes.length > SHORT) response.end(bytes);
     else response.end(bytes.toString('latin1'), 'latin1');
   }

@@ -214,8 +214,8 @@ describe('a metered stream', () => {
   });
 
   const { path, pieces: events, contentType } = stream('chat');
-  const ask = (more: string, version = '1.1') => {
-    const body = JSON.stringify({ model: 'acme', messages: [], max_tokens: 9, stream: true });
+  const ask = (more: string, version = '1.1', fields: object = {}) => {
+    const body = JSON.stringify({ model: 'acme', messages: [], max_tokens: 9, stream: true, ...fields });
     return `POST ${path} HTTP/${version}\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${secret}\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`;
   };
   const withoutUsage = events.filter((event) => !event.includes('"usage"')).join('');
@@ -277,5 +277,26 @@ describe('a metered stream', () => {
       { flags: ['interrupted', 'estimated'] },
       { outputTokens: 3, flags: [] },
     ]);
+  });
+
+  test('that has less than was announced is not filled up with the answer behind it', async () => {
+    const cut = gate();
+    let asked = 0;
+    upstream.reply(/./, () =>
+      asked++ === 0
+        ? {
+            headers: { 'content-type': contentType, 'content-length': '9000' },
+            chunks: [...events.slice(0, 1), cut],
+            reset: true,
+          }
+        : { headers: { 'content-type': contentType }, chunks: events },
+    );
+    const all = ask('', '1.1', { stream_options: { include_usage: true } });
+    const got = exchange(gateway.url, all + all);
+    await expect.poll(async () => (await gateway.call('requests.list', {})).rows.length).toBe(1);
+    cut.open();
+    const text = await got;
+    expect(text).toContain('before it was complete');
+    expect(text.match(/HTTP\/1\.1/g)).toHaveLength(1);
   });
 });
