@@ -62,13 +62,11 @@ function Found({ row }: { row: KeyRow }) {
   const points = byModel.value ?? [];
   return (
     <Page
-      title={
-        <>
-          <a className="back" href={hrefOf('keys')} title={words.back} aria-label={words.back}>
-            <IconChevronLeft size={18} />
-          </a>
-          {row.name}
-        </>
+      title={row.name}
+      back={
+        <a className="back" href={hrefOf('keys')} title={words.back} aria-label={words.back}>
+          <IconChevronLeft size={18} />
+        </a>
       }
       tools={<Tools row={row} />}
     >

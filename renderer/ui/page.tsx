@@ -9,12 +9,15 @@ import { notifyFailure } from './notify.ts';
 
 export function Page({
   title,
+  back,
   tools,
   fill = false,
   className = '',
   children,
 }: {
-  title: ReactNode;
+  title: string;
+  /** The way to the page above: before the heading, whose name it is no part of. */
+  back?: ReactNode;
   tools?: ReactNode;
   /** Takes the window's height; what is inside scrolls, not the page. */
   fill?: boolean;
@@ -24,6 +27,7 @@ export function Page({
   return (
     <section className={`page ${fill ? 'page-fill' : ''} ${className}`} aria-labelledby="page-title">
       <div className="page-head">
+        {back}
         <h1 id="page-title">{title}</h1>
         <div className="page-tools">{tools}</div>
       </div>
