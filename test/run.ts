@@ -1,5 +1,6 @@
 /**
- * Everything the project tests about itself: check (types, lint, format) beside build, then vitest, then playwright.
+ * Everything the project tests about itself: build, then vitest and playwright beside each other, and check (types,
+ * lint, format) in what time those leave the processors idle.
  *
  *   node test/run.ts                        all of it
  *   node test/run.ts check                  one part; the parts are named in `parts` below
@@ -11,7 +12,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { ensureChromium } from './support/chromium.ts';
 
@@ -26,10 +27,19 @@ interface Ended {
   output: string;
 }
 
-/** Where a part says what it does: two run at the same time, and are read one after the other. */
-interface Output {
-  /** Kept until the part before has had its say; null = shown as it comes. */
+/** How a part runs beside others: they run at the same time, and are read one after the other. */
+interface Turn {
+  /** What it has said, kept until those before it are through; null = shown as it comes. */
   held: Buffer[] | null;
+  /** Runs on what the others leave of the processors. */
+  yields: boolean;
+}
+
+interface Started {
+  name: Part;
+  turn: Turn;
+  /** null where it was not run, for want of a built program. */
+  ended: Promise<{ count: Count; seconds: number } | null>;
 }
 
 const root = resolve(import.meta.dirname, '..');
@@ -47,9 +57,10 @@ let browser: Browser | undefined;
 
 const parts = { check, build, vitest, playwright, screenshots } satisfies Record<
   string,
-  (paths: string[], output: Output) => Promise<Count>
+  (paths: string[], turn: Turn) => Promise<Count>
 >;
 type Part = keyof typeof parts;
+const testsWhatIsBuilt: ReadonlySet<Part> = new Set(['vitest', 'playwright', 'screenshots']);
 const isPart = (name: string | undefined): name is Part => name !== undefined && Object.hasOwn(parts, name);
 
 process.once('SIGINT', () => interrupt('SIGINT', 130));
@@ -69,21 +80,22 @@ async function main(given: string[]): Promise<number> {
   }
 
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
-  for (const stage of stages(first)) {
-    const started = stage.map((name, index) => runPart(name, paths, { held: index === 0 ? null : [] }));
-    let stageFailed = 0;
-    for (const [index, ended] of started.entries()) {
-      const { count, seconds, output } = await ended;
-      if (index > 0) console.log(`\n── ${stage[index]}`);
-      for (const chunk of output.held ?? []) process.stdout.write(chunk);
-      console.log(`── ${stage[index]}: ${describe(count)} in ${seconds.toFixed(1)} s`);
-      total.passed += count.passed;
-      total.failed += count.failed;
-      total.skipped += count.skipped;
-      if (stage[index] === 'build') stageFailed = count.failed;
+  const started = startParts(first, paths);
+  for (const { name, turn, ended } of started) {
+    console.log(`\n── ${name}`);
+    for (const chunk of turn.held ?? []) process.stdout.write(chunk);
+    turn.held = null;
+    // A browser that has to be installed is so while the build runs.
+    if (name === 'build' && started.length > 1) prepareChromium();
+    const result = await ended;
+    if (result === null) {
+      console.log(`── ${name}: not run, since there is no program to test`);
+      continue;
     }
-    // The tests of the built program would only repeat, in other words, that there is none.
-    if (stageFailed > 0) break;
+    console.log(`── ${name}: ${describe(result.count)} in ${result.seconds.toFixed(1)} s`);
+    total.passed += result.count.passed;
+    total.failed += result.count.failed;
+    total.skipped += result.count.skipped;
   }
 
   if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join('\n')}`);
@@ -91,26 +103,34 @@ async function main(given: string[]): Promise<number> {
   return total.failed > 0 ? 1 : 0;
 }
 
-async function runPart(name: Part, paths: string[], output: Output) {
-  const started = performance.now();
-  if (output.held === null) console.log(`\n── ${name}`);
-  const count = await parts[name](paths, output);
-  return { count, seconds: (performance.now() - started) / 1000, output };
+/**
+ * Starts a part, or all of them, in the order in which they are read. Tests run what is built, so a part that runs tests
+ * brings the build with it; what is not stale costs nothing.
+ */
+function startParts(part: Part | undefined, paths: string[]): Started[] {
+  // Tests wait for sockets, pages and processes half of their time. What only computes takes the processors meanwhile,
+  // and only then: a test is to be slow for its own reasons.
+  const names: Part[] = part === undefined ? ['build', 'vitest', 'playwright', 'check'] : [part];
+  if (part !== undefined && testsWhatIsBuilt.has(part)) names.unshift('build');
+  let built: Started['ended'] | undefined;
+  return names.map((name, index): Started => {
+    // The build is over when the first tests begin.
+    const turn: Turn = { held: index < 2 ? null : [], yields: name === 'check' && index > 0 };
+    const ended = testsWhatIsBuilt.has(name)
+      ? built?.then((before) => (before?.count.failed === 0 ? runPart(name, paths, turn) : null))
+      : runPart(name, paths, turn);
+    if (name === 'build') built = ended;
+    return { name, turn, ended: ended ?? Promise.resolve(null) };
+  });
 }
 
-/** Tests run what is built, so a part that runs tests brings the build with it; what is not stale costs nothing. */
-function stages(part: Part | undefined): Part[][] {
-  if (part === undefined)
-    return [
-      ['check', 'build'],
-      // Not beside each other: on two processors that takes longer than one after the other.
-      ['vitest'],
-      ['playwright'],
-    ];
-  return part === 'check' || part === 'build' ? [[part]] : [['build'], [part]];
+async function runPart(name: Part, paths: string[], turn: Turn) {
+  const from = performance.now();
+  const count = await parts[name](paths, turn);
+  return { count, seconds: (performance.now() - from) / 1000 };
 }
 
-async function check(): Promise<Count> {
+async function check(_paths: string[], turn: Turn): Promise<Count> {
   const tools: [label: string, program: string, args: string[]][] = [
     ['types of electron', bin('typescript', 'tsc'), ['-p', 'electron', '--pretty']],
     ['types of renderer', bin('typescript', 'tsc'), ['-p', 'renderer', '--pretty']],
@@ -120,35 +140,31 @@ async function check(): Promise<Count> {
   ];
   const ended = await Promise.all(
     tools.map(async ([label, program, args]) => {
-      const result = await run(program, args, { held: [] });
-      console.log(`${result.code === 0 ? '✓' : '✗'} ${label}`);
+      const result = await run(program, args, { ...turn, held: [] });
+      say(turn, `${result.code === 0 ? '✓' : '✗'} ${label}`);
       return { label, result };
     }),
   );
   for (const { label, result } of ended) {
     if (result.code === 0) continue;
     failures.push(label);
-    console.log(`\n${label}:\n${result.output.trim()}`);
+    say(turn, `\n${label}:\n${result.output.trim()}`);
   }
   const failed = ended.filter(({ result }) => result.code !== 0).length;
   return { passed: ended.length - failed, failed, skipped: 0 };
 }
 
-async function build(_paths: string[], output: Output): Promise<Count> {
-  const { code: ended } = await run(join(root, 'electron', 'launch.ts'), ['--build-only'], output);
+async function build(_paths: string[], turn: Turn): Promise<Count> {
+  const { code: ended } = await run(join(root, 'electron', 'launch.ts'), ['--build-only'], turn);
   if (ended !== 0) failures.push('build');
   return { passed: ended === 0 ? 1 : 0, failed: ended === 0 ? 0 : 1, skipped: 0 };
 }
 
-async function vitest(paths: string[], output: Output): Promise<Count> {
+async function vitest(paths: string[], turn: Turn): Promise<Count> {
   const report = join(reports, 'vitest.json');
   prepareChromium();
   const args = ['run', '--config', join('test', 'vitest.config.ts'), '--reporter=default', '--reporter=json'];
-  const ended = await run(
-    bin('vitest', 'vitest'),
-    [...args, `--outputFile.json=${report}`, ...paths],
-    output,
-  );
+  const ended = await run(bin('vitest', 'vitest'), [...args, `--outputFile.json=${report}`, ...paths], turn);
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
   for (const file of list(readReport(report), 'testResults')) {
     const tests = list(file, 'assertionResults');
@@ -166,7 +182,7 @@ async function vitest(paths: string[], output: Output): Promise<Count> {
   return orFailedAsAWhole(count, ended.code, 'vitest');
 }
 
-async function playwright(paths: string[], output: Output): Promise<Count> {
+async function playwright(paths: string[], turn: Turn): Promise<Count> {
   const report = join(reports, 'playwright.json');
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
   const chromium = prepareChromium();
@@ -177,7 +193,7 @@ async function playwright(paths: string[], output: Output): Promise<Count> {
   environment['PLAYWRIGHT_JSON_OUTPUT_FILE'] = report;
   const config = join('test', 'e2e', 'playwright.config.ts');
   const args = ['test', '--config', config, '--reporter=list,json'];
-  const ended = await run(bin('@playwright/test', 'playwright'), [...args, ...paths], output);
+  const ended = await run(bin('@playwright/test', 'playwright'), [...args, ...paths], turn);
   const visit = (suite: unknown) => {
     for (const inner of list(suite, 'suites')) visit(inner);
     for (const spec of list(suite, 'specs')) {
@@ -194,11 +210,11 @@ async function playwright(paths: string[], output: Output): Promise<Count> {
 }
 
 /** Takes pictures and tests nothing, so it runs only where it is named. */
-async function screenshots(paths: string[], output: Output): Promise<Count> {
+async function screenshots(paths: string[], turn: Turn): Promise<Count> {
   prepareChromium();
   const config = join('test', 'e2e', 'screenshots.config.ts');
   const args = ['test', '--config', config, '--reporter=list', ...paths];
-  const ended = await run(bin('@playwright/test', 'playwright'), args, output);
+  const ended = await run(bin('@playwright/test', 'playwright'), args, turn);
   return orFailedAsAWhole({ passed: 0, failed: 0, skipped: 0 }, ended.code, 'screenshots');
 }
 
@@ -227,22 +243,34 @@ function orFailedAsAWhole(count: Count, exitCode: number, name: string): Count {
   return count;
 }
 
-function run(program: string, args: string[], { held }: Output): Promise<Ended> {
+function run(program: string, args: string[], turn: Turn): Promise<Ended> {
   return new Promise((done) => {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: root,
       env: environment,
-      stdio: held ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
+      stdio: turn.held ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
     });
     running.add(child);
-    child.stdout?.on('data', (chunk: Buffer) => held?.push(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => held?.push(chunk));
+    if (turn.yields && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+    const said: Buffer[] = [];
+    const keep = (chunk: Buffer) => {
+      said.push(chunk);
+      say(turn, chunk);
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
     child.once('error', (error) => done({ code: 1, output: error.message }));
     child.once('close', (exitCode) => {
       running.delete(child);
-      done({ code: exitCode ?? 1, output: Buffer.concat(held ?? []).toString('utf8') });
+      done({ code: exitCode ?? 1, output: Buffer.concat(said).toString('utf8') });
     });
   });
+}
+
+function say({ held }: Turn, what: string | Buffer): void {
+  const bytes = typeof what === 'string' ? Buffer.from(`${what}\n`) : what;
+  if (held) held.push(bytes);
+  else process.stdout.write(bytes);
 }
 
 /** The script behind a package's command, so that it runs on this Node whatever the PATH says. */
