@@ -139,6 +139,19 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
           const above = document.elementFromPoint(x + width - 12, y + height / 2);
           return above?.closest('[title]')?.getAttribute('title');
         });
+      // Whatever the first one is called, the number of the others is to be read.
+      const cut = await first.locator('.w-flags').evaluate((cell) => {
+        const [name, others] = cell.children;
+        if (!name || !others) return ['two flags'];
+        const { textContent } = name;
+        const ends = ['Shortened', 'Interrupted', 'An uncommonly long flag'].filter((label) => {
+          name.textContent = label;
+          return cell.getBoundingClientRect().right < others.getBoundingClientRect().right;
+        });
+        name.textContent = textContent;
+        return ends;
+      });
+      expect(cut).toEqual([]);
       expect(await titleAt('.w-flags > :nth-child(2)')).toMatch(/^Interrupted: The client or the provider/);
       expect(await titleAt('.w-tokens')).toMatch(/^Input tokens: [\d,]+\n/);
       expect(await titleAt('.w-time')).toMatch(/^\d+ \w+ 20\d\d, \d\d:\d\d:\d\d$/);
