@@ -323,7 +323,7 @@ export const strings = {
       'Who is billed: your own provider key, or prepaid credits. Usage is shown for each. Free counts as $0.',
     test: 'Test',
     testing: 'Testing',
-    testOk: (count: string) => `OK: ${count} models`,
+    testOk: (count: string) => (count === '1' ? 'OK: 1 model' : `OK: ${count} models`),
     more: 'More options',
     deleteTitle: 'Delete provider',
     deleteText: (name: string) =>

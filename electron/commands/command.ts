@@ -91,6 +91,8 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
 }
 
 export const count = (value: number) => value.toLocaleString('en-US');
+/** `1 request`, `1,302 requests`. */
+export const requests = (value: number) => `${count(value)} ${value === 1 ? 'request' : 'requests'}`;
 export const money = (nano: Nano | null) => (nano === null ? 'unknown' : formatUsd(nano));
 
 /** A time for a person, in the machine's own zone: `2026-11-22 18:40`. */

@@ -6,7 +6,7 @@ import { exportFormats } from '#shared/export.ts';
 import { requestFlags } from '#shared/model.ts';
 import type { Input } from '#shared/contract.ts';
 import { openClient, type Client } from './client.ts';
-import { CommandError, commonOptions, count, readArguments, UsageError, type Command } from './command.ts';
+import { type Command, CommandError, commonOptions, readArguments, requests, UsageError } from './command.ts';
 import { readDay } from './usage.ts';
 
 const help = `Usage: faregate export [FILE] [options]
@@ -86,8 +86,7 @@ export const exportCommand: Command = {
         exportFormats[format],
         names,
       );
-      if (positionals[0] !== undefined)
-        context.print(`${count(rows)} requests written to ${positionals[0]}.`);
+      if (positionals[0] !== undefined) context.print(`${requests(rows)} written to ${positionals[0]}.`);
       return 0;
     } finally {
       await client.close();

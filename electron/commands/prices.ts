@@ -2,6 +2,7 @@
 import type { PriceRow } from '#shared/model.ts';
 import { openClient, type Client } from './client.ts';
 import {
+  type Command,
   CommandError,
   commonHelp,
   commonOptions,
@@ -9,9 +10,9 @@ import {
   moment,
   money,
   readArguments,
+  requests,
   table,
   UsageError,
-  type Command,
 } from './command.ts';
 
 const help = `Usage: faregate prices [ACTION] [options]
@@ -108,7 +109,7 @@ const questions: Readonly<
       throw new UsageError("'reprice' takes PROVIDER MODEL.");
     const value = await client.call('prices.reprice', { provider, model, apply });
     const left = value.left === 0 ? '' : ` ${count(value.left)} stay without a price.`;
-    const text = `${count(value.rows)} requests, ${money(value.totalNano)} in all${apply ? ', are counted now.' : '; --apply counts them.'}${left}`;
+    const text = `${requests(value.rows)}, ${money(value.totalNano)} in all${apply ? ': counted now.' : '; --apply counts it.'}${left}`;
     return { value, text };
   },
 };

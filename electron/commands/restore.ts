@@ -3,13 +3,14 @@ import { DataFolderError, listBackups, restoreBackup, RestoreError } from '../ga
 import { parseDataDir } from '../options.ts';
 import { findRunning } from './client.ts';
 import {
+  type Command,
   CommandError,
   commonHelp,
   commonOptions,
   moment,
   readArguments,
+  requests,
   table,
-  type Command,
 } from './command.ts';
 
 export const restoreCommand: Command = {
@@ -58,7 +59,7 @@ ${commonHelp}
         ? carryOver && restored.keptAs !== null
           ? 'What was used since could not be read from the ledger that was there.'
           : 'What was used since is not in it.'
-        : `Kept ${restored.carried} requests made since.`;
+        : `Kept ${requests(restored.carried)} made since.`;
     const kept = restored.keptAs === null ? '' : ` The ledger that was there is ${restored.keptAs}.`;
     context.print(`${name} is restored. ${carried}${kept}`);
     return 0;

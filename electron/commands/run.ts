@@ -9,16 +9,17 @@ import { formatLimit, formatUsd } from '#shared/money.ts';
 import { parseDataDir } from '../options.ts';
 import { openClient, type Client } from './client.ts';
 import {
+  type Command,
   CommandError,
   commonHelp,
   commonOptions,
+  type Context,
   count,
   readArguments,
   readLimit,
+  requests,
   table,
   UsageError,
-  type Command,
-  type Context,
 } from './command.ts';
 import { argumentsFor, environmentFor } from './run-environment.ts';
 
@@ -185,8 +186,6 @@ function byModel(rows: readonly RequestRow[]): ModelSum[] {
   }
   return [...sums.values()].toSorted((a, b) => b.costNano - a.costNano);
 }
-
-const requests = (number: number) => `${count(number)} ${number === 1 ? 'request' : 'requests'}`;
 
 function summary(key: KeyRow, rows: readonly RequestRow[]): string {
   const models = byModel(rows);

@@ -1,6 +1,6 @@
 /** `faregate status`: whether a gateway runs, where, and what it has spent. Exit code 3 where none runs, as service tools have it. */
 import { findRunning } from './client.ts';
-import { commonHelp, commonOptions, money, readArguments, type Command } from './command.ts';
+import { type Command, commonHelp, commonOptions, money, readArguments, requests } from './command.ts';
 import { parseDataDir } from '../options.ts';
 
 const NOT_RUNNING = 3;
@@ -37,7 +37,7 @@ ${commonHelp}
       ['Data', dataDir],
       ['Today', money(totals.todayNano)],
       ['This month', money(totals.monthNano)],
-      ['Running', `${totals.running} requests, ${money(totals.heldNano)} held`],
+      ['Running', `${requests(totals.running)}, ${money(totals.heldNano)} held`],
       ...(status.problem === null ? [] : [['Problem', status.problem]]),
     ];
     context.print(lines.map(([label = '', value = '']) => `${label.padEnd(12)}${value}`).join('\n'));

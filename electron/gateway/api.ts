@@ -247,7 +247,11 @@ function createHandlers(dependencies: ApiDependencies): Omit<Handlers, MachineMe
       }
       try {
         const { ids } = await models.ask(provider);
-        return { ok: true, message: `${provider.name} answered with ${ids.length} models.`, models: ids };
+        return {
+          ok: true,
+          message: `${provider.name} answered with ${ids.length} ${ids.length === 1 ? 'model' : 'models'}.`,
+          models: ids,
+        };
       } catch (error) {
         if (error instanceof ListError || error instanceof Refusal)
           return { ok: false, message: error.message, models: [] };

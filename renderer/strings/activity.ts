@@ -171,7 +171,7 @@ export const activity = {
     start: 'Choose file',
     startDownload: 'Export',
     progress: (count: string) => `${count} requests written`,
-    done: (count: string) => `${count} requests exported.`,
+    done: (count: string) => (count === '1' ? '1 request exported.' : `${count} requests exported.`),
     format: 'Format',
     failed: 'The export stopped',
   },

@@ -18,7 +18,10 @@ export const usage = {
   noBefore: 'nothing in the period before',
   projected: (day: string) => `Projected by ${day}`,
   paceTitle: 'This month so far, and the rest of it at the pace of the last seven days.',
-  unpriced: (count: string) => `${count} requests had no price and are not in the sums.`,
+  unpriced: (count: string) =>
+    count === '1'
+      ? '1 request had no price and is not in the sums.'
+      : `${count} requests had no price and are not in the sums.`,
   showUnpriced: 'Show them',
   chart: (by: string) => `Spend by ${by}`,
   chartText: 'The same numbers stand in the table below.',

@@ -140,13 +140,13 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
           return above?.closest('[title]')?.getAttribute('title');
         });
       // Whatever the first one is called, the number of the others is to be read.
-      const cut = await first.locator('.w-flags').evaluate((cell) => {
-        const [name, others] = cell.children;
+      const cut = await first.locator('.w-flags').evaluate((flags) => {
+        const [name, others] = flags.children;
         if (!name || !others) return ['two flags'];
         const { textContent } = name;
         const ends = ['Shortened', 'Interrupted', 'An uncommonly long flag'].filter((label) => {
           name.textContent = label;
-          return cell.getBoundingClientRect().right < others.getBoundingClientRect().right;
+          return flags.getBoundingClientRect().right < others.getBoundingClientRect().right;
         });
         name.textContent = textContent;
         return ends;
