@@ -344,10 +344,14 @@ function naming(
 }
 
 function spent(limit: AppliedLimit): string {
-  const period = limit.recurring ? ` this ${limit.recurring.every}` : '';
+  const every = limit.recurring?.every;
+  const period = every === undefined ? '' : every === 'day' ? ' today' : ` this ${every}`;
   return `${formatUsd(limit.usedNano)} of ${formatLimit(limit.limitNano)} spent${period}.`;
 }
 
 function resets(limit: AppliedLimit): string {
-  return limit.recurring ? ` It resets at ${new Date(limit.recurring.resetsAt).toLocaleString()}.` : '';
+  if (!limit.recurring) return '';
+  const at = new Date(limit.recurring.resetsAt);
+  // Without seconds: every window begins at a full minute.
+  return ` It resets at ${at.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })}.`;
 }

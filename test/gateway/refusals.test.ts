@@ -93,7 +93,10 @@ describe('a limit that is reached', () => {
     expect((await ask(secret, 1000)).status).toBe(200);
     const refused = await ask(secret, 1);
     expect(refused.status).toBe(402);
-    const resetsAt = new Date('2026-11-18T11:00:00Z').toLocaleString();
+    const resetsAt = new Date('2026-11-18T11:00:00Z').toLocaleString(undefined, {
+      dateStyle: 'medium',
+      timeStyle: 'short',
+    });
     expect(refused.text).toContain(`$0.10 of $0.10 spent this hour. It resets at ${resetsAt}.`);
     clock.set('2026-11-18T11:00:00Z');
     expect((await ask(secret, 1000)).status).toBe(200);

@@ -172,9 +172,7 @@ describe('a limit per provider', () => {
     await gateway.call('providers.update', { id: openai.id, slug: 'work' });
     const refused = await spend(secret, 100, 'chat');
     expect(refused.status).toBe(402);
-    expect(refused.text).toMatch(
-      /provider .{1,2}work.{1,2}.*\$0\.50 of \$0\.50 spent this day.*It resets at/,
-    );
+    expect(refused.text).toMatch(/provider .{1,2}work.{1,2}.*\$0\.50 of \$0\.50 spent today.*It resets at/);
     expect((await spend(secret, 100)).status).toBe(200);
     gateway = await gateway.restart();
     expect((await spend(secret, 100, 'chat')).status).toBe(402);
@@ -242,7 +240,7 @@ describe('a top-up', () => {
     });
     gateway = await gateway.restart();
     expect((await spend(secret, 5_000)).status).toBe(200);
-    expect((await spend(secret, 1_000)).text).toContain('$1.50 of $1.50 spent this day');
+    expect((await spend(secret, 1_000)).text).toContain('$1.50 of $1.50 spent today');
     clock.advance(24 * 3_600_000);
     expect((await gateway.call('keys.list', {}))[0]).toMatchObject({
       topUp: null,
