@@ -99,7 +99,7 @@ function report(found: Reconciliation, all: boolean): string {
     `${found.formatName}, ${found.from} to ${found.to} (UTC), compared with ${found.providers.join(', ')}.`,
     `${billed}${money(totals.ledgerNano)} in the ledger${totals.percent === null ? '.' : `: ${signed(totals.percent)} %.`}`,
     rows.length === 0
-      ? `All ${count(found.rows.length)} lines agree within ${found.tolerancePercent} %.`
+      ? `${found.rows.length === 1 ? 'The one line agrees' : `All ${count(found.rows.length)} lines agree`} within ${found.tolerancePercent} %.`
       : table(
           ['day', 'model', '>export', '>ledger', '>difference', '>percent', 'note'],
           rows.map((row) => [
