@@ -24,6 +24,8 @@ export default defineConfig({
     viewport: { width: 1280, height: 800 },
     locale: 'en-US',
     timezoneId: 'UTC',
+    // Motion is wanted by none of the stories; the window's own tests run with it.
+    contextOptions: { reducedMotion: 'reduce' },
     actionTimeout: PATIENCE_MS,
     // A trace of every test doubles their time; `--trace on` takes one of the test that is looked at.
     trace: 'off',

@@ -4,9 +4,9 @@
  */
 import type { Page } from '@playwright/test';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
+import { callerIn } from '../support/bridge.ts';
 import { send } from '../support/client.ts';
-import { usd } from '../support/gateway.ts';
+import { usd, type Caller } from '../support/gateway.ts';
 import { expectPage } from '../support/page.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -23,20 +23,13 @@ export function appStory(open: () => Promise<RunningApp>): void {
   let app: RunningApp;
   let page: Page;
   let gatewayUrl: string;
-
-  /** As the page's own script does it. */
-  async function call<N extends MethodName>(name: N, input: Input<N>): Promise<Output<N>> {
-    const answer = await page.evaluate<Answer<Output<N>>>(
-      `window.faregate.call(${JSON.stringify(name)}, ${JSON.stringify(input)})`,
-    );
-    if (!answer.ok) throw new Error(answer.error.message);
-    return answer.value;
-  }
+  let call: Caller['call'];
 
   beforeAll(async () => {
     upstream = await startUpstream();
     app = await open();
     page = app.page;
+    call = callerIn(page);
     await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     gatewayUrl = (await call('status.get', {})).gatewayUrl;
   });

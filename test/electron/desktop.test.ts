@@ -1,252 +1,36 @@
-/** The built desktop app, run against the stand-in for Electron: real main process code, real preload, real page. */
+/** The built desktop app on the stand-in: how it starts, what it asks, how it stays and ends, and where credentials are. */
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Page } from '@playwright/test';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Answer, Output } from '#shared/contract.ts';
 import { connectMethods } from '../../electron/connect/connect.ts';
 import { begin } from '../support/client.ts';
-import {
-  openBrowser,
-  startDesktop,
-  type Desktop,
-  type TestBrowser,
-} from '../support/electron-standin/desktop.ts';
-import {
-  DISPLAY,
-  KEYRING,
-  NEWER_KEY,
-  OTHER_MACHINE,
-  PRELOAD_IN_EVERY_FRAME,
-} from '../support/electron-standin/protocol.ts';
-import { addProvider, startCore, usd, type Caller } from '../support/gateway.ts';
+import { desktopApps, type Apps } from '../support/electron-standin/apps.ts';
+import { callerIn, callFromPage } from '../support/bridge.ts';
+import { DISPLAY, KEYRING, NEWER_KEY, OTHER_MACHINE } from '../support/electron-standin/protocol.ts';
+import { addProvider, startCore, usd } from '../support/gateway.ts';
 import { expectPage } from '../support/page.ts';
 import { gate, startUpstream } from '../support/upstream.ts';
 
-let browser: TestBrowser;
-let dataDir: string;
-const started: Desktop[] = [];
+let apps: Apps;
 
 beforeAll(async () => {
-  browser = await openBrowser();
+  apps = await desktopApps();
 });
-afterAll(() => browser.close());
-
-const newFolder = () => {
-  dataDir = mkdtempSync(path.join(tmpdir(), 'faregate-desktop-'));
-};
-const endAll = async () => {
-  for (const desktop of started.splice(0)) {
-    desktop.process.kill('SIGKILL');
-    await desktop.ended();
-  }
-  for (const page of browser.context.pages().slice(1)) await page.close();
-  rmSync(dataDir, { recursive: true, force: true });
-};
-/** Each test has apps of its own, over a folder of its own. */
-const eachAlone = () => {
-  beforeEach(newFolder);
-  afterEach(endAll);
-};
-
-function start({
-  args = ['--port', '0'],
-  env = {},
-}: { args?: string[]; env?: Record<string, string> } = {}): Desktop {
-  const desktop = startDesktop({ browser, dataDir, args, env });
-  started.push(desktop);
-  return desktop;
-}
-
-async function openApp({
-  before,
-  ...options
-}: Parameters<typeof start>[0] & { before?: (desktop: Desktop) => Promise<void> } = {}) {
-  const desktop = start(options);
-  await before?.(desktop);
-  const page = await desktop.page();
-  await desktop.entry('show');
-  await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
-  return { desktop, page };
-}
-
-/** An app is ended in the way that is told, and leaves nothing behind. */
-async function expectOrderlyEnd(desktop: Desktop, page: Page, quit: () => void): Promise<void> {
-  const status = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
-  if (!status.ok) throw new Error(status.error.message);
-  quit();
-  expect(await desktop.ended()).toBe(0);
-  await expect.poll(() => page.isClosed()).toBe(true);
-  await expect(fetch(status.value.gatewayUrl)).rejects.toThrow('fetch failed');
-  // SQLite removes its log when the last connection is closed in order.
-  expect(existsSync(path.join(dataDir, 'faregate.db-wal'))).toBe(false);
-}
-
-/** As the page's own script does it. */
-const callFromPage = (name: string, input: unknown = {}) =>
-  `window.faregate.call(${JSON.stringify(name)}, ${JSON.stringify(input)})`;
-
-describe('one window', () => {
-  let desktop: Desktop;
-  let page: Page;
-  const config = () => path.join(dataDir, 'config');
-  beforeAll(async () => {
-    newFolder();
-    // Beside the preload script of the page, one in every frame of it: it has to be refused by the guards alone.
-    const env = { [PRELOAD_IN_EVERY_FRAME]: '1', XDG_CONFIG_HOME: config() };
-    ({ desktop, page } = await openApp({ env }));
-  });
-  afterAll(endAll);
-
-  test('shows the API keys, over its own scheme and the bridge', async () => {
-    const row = page.getByRole('row').filter({ hasText: 'laptop' });
-    await expectPage(row).toHaveCount(0);
-    // Created past the page: the row can come by the pushed event only.
-    const answer = await page.evaluate<Answer<{ secret: string }>>(
-      callFromPage('keys.create', { name: 'laptop' }),
-    );
-    expect(answer).toMatchObject({ ok: true, value: { secret: expect.stringMatching(/^sk-fg-/) } });
-    await expectPage(row).toBeVisible();
-    expect(page.url()).toBe('https://window.faregate-app.test/');
-  });
-
-  test('keeps to its Content-Security-Policy', async () => {
-    const complaints: string[] = [];
-    page.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(error.message));
-    await page.reload();
-    await page.getByRole('button', { name: 'Create API key' }).first().click();
-    await expectPage(page.getByRole('dialog')).toBeVisible();
-    await page.keyboard.press('Escape');
-    for (const name of ['Activity', 'Providers', 'Prices', 'Settings', 'API Keys']) {
-      await page.getByRole('navigation').getByText(name).click();
-      await expectPage(page.getByRole('heading', { level: 1, name, exact: true })).toBeVisible();
-    }
-    expect(complaints).toEqual([]);
-  });
-
-  test('is sandboxed, and its page has nothing of Node or Electron but the bridge', async () => {
-    expect((await desktop.entry('window')).options['webPreferences']).toMatchObject({
-      sandbox: true,
-      contextIsolation: true,
-      nodeIntegration: false,
-      webSecurity: true,
-      webviewTag: false,
-    });
-    const globals = ['process', 'require', 'module', 'Buffer', 'electron', 'ipcRenderer', '__dirname'];
-    expect(await page.evaluate(`${JSON.stringify(globals)}.filter((name) => name in window)`)).toEqual([]);
-    expect(await page.evaluate('Object.keys(window.faregate).toSorted()')).toEqual(['call', 'subscribe']);
-    await page.evaluate('try { window.faregate = { call: null } } catch {}');
-    expect(await page.evaluate('typeof window.faregate.call')).toBe('function');
-  });
-
-  test('a call that the contract does not have is answered, not thrown', async () => {
-    for (const call of [callFromPage('app.quit'), `window.faregate.call({ toString: 1 })`]) {
-      expect(await page.evaluate(call)).toMatchObject({ ok: false });
-    }
-  });
-
-  test('does not let itself be led to another page', async () => {
-    await page.evaluate("location.href = 'https://evil.example/'");
-    expect(await desktop.entry('navigation-refused')).toMatchObject({
-      url: 'https://evil.example/',
-      frame: 'main',
-    });
-    await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
-  });
-
-  test('opens no second window; a known https address goes to the browser of the person', async () => {
-    await page.evaluate("void window.open('https://evil.example/')");
-    expect(await desktop.entry('window-open')).toMatchObject({ action: 'deny' });
-    await page.evaluate("void window.open('https://platform.openai.com/api-keys')");
-    expect(await desktop.entry('open-external')).toMatchObject({
-      url: 'https://platform.openai.com/api-keys',
-    });
-    expect(desktop.all('open-external')).toHaveLength(1);
-    expect(desktop.all('window')).toHaveLength(1);
-  });
-
-  test('grants its page nothing but writing to the clipboard', async () => {
-    const granted: string[] = [];
-    const permissions = [
-      'clipboard-sanitized-write',
-      'clipboard-read',
-      'geolocation',
-      'media',
-      'notifications',
-      'openExternal',
-      'fullscreen',
-    ];
-    for (const [id, permission] of permissions.entries()) {
-      desktop.send({ do: 'ask-permission', id, permission });
-      const { requested, checked } = await desktop.entry('permission', id);
-      if (requested || checked) granted.push(permission);
-    }
-    expect(granted).toEqual(['clipboard-sanitized-write']);
-  });
-
-  test('answers no frame inside the page', async () => {
-    const answer = await page.evaluate(`(async () => {
-      const frame = document.body.appendChild(document.createElement('iframe'));
-      return frame.contentWindow.faregate.call('keys.list', {});
-    })()`);
-    expect(answer).toMatchObject({ ok: false, error: { code: 'unauthorized' } });
-  });
-
-  test.runIf(process.platform === 'linux')(
-    'a start at login is set up by a file, and removed again',
-    async () => {
-      const file = path.join(config(), 'autostart', 'faregate.desktop');
-      await page.evaluate(callFromPage('settings.set', { theme: 'dark' }));
-      expect(existsSync(file)).toBe(false);
-      await page.evaluate(callFromPage('settings.set', { launchAtLogin: true }));
-      expect(readFileSync(file, 'utf8')).toContain(`"--hidden" "--data-dir" "${dataDir}"\n`);
-      await page.evaluate(callFromPage('settings.set', { launchAtLogin: false }));
-      expect(existsSync(file)).toBe(false);
-    },
-  );
-
-  test('is there once: a second start brings it to the front', async () => {
-    const second = start();
-    expect(await second.ended()).toBe(0);
-    await desktop.entry('focus');
-    expect(second.all('window')).toEqual([]);
-    expect(desktop.all('window')).toHaveLength(1);
-  });
-
-  test('answers no other page in it, should one ever get there', async () => {
-    desktop.send({ do: 'force-load', url: 'https://evil.example/' });
-    await expectPage(page.getByText('elsewhere')).toBeVisible();
-    expect(await page.evaluate(callFromPage('keys.list'))).toMatchObject({
-      ok: false,
-      error: { code: 'unauthorized' },
-    });
-  });
-
-  test('quits in order by the menu: the window goes, the port is free, the ledger is closed', async () => {
-    desktop.send({ do: 'force-load', url: 'faregate-app://window/' });
-    await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
-    await expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'quit' }));
-    expect(desktop.all('window')).toHaveLength(1);
-  });
-});
+afterAll(() => apps.browser.close());
+// Each test has apps of its own, over a folder of its own.
+beforeEach(() => apps.begin());
+afterEach(() => apps.end());
 
 describe('the app', () => {
-  eachAlone();
-
   test('a page that crashed or no longer responds is loaded anew, and the gateway is left alone', async () => {
-    const { desktop, page } = await openApp();
-    const before = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
-    if (!before.ok) throw new Error(before.error.message);
+    const { desktop, page } = await apps.open();
+    const { gatewayUrl } = await callerIn(page)('status.get', {});
     desktop.send({ do: 'crash-page' });
     await desktop.entry('reload');
-    expect((await fetch(before.value.gatewayUrl)).status).toBe(200);
+    expect((await fetch(gatewayUrl)).status).toBe(200);
     await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
     // A page that only ever crashes is not reloaded for ever.
     for (let crash = 0; crash < 5; crash += 1) desktop.send({ do: 'crash-page' });
@@ -268,21 +52,22 @@ describe('the app', () => {
 
   test('lies within the screen there is, also after the one it stood on is gone, and ends by a signal', async () => {
     writeFileSync(
-      path.join(dataDir, 'desktop.json'),
+      path.join(apps.dataDir, 'desktop.json'),
       JSON.stringify({ bounds: { x: 3000, y: -50, width: 2000, height: 800, maximized: false }, told: [] }),
     );
     const workArea = { x: 0, y: 25, width: 1440, height: 875 };
-    const { desktop, page } = await openApp({ env: { [DISPLAY]: JSON.stringify(workArea) } });
+    const { desktop, page } = await apps.open({ env: { [DISPLAY]: JSON.stringify(workArea) } });
     expect((await desktop.entry('window')).options).toMatchObject({ x: 0, y: 25, width: 1440, height: 800 });
     desktop.send({ do: 'change-display', workArea: { x: 0, y: 0, width: 1024, height: 768 } });
     expect((await desktop.entry('bounds')).bounds).toEqual({ x: 0, y: 0, width: 1024, height: 768 });
-    await expectOrderlyEnd(desktop, page, () => void desktop.process.kill('SIGTERM'));
+    await apps.expectOrderlyEnd(desktop, page, () => void desktop.process.kill('SIGTERM'));
   });
+
   test('asks what to do where its port is taken, keeps the port it found, and ends with the session', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const desktop = start({ args: ['--port', String(port)] });
+    const desktop = apps.start({ args: ['--port', String(port)] });
 
     const first = await desktop.entry('dialog');
     expect(first.options.buttons).toEqual(['Try again', 'Use another port', 'Quit']);
@@ -295,16 +80,16 @@ describe('the app', () => {
 
     const page = await desktop.page();
     await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
-    const status = await page.evaluate<Answer<{ gatewayUrl: string }>>(callFromPage('status.get'));
-    const settings = await page.evaluate<Answer<{ port: number }>>(callFromPage('settings.get'));
-    if (!status.ok || !settings.ok) throw new Error('no answer');
-    expect(Number(new URL(status.value.gatewayUrl).port)).toBe(settings.value.port);
-    expect(settings.value.port).not.toBe(port);
+    const { gatewayUrl } = await callerIn(page)('status.get', {});
+    const settings = await callerIn(page)('settings.get', {});
+    expect(Number(new URL(gatewayUrl).port)).toBe(settings.port);
+    expect(settings.port).not.toBe(port);
     other.close();
-    await expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'power', event: 'shutdown' }));
+    await apps.expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'power', event: 'shutdown' }));
   });
 
   test('leads the connected tools to another port, and names those that only the person can lead there', async () => {
+    const { dataDir } = apps;
     const home = path.join(dataDir, 'home');
     const machine = connectMethods({ dataDir, home, env: {} });
     const core = await startCore({ dataDir, machine });
@@ -318,7 +103,7 @@ describe('the app', () => {
 
     const other = createServer().listen(Number(new URL(core.url).port), '127.0.0.1');
     await once(other, 'listening');
-    const desktop = start({
+    const desktop = apps.start({
       args: ['--port', new URL(core.url).port, '--hidden'],
       env: { HOME: home, CLAUDE_CONFIG_DIR: '', CODEX_HOME: '' },
     });
@@ -346,7 +131,7 @@ describe('the app', () => {
   test('quits from that question', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
-    const desktop = start({ args: ['--port', String((other.address() as AddressInfo).port)] });
+    const desktop = apps.start({ args: ['--port', String((other.address() as AddressInfo).port)] });
     const { id } = await desktop.entry('dialog');
     desktop.send({ do: 'answer-dialog', id, response: 2 });
     expect(await desktop.ended()).toBe(0);
@@ -356,14 +141,10 @@ describe('the app', () => {
 
   test('lets what runs end when it quits, cuts what does not within five seconds, and settles both', async () => {
     const startAt = performance.now();
-    const { desktop, page } = await openApp();
+    const { desktop, page } = await apps.open();
     const startedInMs = performance.now() - startAt;
     const upstream = await startUpstream();
-    const call: Caller['call'] = async (name, input) => {
-      const answered = await page.evaluate<Answer<Output<typeof name>>>(callFromPage(name, input));
-      if (!answered.ok) throw new Error(answered.error.message);
-      return answered.value;
-    };
+    const call = callerIn(page);
     const { id } = await addProvider({ call }, upstream, 'openai');
     await call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
     const { secret } = await call('keys.create', { name: 'busy', limitNano: usd('10') });
@@ -395,7 +176,7 @@ describe('the app', () => {
     // And the end of a process, for which a machine that is slow to start one needs longer.
     expect(performance.now() - quitAt).toBeLessThan(5_000 + 5 * startedInMs);
     await upstream.close();
-    const ledger = new Database(path.join(dataDir, 'faregate.db'), { readonly: true });
+    const ledger = new Database(path.join(apps.dataDir, 'faregate.db'), { readonly: true });
     expect(ledger.prepare('SELECT count(*) AS open FROM holds').get()).toEqual({ open: 0 });
     expect(ledger.prepare('SELECT cost_nano AS cost, flags FROM requests ORDER BY id').all()).toEqual([
       { cost: usd('0.0003'), flags: expect.not.stringContaining('estimated') },
@@ -405,7 +186,7 @@ describe('the app', () => {
   });
 
   test('runs on in the tray when its window is closed, says so once, comes back where it was, and quits from there', async () => {
-    const { desktop } = await openApp();
+    const { desktop } = await apps.open();
     desktop.send({ do: 'close-window' });
     await desktop.entry('closed');
     expect((await desktop.entry('notification')).title).toContain('keeps running');
@@ -416,20 +197,20 @@ describe('the app', () => {
     await desktop.entry('closed', 1);
     expect(desktop.all('notification')).toHaveLength(1);
     expect(desktop.process.exitCode).toBeNull();
-    expect(JSON.parse(readFileSync(path.join(dataDir, 'desktop.json'), 'utf8'))).toMatchObject({
+    expect(JSON.parse(readFileSync(path.join(apps.dataDir, 'desktop.json'), 'utf8'))).toMatchObject({
       bounds: { width: 1180, height: 760, maximized: false },
       told: ['runs-on'],
     });
     // The page of a window that is closing is not the one of the next.
-    await expect.poll(() => browser.context.pages()).toHaveLength(1);
+    await expect.poll(() => apps.browser.context.pages()).toHaveLength(1);
     desktop.send({ do: 'click-tray' });
     const page = await desktop.page();
     await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
-    await expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'choose-tray-item', label: 'Quit' }));
+    await apps.expectOrderlyEnd(desktop, page, () => desktop.send({ do: 'choose-tray-item', label: 'Quit' }));
   });
 
   test('ends with its window where the person set it so', async () => {
-    const { desktop, page } = await openApp();
+    const { desktop, page } = await apps.open();
     await page.evaluate(callFromPage('settings.set', { keepRunning: false }));
     desktop.send({ do: 'close-window' });
     expect(await desktop.ended()).toBe(0);
@@ -437,7 +218,7 @@ describe('the app', () => {
   });
 
   test('starts in the tray alone where it is asked to, with an icon for each state', async () => {
-    const desktop = start({ args: ['--port', '0', '--hidden'] });
+    const desktop = apps.start({ args: ['--port', '0', '--hidden'] });
     const spend = ['$0.00 today', '$0.00 this month'];
     await expect
       .poll(() => desktop.all('tray-menu').at(-1)?.labels)
@@ -466,7 +247,6 @@ describe('the app', () => {
 });
 
 describe('credentials', () => {
-  eachAlone();
   const addOpenAi = callFromPage('providers.create', {
     kind: 'openai',
     credential: 'sk-upstream-credential',
@@ -474,14 +254,14 @@ describe('credentials', () => {
   const listed = callFromPage('providers.list');
 
   test("are kept by the system's store, are there after a restart, and asked for again on another machine", async () => {
-    const first = await openApp();
+    const first = await apps.open();
     expect(await first.page.evaluate(addOpenAi)).toMatchObject({ ok: true });
     first.desktop.send({ do: 'quit' });
     await first.desktop.ended();
-    expect(readFileSync(path.join(dataDir, 'faregate.db')).includes('v11-standin:')).toBe(true);
-    expect(existsSync(path.join(dataDir, 'secret.key'))).toBe(false);
+    expect(readFileSync(path.join(apps.dataDir, 'faregate.db')).includes('v11-standin:')).toBe(true);
+    expect(existsSync(path.join(apps.dataDir, 'secret.key'))).toBe(false);
 
-    const again = await openApp({ env: { [NEWER_KEY]: '1' } });
+    const again = await apps.open({ env: { [NEWER_KEY]: '1' } });
     expect(await again.page.evaluate(listed)).toMatchObject({
       ok: true,
       value: [{ hasCredential: true, credentialUnreadable: false }],
@@ -489,10 +269,10 @@ describe('credentials', () => {
     again.desktop.send({ do: 'quit' });
     await again.desktop.ended();
     // Sealed anew, once the store asked for it.
-    const ledger = readFileSync(path.join(dataDir, 'faregate.db'));
+    const ledger = readFileSync(path.join(apps.dataDir, 'faregate.db'));
     expect([ledger.includes('v11-standin:'), ledger.includes('v12-standin:')]).toEqual([false, true]);
 
-    const { desktop, page } = await openApp({ env: { [OTHER_MACHINE]: '1' } });
+    const { desktop, page } = await apps.open({ env: { [OTHER_MACHINE]: '1' } });
     const { id, title, body } = await desktop.entry('notification');
     expect(title).toBe('Enter credentials again');
     expect(body).toContain('OpenAI');
@@ -503,7 +283,7 @@ describe('credentials', () => {
 
   test('are kept under a key file where there is no keyring, if the person agrees, who is asked once', async () => {
     const env = { [KEYRING]: 'basic_text' };
-    const first = await openApp({
+    const first = await apps.open({
       env,
       async before(desktop) {
         const { id, options } = await desktop.entry('dialog');
@@ -512,18 +292,18 @@ describe('credentials', () => {
       },
     });
     expect(await first.page.evaluate(addOpenAi)).toMatchObject({ ok: true });
-    expect(existsSync(path.join(dataDir, 'secret.key'))).toBe(true);
+    expect(existsSync(path.join(apps.dataDir, 'secret.key'))).toBe(true);
     first.desktop.send({ do: 'quit' });
     await first.desktop.ended();
 
-    const again = start({ env, args: ['--port', '0', '--hidden'] });
+    const again = apps.start({ env, args: ['--port', '0', '--hidden'] });
     await again.entry('tray-menu');
     expect(again.all('dialog')).toEqual([]);
     again.send({ do: 'quit' });
     await again.ended();
 
     // A keyring that comes later opens what the key file sealed.
-    const { desktop, page } = await openApp();
+    const { desktop, page } = await apps.open();
     expect(await page.evaluate(listed)).toMatchObject({ ok: true, value: [{ credentialUnreadable: false }] });
     expect(desktop.all('notification')).toEqual([]);
   });

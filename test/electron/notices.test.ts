@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Page } from '@playwright/test';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import { addDimeProviders, boundedRequest } from '../support/bounded-requests.ts';
+import { callerIn } from '../support/bridge.ts';
 import { send } from '../support/client.ts';
 import {
   openBrowser,
@@ -13,7 +13,7 @@ import {
   type Desktop,
   type TestBrowser,
 } from '../support/electron-standin/desktop.ts';
-import { usd } from '../support/gateway.ts';
+import { usd, type Caller } from '../support/gateway.ts';
 import { expectPage } from '../support/page.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -22,6 +22,7 @@ let upstream: Upstream;
 let dataDir: string;
 let desktop: Desktop;
 let page: Page;
+let call: Caller['call'];
 
 beforeAll(async () => {
   browser = await openBrowser();
@@ -35,6 +36,7 @@ beforeEach(async () => {
   dataDir = mkdtempSync(path.join(tmpdir(), 'faregate-notices-'));
   desktop = startDesktop({ browser, dataDir, args: ['--port', '0'] });
   page = await desktop.page();
+  call = callerIn(page);
   await desktop.entry('show');
   await addDimeProviders({ call }, upstream);
 });
@@ -43,15 +45,6 @@ afterEach(async () => {
   await desktop.ended();
   rmSync(dataDir, { recursive: true, force: true });
 });
-
-/** As the page's own script does it. */
-async function call<N extends MethodName>(name: N, input: Input<N>): Promise<Output<N>> {
-  const answer = await page.evaluate<Answer<Output<N>>>(
-    `window.faregate.call(${JSON.stringify(name)}, ${JSON.stringify(input)})`,
-  );
-  if (!answer.ok) throw new Error(answer.error.message);
-  return answer.value;
-}
 
 async function spend(secret: string, dollars: number): Promise<number> {
   const tokens = Math.round(dollars * 10_000);
@@ -95,6 +88,7 @@ test('as a key nears its limit the tray and a notice say so, and the notice can 
   desktop.send({ do: 'answer-notification', id: near.id });
   await desktop.entry('window', 1);
   page = await desktop.page();
+  call = callerIn(page);
   await expectPage(page.getByRole('heading', { level: 1, name: 'R&D' })).toBeVisible();
   desktop.send({ do: 'answer-notification', id: near.id, action: 2 });
   await soon(async () => (await call('keys.list', {}))[0]?.status).toBe('disabled');

@@ -15,11 +15,11 @@ import path from 'node:path';
 import { getCurrentFuseWire } from '@electron/fuses';
 import type { Page } from '@playwright/test';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Answer, Output } from '#shared/contract.ts';
 import { send } from '../support/client.ts';
+import { callerIn } from '../support/bridge.ts';
 import { openBrowser, startDesktop } from '../support/electron-standin/desktop.ts';
 import { RESOURCES } from '../support/electron-standin/protocol.ts';
-import { addProvider, usd, type Caller } from '../support/gateway.ts';
+import { addProvider, usd } from '../support/gateway.ts';
 import { fuseWire, pack, readAsar, wantedFuses, type Asar } from '../support/packing.ts';
 import { expectPage } from '../support/page.ts';
 import { startUpstream } from '../support/upstream.ts';
@@ -134,8 +134,8 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
       await expectPage(page.getByRole('heading', { name: 'API Keys', exact: true })).toBeVisible();
       await desktop.entry('tray-menu');
       // Either thread has something to do: a backup, and a text that by its bytes would be too dear for its key.
-      const backup = await page.evaluate(`window.faregate.call('backups.create', {})`);
-      expect(backup).toMatchObject({ ok: true, value: { name: expect.stringContaining('faregate-') } });
+      const backup = await callerIn(page)('backups.create', {});
+      expect(backup).toMatchObject({ name: expect.stringContaining('faregate-') });
       await expectCounted(page);
       desktop.send({ do: 'choose-tray-item', label: 'Look for a new version' });
       // There is nothing at that address, and on the stand-in no network of Chromium's to ask it by.
@@ -153,12 +153,7 @@ describe.runIf(process.platform === 'linux')('the packed app', () => {
 async function expectCounted(page: Page): Promise<void> {
   const upstream = await startUpstream();
   try {
-    const call: Caller['call'] = async (name, input) => {
-      const asked = `window.faregate.call(${JSON.stringify(name)}, ${JSON.stringify(input)})`;
-      const answer = await page.evaluate<Answer<Output<typeof name>>>(asked);
-      if (!answer.ok) throw new Error(answer.error.message);
-      return answer.value;
-    };
+    const call = callerIn(page);
     const { id } = await addProvider({ call }, upstream, 'openai');
     await call('prices.set', { providerId: id, model: 'gpt-5.1', input: '1000', output: '1' });
     const { secret } = await call('keys.create', { name: 'counted', limitNano: usd('20') });

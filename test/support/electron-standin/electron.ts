@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import path from 'node:path';
-import { chromium, type BrowserContext } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 import {
   CDP_ENDPOINT,
   DISPLAY,
@@ -132,6 +132,8 @@ let connected: Promise<BrowserContext> | undefined;
 /** The browser belongs to the test, which outlives the app. */
 function browserContext(): Promise<BrowserContext> {
   connected ??= (async () => {
+    // As long to load as the app itself, and not needed by one that opens no window.
+    const { chromium } = await import('playwright-core');
     const browser = await chromium.connectOverCDP(process.env[CDP_ENDPOINT] ?? '', { timeout: PATIENCE_MS });
     const [context] = browser.contexts();
     if (!context) throw new Error('the browser of the test has no context');
