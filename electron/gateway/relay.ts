@@ -65,8 +65,8 @@ const WITHHELD_MS = 5_000;
 
 /**
  * Up to here the end of an answer is given to Node as text of one byte a character, which are the same bytes: text
- * leaves in one string with the headers, bytes in a list of two, which takes node:http several percent longer. What does
- * not fit on its stack (16 KB in StreamBase::WriteString) would be copied once more.
+ * leaves in one string with the headers, bytes in a list of two. What does not fit on Node's stack (16 KB in
+ * StreamBase::WriteString) would be copied once more.
  */
 const SHORT = 12 * 1024;
 
