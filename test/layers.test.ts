@@ -101,6 +101,7 @@ const gatewayBase: readonly string[] = [
   'json.ts',
   'signs.ts',
   'words.ts',
+  'input-errors.ts',
   'ports.ts',
   'worker-file.ts',
   'calls.ts',

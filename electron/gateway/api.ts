@@ -14,6 +14,7 @@ import { Refusal } from '#shared/errors.ts';
 import { limitHandlers, recurringUse, type LimitDependencies } from './api-limits.ts';
 import { BackupError, type BackupFile, type Backups } from './backups.ts';
 import { CallError, mustBe, type Handlers, type MachineHandlers, type MachineMethod } from './calls.ts';
+import { whatToSend } from './input-errors.ts';
 import { keyStatus, type Key } from './keys.ts';
 import { limitState } from './limits.ts';
 import type { Ledger } from './ledger.ts';
@@ -70,7 +71,7 @@ export function createDispatch(dependencies: ApiDependencies): Dispatch {
 
 async function run<N extends MethodName>(handlers: Handlers, name: N, input: unknown): Promise<Output<N>> {
   const schema: z.ZodType<Parsed<N>> = methods[name].input as never;
-  const parsed = schema.safeParse(input ?? undefined);
+  const parsed = schema.safeParse(input ?? undefined, { error: whatToSend });
   if (!parsed.success) throw invalidInput(parsed.error);
   return handlers[name](parsed.data);
 }

@@ -7,7 +7,7 @@ const flags: Record<RequestFlag, { label: string; title: string }> = {
   },
   overrun: { label: 'Overrun', title: 'The provider billed more than the request allowed.' },
   unpriced: { label: 'Unpriced', title: 'There was no price for this model, so the cost is unknown.' },
-  clamped: { label: 'Shortened', title: 'The output was limited to what the key could still afford.' },
+  clamped: { label: 'Capped', title: 'The answer could be no longer than what the key could still afford.' },
   stopped: { label: 'Stopped', title: 'The gateway stopped this request before its end.' },
   interrupted: { label: 'Interrupted', title: 'The client or the provider went away before the end.' },
   corrected: { label: 'Corrected', title: 'The cost was corrected by hand.' },

@@ -144,7 +144,7 @@ test('spend is summed by week and model, kept as a file, corrected with a reason
         const [name, others] = flags.children;
         if (!name || !others) return ['two flags'];
         const { textContent } = name;
-        const ends = ['Shortened', 'Interrupted', 'An uncommonly long flag'].filter((label) => {
+        const ends = ['Capped', 'Interrupted', 'An uncommonly long flag'].filter((label) => {
           name.textContent = label;
           return flags.getBoundingClientRect().right < others.getBoundingClientRect().right;
         });

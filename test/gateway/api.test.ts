@@ -121,24 +121,55 @@ describe('a key', () => {
     expect(await names()).toEqual(['b', 'a', 'c']);
   });
 
-  test.each<[string, object, string]>([
-    ['no name', { name: '  ' }, 'name'],
-    ['a long name', { name: 'x'.repeat(81) }, 'name'],
-    ['a name of two lines', { name: 'a\nb' }, 'name'],
-    ['a name that colours a terminal', { name: '\u001b[31mred' }, 'name'],
-    ['a negative limit', { name: 'k', limitNano: -1 }, 'limitNano'],
-    ['half a nano-dollar', { name: 'k', limitNano: 0.5 }, 'limitNano'],
-    ['a limit beyond a million dollars', { name: 'k', limitNano: 1e15 + 1 }, 'limitNano'],
-    ['a limit that is text', { name: 'k', limitNano: '5' }, 'limitNano'],
-    ['a period that is none', { name: 'k', recurring: { amountNano: 5, every: 'year' } }, 'recurring.every'],
+  test.each<[string, object, string, string]>([
+    ['no name', { name: '  ' }, 'name', 'Give the key a name.'],
+    ['a name that is missing', {}, 'name', 'It is missing. Send text.'],
+    ['a long name', { name: 'x'.repeat(81) }, 'name', 'Use at most 80 characters.'],
+    [
+      'a name of two lines',
+      { name: 'a\nb' },
+      'name',
+      'Use letters, digits and signs in one line, without control characters.',
+    ],
+    [
+      'a name that colours a terminal',
+      { name: '\u001b[31mred' },
+      'name',
+      'Use letters, digits and signs in one line, without control characters.',
+    ],
+    ['a negative limit', { name: 'k', limitNano: -1 }, 'limitNano', 'Send a number of at least 0.'],
+    ['half a nano-dollar', { name: 'k', limitNano: 0.5 }, 'limitNano', 'Send a whole number.'],
+    [
+      'a limit beyond a million dollars',
+      { name: 'k', limitNano: 1e15 + 1 },
+      'limitNano',
+      'Send a number of at most 1000000000000000.',
+    ],
+    ['a limit that is text', { name: 'k', limitNano: '5' }, 'limitNano', 'Send a number.'],
+    [
+      'a period that is none',
+      { name: 'k', recurring: { amountNano: 5, every: 'year' } },
+      'recurring.every',
+      'Send one of "hour", "day", "week", "month".',
+    ],
     [
       'a recurring limit without an amount',
       { name: 'k', recurring: { every: 'day' } },
       'recurring.amountNano',
+      'It is missing. Send a number.',
     ],
-    ['a date that is none', { name: 'k', expiresAt: 'tomorrow' }, 'expiresAt'],
-  ])('is not created with %s', async (_what, input, field) => {
-    expect(await refusal('keys.create', input)).toMatchObject({ code: 'invalid_input', field });
+    [
+      'a date that is none',
+      { name: 'k', expiresAt: 'tomorrow' },
+      'expiresAt',
+      'Send a time such as "2026-01-31T12:00:00Z".',
+    ],
+    ['what is not known', { name: 'k', limit: 5 }, '', '"limit" is not known here. Leave it out.'],
+  ])('is not created with %s', async (_what, input, field, says) => {
+    expect(await refusal('keys.create', input)).toEqual({
+      code: 'invalid_input',
+      ...(field === '' ? { message: says } : { message: `${field}: ${says}`, field }),
+    });
     expect(await contract.gateway.call('keys.list', {})).toEqual([]);
   });
 
