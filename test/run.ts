@@ -108,8 +108,8 @@ async function main(given: string[]): Promise<number> {
  * brings the build with it; what is not stale costs nothing.
  */
 function startParts(part: Part | undefined, paths: string[]): Started[] {
-  // Tests wait for sockets, pages and processes half of their time. What only computes takes the processors meanwhile,
-  // and only then: a test is to be slow for its own reasons.
+  // Together, so that no processor is idle at the end of one while the other has not begun. What only computes takes
+  // what they leave: it has no deadlines, and is not to be why a test is slow.
   const names: Part[] = part === undefined ? ['build', 'vitest', 'playwright', 'check'] : [part];
   if (part !== undefined && testsWhatIsBuilt.has(part)) names.unshift('build');
   let built: Started['ended'] | undefined;

@@ -1,7 +1,11 @@
 /** Configuration files as people keep them: what is set stands there, and nothing else moves. */
 import { describe, expect, test } from 'vitest';
+import { planFile, readdressed, standingOf, withoutOurs } from '../../electron/connect/changes.ts';
 import { applyEntries, readEntries, type FormatName } from '../../electron/connect/edit.ts';
+import { sha256 } from '../../electron/connect/files.ts';
 import { ConfigConflictError, ConfigSyntaxError, type Entry } from '../../electron/connect/format.ts';
+import type { FileRecord } from '../../electron/connect/records.ts';
+import { filesOfEveryFormat } from '../support/tool-files.ts';
 
 const env: Entry[] = [
   { path: ['env', 'URL'], value: 'http://x' },
@@ -155,3 +159,37 @@ test.each<[FormatName, string]>([
   expect(() => applyEntries(format, text, entries)).toThrow(ConfigSyntaxError);
   expect(() => readEntries(format, text, [['a']])).toThrow(ConfigSyntaxError);
 });
+
+test.each(filesOfEveryFormat)(
+  'a change of address may be made in two steps: %s is ours, and can be taken back, whichever of them was the last',
+  (_tool, below, format, text) => {
+    const [from, to] = ['http://127.0.0.1:3273', 'http://127.0.0.1:40001'];
+    const entries = [
+      { path: ['provider', 'url'], value: `${from}/v1` },
+      { path: ['base'], value: from },
+    ].slice(format === 'json' || format === 'toml' ? 0 : 1);
+    const original = Buffer.from(text);
+    const planned = planFile({ path: below, format, entries }, original);
+    const written = Buffer.from(planned.text);
+    const record: FileRecord = {
+      path: below,
+      format,
+      original: original.toString('base64'),
+      written: sha256(written),
+      entries: planned.entries,
+    };
+    const moved = readdressed(record, written, from, to);
+    expect(moved).toMatchObject({ leads: true, bytes: Buffer.from(planned.text.replaceAll(from, to)) });
+    for (const bytes of [written, moved.bytes]) {
+      expect(standingOf(moved.during, bytes)).toBe('ours');
+      expect(withoutOurs(moved.during, bytes)).toEqual({ bytes: original, exact: true });
+      expect(readdressed(moved.during, bytes, from, to)).toMatchObject({
+        leads: true,
+        bytes: moved.bytes,
+        after: moved.after,
+      });
+    }
+    expect(standingOf(moved.after, written)).not.toBe('ours');
+    expect(withoutOurs(moved.after, moved.bytes)).toEqual({ bytes: original, exact: true });
+  },
+);

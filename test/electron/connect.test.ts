@@ -16,13 +16,11 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ToolId } from '#shared/connect.ts';
 import type { Input } from '#shared/contract.ts';
-import { planFile, readdressed, standingOf, withoutOurs } from '../../electron/connect/changes.ts';
 import { connectMethods } from '../../electron/connect/connect.ts';
-import { applyEntries, readEntries, type FormatName } from '../../electron/connect/edit.ts';
-import { sha256 } from '../../electron/connect/files.ts';
+import { applyEntries, readEntries } from '../../electron/connect/edit.ts';
 import type { Entry } from '../../electron/connect/format.ts';
-import type { FileRecord } from '../../electron/connect/records.ts';
 import { addProvider, startCore, temporaryFolder, usd, type CoreGateway } from '../support/gateway.ts';
+import { everyTool, filesOfEveryFormat } from '../support/tool-files.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 let home: string;
@@ -68,79 +66,6 @@ async function disconnect(tool: ToolId) {
   const plan = await core.call('connect.plan', { tool, undo: true });
   return core.call('connect.undo', { tool, planHash: plan.hash });
 }
-
-const everyTool: [tool: ToolId, file: string, text: string, written: RegExp[]][] = [
-  [
-    'claude-code',
-    '.claude/settings.json',
-    '{\n  // mine\n  "permissions": { "allow": ["Bash"] }, // yes\n  "env": { "ANTHROPIC_API_KEY": "sk-ant-of-the-person" }\n}\n',
-    [
-      /"ANTHROPIC_BASE_URL": "http:\/\/127\.0\.0\.1:\d+"/,
-      /"ANTHROPIC_AUTH_TOKEN": "sk-fg-\w{43}"/,
-      /"Bash"\] \}, \/\/ yes/,
-    ],
-  ],
-  [
-    'codex',
-    '.codex/config.toml',
-    'model = "gpt-5" # mine\n\n[projects."/x"]\ntrust_level = "trusted"\n',
-    [
-      /^model_provider = "faregate"$/m,
-      /experimental_bearer_token = "sk-fg-\w{43}"/,
-      /base_url = "http:\/\/127\.0\.0\.1:\d+\/v1"/,
-      /"gpt-5" # mine/,
-    ],
-  ],
-  [
-    'gemini-cli',
-    '.gemini/.env',
-    'GOOGLE_API_KEY=AIzaOfThePerson\n# mine\n',
-    [/^GEMINI_API_KEY=sk-fg-\w{43}$/m, /^GOOGLE_GEMINI_BASE_URL=http:\/\/127\.0\.0\.1:\d+$/m, /^# mine$/m],
-  ],
-  [
-    'opencode',
-    '.config/opencode/opencode.jsonc',
-    '{\n\t"$schema": "https://opencode.ai/config.json", // s\n}\n',
-    [
-      /"anthropic": \{\s+"options": \{\s+"baseURL": "http:\/\/127\.0\.0\.1:\d+\/v1",\s+"apiKey": "sk-fg-\w{43}"/,
-      /"openai"/,
-      /\/v1beta"/,
-    ],
-  ],
-  [
-    'cline',
-    '.cline/data/settings/providers.json',
-    '{"version":1,"lastUsedProvider":"anthropic","providers":{"anthropic":{"settings":{"apiKey":"sk-ant-of-the-person"}}}}',
-    [
-      /"lastUsedProvider":"openai-compatible"/,
-      /"apiKey": "sk-fg-\w{43}"/,
-      /"model":"gpt-4o"/,
-      /sk-ant-of-the-person/,
-    ],
-  ],
-  [
-    'continue',
-    '.continue/config.yaml',
-    'name: Mine   # c\nversion: 1.0.0\nschema: v1\nmodels:\n  - name: Local\n    provider: ollama\n    model: x\n',
-    [
-      / {2}- name: Faregate\n {4}provider: openai\n {4}model: gpt-4o\n/,
-      /apiKey: sk-fg-\w{43}/,
-      /^name: Mine {3}# c$/m,
-    ],
-  ],
-  [
-    'aider',
-    '.aider.conf.yml',
-    'dark-mode: true # mine\nmodel: sonnet\n',
-    [/^openai-api-key: sk-fg-\w{43}$/m, /^model: openai\/gpt-4o$/m, /^dark-mode: true # mine$/m],
-  ],
-  [
-    'zed',
-    '.config/zed/settings.json',
-    '{\n  "theme": "One", // t\n}\n',
-    [/"api_url": "http:\/\/127\.0\.0\.1:\d+\/v1"/, /"name": "gpt-4o"/],
-  ],
-];
 
 describe.each(everyTool)('%s', (tool, below, text, written) => {
   test('is found, connected with a key of its own, checked, and given its bytes back', async () => {
@@ -248,32 +173,6 @@ describe('what a person changed meanwhile', () => {
   });
 });
 
-/** What a person adds meanwhile, to any of the formats. */
-const files = [
-  [
-    'claude-code',
-    '.claude/settings.json',
-    'json',
-    '{\n  // c\n  "env": { "ANTHROPIC_API_KEY": "x", "A": "1" }\n}\n',
-  ],
-  ['claude-code', '.claude/settings.json', 'json', '{}'],
-  [
-    'codex',
-    '.codex/config.toml',
-    'toml',
-    'model_provider = "mine" # c\n\n[model_providers.mine]\nname = "M"\n# end\n',
-  ],
-  ['codex', '.codex/config.toml', 'toml', '# only\n'],
-  ['gemini-cli', '.gemini/.env', 'dotenv', '# c\nGEMINI_API_KEY=x\n'],
-  ['aider', '.aider.conf.yml', 'yaml', 'model: a # c\nlist:\n- x\n'],
-  [
-    'continue',
-    '.continue/config.yaml',
-    'yaml',
-    'name: N\nversion: 1.0.0\nschema: v1\nmodels:\n  - name: A\n    model: b\n',
-  ],
-] as const satisfies readonly (readonly [ToolId, string, FormatName, string])[];
-
 describe('a gateway at another port', () => {
   const follow = () => core.call('connect.follow', {});
   const address = /http:\/\/127\.0\.0\.1:\d+/;
@@ -342,40 +241,6 @@ describe('a gateway at another port', () => {
       if (!changed) expect(readFileSync(path.join(home, below), 'utf8')).toBe(text);
     }
   });
-
-  test.each(files)(
-    'may be followed in two steps: %s is ours, and can be taken back, whichever of them was the last',
-    (_tool, below, format, text) => {
-      const [from, to] = ['http://127.0.0.1:3273', 'http://127.0.0.1:40001'];
-      const entries = [
-        { path: ['provider', 'url'], value: `${from}/v1` },
-        { path: ['base'], value: from },
-      ].slice(format === 'json' || format === 'toml' ? 0 : 1);
-      const original = Buffer.from(text);
-      const planned = planFile({ path: below, format, entries }, original);
-      const written = Buffer.from(planned.text);
-      const record: FileRecord = {
-        path: below,
-        format,
-        original: original.toString('base64'),
-        written: sha256(written),
-        entries: planned.entries,
-      };
-      const moved = readdressed(record, written, from, to);
-      expect(moved).toMatchObject({ leads: true, bytes: Buffer.from(planned.text.replaceAll(from, to)) });
-      for (const bytes of [written, moved.bytes]) {
-        expect(standingOf(moved.during, bytes)).toBe('ours');
-        expect(withoutOurs(moved.during, bytes)).toEqual({ bytes: original, exact: true });
-        expect(readdressed(moved.during, bytes, from, to)).toMatchObject({
-          leads: true,
-          bytes: moved.bytes,
-          after: moved.after,
-        });
-      }
-      expect(standingOf(moved.after, written)).not.toBe('ours');
-      expect(withoutOurs(moved.after, moved.bytes)).toEqual({ bytes: original, exact: true });
-    },
-  );
 });
 
 describe('files as they are found', () => {
@@ -514,7 +379,7 @@ test('connect then disconnect gives back the same bytes, or nothing was touched 
   );
 });
 
-test.each(files)(
+test.each(filesOfEveryFormat)(
   '%s: what a person adds to %s meanwhile is all that is left of the two changes',
   async (tool, below, format, text) => {
     const added: Entry[] = [{ path: ['ADDED'], value: 'theirs' }];
