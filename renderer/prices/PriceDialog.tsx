@@ -179,13 +179,11 @@ function InForce({ providerId, model }: { providerId: string; model: string }) {
     'prices.find',
     providerId === '' || settled === '' ? null : { providerId, model: settled },
   );
+  if (settled === '' || asked.load.state === 'failed') return null;
+  // Its line is there from the start: what is below it must not move away from under the pointer when the answer comes.
+  if (asked.load.state === 'loading') return <p className="hint">{'\u00a0'}</p>;
   const { value } = asked;
-  if (asked.load.state !== 'ready' && value === null) {
-    return asked.refreshing || asked.load.state === 'failed' || settled === '' ? null : (
-      <p className="hint near">{words.noneInForce}</p>
-    );
-  }
-  if (value === null) return null;
+  if (value === null) return <p className="hint near">{words.noneInForce}</p>;
   const kinds = words.inForceKinds;
   const source =
     value.kind === 'own' || value.kind === 'free' ? kinds[value.kind] : kinds[value.kind](value.source);
@@ -223,10 +221,10 @@ function CopyFrom({ model, onTake }: { model: string; onTake: (entry: CatalogueM
         // Enter looks for what is typed; it must not save the form.
         onKeyDown={(event) => event.key === 'Enter' && event.preventDefault()}
       />
-      {settled !== '' && found !== null && !taken && (
+      {settled !== '' && !taken && (
         <ul className="copy-offers">
-          {found.length === 0 && <li className="dim">{words.catalogue.nothing(settled)}</li>}
-          {found.map((entry) => (
+          {found?.length === 0 && <li className="dim">{words.catalogue.nothing(settled)}</li>}
+          {found?.map((entry) => (
             <li key={`${entry.vendor}/${entry.model}`}>
               <button
                 type="button"

@@ -8,7 +8,7 @@ import { call } from '../actions.ts';
 import { app, ready, type Loading } from '../store.ts';
 
 export interface Asked<Value> {
-  /** The last answer to this very question; null before the first. */
+  /** The last answer to this very question; null before the first, which `load` tells apart from an answer that is null. */
   value: Value | null;
   load: Loading;
   /** The value is of an earlier moment and is being asked for again. */
@@ -17,6 +17,7 @@ export interface Asked<Value> {
 }
 
 interface Entry {
+  /** undefined before the first answer. */
   value: unknown;
   failure: string | null;
   refreshing: boolean;
@@ -27,7 +28,7 @@ const entries = new Map<string, Entry>();
 const tellers = new Set<() => void>();
 
 function put(key: string, change: Partial<Entry>): void {
-  const before = entries.get(key) ?? { value: null, failure: null, refreshing: false };
+  const before = entries.get(key) ?? { value: undefined, failure: null, refreshing: false };
   // Put last again: the oldest entries are the ones to go.
   entries.delete(key);
   entries.set(key, { ...before, ...change });
@@ -99,11 +100,11 @@ export function useAnswer<N extends MethodName>(
   return {
     value,
     load:
-      value === null && entry?.failure != null
-        ? { state: 'failed', message: entry.failure }
-        : value === null
-          ? { state: 'loading' }
-          : ready,
+      entry?.value !== undefined
+        ? ready
+        : entry?.failure != null
+          ? { state: 'failed', message: entry.failure }
+          : { state: 'loading' },
     refreshing: entry?.refreshing ?? false,
     reload: () => void ask(),
   };

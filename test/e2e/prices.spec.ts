@@ -70,7 +70,13 @@ test('a model without a price: the hint is followed, a price copied, past reques
       .getByRole('button', { name: 'Set a price for acme-small' })
       .click();
     await expect(dialog.getByLabel('Model', { exact: true })).toHaveValue('acme-small');
-    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    // Once it stands still nothing in it may move, whenever the catalogue answers.
+    const cancel = dialog.getByRole('button', { name: 'Cancel' });
+    const opened = await cancel.boundingBox();
+    await expect(dialog).toContainText('The catalogue knows no model that fits “acme-small”.');
+    expect(await cancel.boundingBox()).toEqual(opened);
+    await cancel.click();
+    await expect(dialog).toBeHidden();
     await page.getByLabel('Search the catalogue').fill('claude sonnet');
     const rows = section(page, 'Catalogue').getByRole('row');
     await expect(rows.nth(1)).toContainText('Anthropic');
