@@ -141,12 +141,12 @@ const builders: Record<TargetName, () => Promise<void>> = {
 };
 
 /**
- * The threads of the gateway, each started from a file beside the program that runs it (gateway/worker-file.ts). Their
+ * The threads of the gateway, each started from a file beside the program that runs it (gateway/workers/worker-file.ts). Their
  * ending says that they are modules: unpacked beside an installer's archive there is no package.json to say so.
  */
 async function bundleWorkers(): Promise<void> {
   for (const name of ['token-worker', 'backup-worker', 'checkpoint-worker'])
-    await bundle({ entry: `electron/gateway/${name}.ts`, output: `${name}.mjs`, format: 'es' });
+    await bundle({ entry: `electron/gateway/workers/${name}.ts`, output: `${name}.mjs`, format: 'es' });
 }
 
 /** One entry and all it imports into one file; only what cannot be bundled stays outside. */

@@ -1,6 +1,6 @@
 /**
- * Who may import whom, read from the import lines themselves. The table is the architecture: a new file of the gateway
- * has to be given its place here before it can be imported.
+ * Who may import whom, read from the import lines themselves. The tables are the architecture: a new folder of the
+ * gateway, or a new package, has to be given its place here before it can be imported.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -11,107 +11,24 @@ import { describe, expect, test } from 'vitest';
 const root = resolve(import.meta.dirname, '..');
 
 /**
- * The gateway from the top down. A file may import files of lower rows only; files of one row that belong together
- * may import each other as long as no circle comes of it.
+ * The folders of the gateway from the top down: a file may import files of its own folder and of those below it. The
+ * files beside the folders put them together, so they are above all.
  */
-const gatewayRows: readonly (readonly string[])[] = [
-  ['gateway.ts'],
-  ['replaceable.ts', 'server.ts', 'web.ts', 'control.ts', 'contract-http.ts', 'assets.ts', 'keyfile.ts'],
-  [
-    'proxy.ts',
-    'exchange.ts',
-    'request-body.ts',
-    'request-bound.ts',
-    'api.ts',
-    'api-limits.ts',
-    'api-prices.ts',
-    'models.ts',
-  ],
-  [
-    'admission.ts',
-    'answer-headers.ts',
-    'bound.ts',
-    'token-count.ts',
-    'token-worker.ts',
-    'vocabulary-counter.ts',
-    'clients.ts',
-    'settlement.ts',
-    'relay.ts',
-    'fallback.ts',
-    'routes.ts',
-    'routing.ts',
-    'meter.ts',
-    'event-meter.ts',
-    'chunked.ts',
-    'json-meter.ts',
-    'framing.ts',
-    'usage-ask.ts',
-    'estimate.ts',
-    'dialects/',
-    'upstream.ts',
-    'upstream-agent.ts',
-    'repricing.ts',
-    'reconcile.ts',
-    'exports.ts',
-    'catalogue-search.ts',
-  ],
-  [
-    'keys.ts',
-    'providers.ts',
-    'prices.ts',
-    'model-prices.ts',
-    'price-data.ts',
-    'price-file.ts',
-    'limits.ts',
-    'ledger.ts',
-    'ledger-group.ts',
-    'ledger-statements.ts',
-    'write-failure.ts',
-    'balances.ts',
-    'period-totals.ts',
-    'holds.ts',
-    'corrections.ts',
-    'warnings.ts',
-    'backups.ts',
-    'backup-worker.ts',
-    'restore.ts',
-    'file-watch.ts',
-    'loop-brake.ts',
-    'requests.ts',
-    'request-log.ts',
-    'rollup.ts',
-    'overruns.ts',
-    'usage.ts',
-    'settings.ts',
-    'announcer.ts',
-  ],
-  [
-    'store.ts',
-    'checkpoints.ts',
-    'checkpoint-worker.ts',
-    'catalogue.ts',
-    'price-supplements.ts',
-    'price-terms.ts',
-  ],
-  ['migrations/'],
-];
-
-/** Interfaces and pure helpers: they know nothing of the gateway, so any row may use them. */
-const gatewayBase: readonly string[] = [
-  'json.ts',
-  'signs.ts',
-  'words.ts',
-  'input-errors.ts',
-  'ports.ts',
-  'worker-file.ts',
-  'calls.ts',
-  'deadline.ts',
-  'roster.ts',
-  'cost.ts',
-  'bill.ts',
-  'model-limits.ts',
-  'dialects/dialect.ts',
-  'dialects/answer-text.ts',
+const gatewayFolders: readonly string[] = [
+  'api', // the contract's handlers
+  'http', // listeners: the gateway's own, the dashboard's, the control socket
+  'proxy', // one request's way, from its body to its settlement
+  'reports', // what was spent, read only: usage, the log, a provider's bill
+  'backups', // copies of the ledger, and putting one back
+  'metering', // tokens: read from an answer, counted, estimated
+  'upstream', // which provider serves a request, and the connection to it
+  'ledger', // the only writer of money
+  'pricing', // what a model costs, and from tokens to nano-dollars
+  'config', // what a person sets up: keys, providers, limits, settings
+  'store', // the SQLite file and its migrations
+  'workers', // threads of their own; each is built into a file of its own
+  'dialects', // one file a wire protocol; pure
+  'base', // helpers that know nothing of the gateway
 ];
 
 /** Starts what is built: its path is found at run time, and what it brings in was checked as a source. */
@@ -203,57 +120,61 @@ describe('the reader of import lines finds what is planted', () => {
     ['a require', "const electron = require('electron');"],
     ['an import over two lines', "import {\n  app,\n} from\n  'electron';"],
   ])('%s', (_, text) => {
-    expect(planted('electron/gateway/server.ts', text)).toEqual([
-      'electron/gateway/server.ts: "electron" is no package of the gateway',
+    expect(planted('electron/gateway/http/server.ts', text)).toEqual([
+      'electron/gateway/http/server.ts: "electron" is no package of the gateway',
     ]);
   });
 
   test('a comment or a string that looks like an import is none', () => {
     const text =
       "// import 'electron';\n/* import 'electron'; */\nexport const text = \"import 'electron'\";";
-    expect(planted('electron/gateway/server.ts', text)).toEqual([]);
+    expect(planted('electron/gateway/http/server.ts', text)).toEqual([]);
   });
 
   test('an import whose name is computed', () => {
     expect(
-      planted('electron/gateway/server.ts', 'export const load = (name: string) => import(name);'),
-    ).toEqual(['electron/gateway/server.ts: an import whose name is computed cannot be checked']);
+      planted('electron/gateway/http/server.ts', 'export const load = (name: string) => import(name);'),
+    ).toEqual(['electron/gateway/http/server.ts: an import whose name is computed cannot be checked']);
   });
 
   test('the gateway reaching up', () => {
-    expect(
-      planted('electron/gateway/ledger.ts', "import './proxy.ts';", 'electron/gateway/proxy.ts'),
-    ).toEqual(['electron/gateway/ledger.ts: "./proxy.ts" is above it']);
+    const proxy = 'electron/gateway/proxy/proxy.ts';
+    expect(planted('electron/gateway/ledger/ledger.ts', "import '../proxy/proxy.ts';", proxy)).toEqual([
+      'electron/gateway/ledger/ledger.ts: "../proxy/proxy.ts" is above it',
+    ]);
+    expect(planted(proxy, "import '../gateway.ts';", 'electron/gateway/gateway.ts')).toEqual([
+      `${proxy}: "../gateway.ts" is above it`,
+    ]);
   });
 
-  test('a file of the gateway that has no place', () => {
-    expect(planted('electron/gateway/extra.ts', '')).toEqual([
-      'electron/gateway/extra.ts: has no place among the rows of the gateway',
+  test('a folder of the gateway that has no place', () => {
+    expect(planted('electron/gateway/extra/extra.ts', '')).toEqual([
+      'electron/gateway/extra/extra.ts: its folder has no place in the gateway',
     ]);
   });
 
   test('the shell reaching past gateway.ts', () => {
-    const text = "import './gateway/gateway.ts';\nimport './gateway/ledger.ts';";
-    const others = ['electron/gateway/gateway.ts', 'electron/gateway/ledger.ts'];
+    const text = "import './gateway/gateway.ts';\nimport './gateway/ledger/ledger.ts';";
+    const others = ['electron/gateway/gateway.ts', 'electron/gateway/ledger/ledger.ts'];
     expect(planted('electron/main.ts', text, ...others)).toEqual([
-      'electron/main.ts: "./gateway/ledger.ts" is of the gateway, of which only gateway.ts may be imported here',
+      'electron/main.ts: "./gateway/ledger/ledger.ts" is of the gateway, of which only gateway.ts may be imported here',
     ]);
   });
 
   test('the window reaching for Node and for the gateway', () => {
-    const text = "import 'node:fs';\nimport 'path';\nimport '../electron/gateway/store.ts';";
-    expect(planted('renderer/store.ts', text, 'electron/gateway/store.ts')).toEqual([
+    const text = "import 'node:fs';\nimport 'path';\nimport '../electron/gateway/store/store.ts';";
+    expect(planted('renderer/store.ts', text, 'electron/gateway/store/store.ts')).toEqual([
       'renderer/store.ts: "node:fs" is of Node',
       'renderer/store.ts: "path" is of Node',
-      'renderer/store.ts: "../electron/gateway/store.ts" is not of renderer or shared',
+      'renderer/store.ts: "../electron/gateway/store/store.ts" is not of renderer or shared',
     ]);
   });
 
   test('shared code by a relative path, and a file that is not there', () => {
-    const text = "import '../../shared/money.ts';\nimport '#shared/lost.ts';";
-    expect(planted('electron/gateway/server.ts', text, 'shared/money.ts')).toEqual([
-      'electron/gateway/server.ts: "../../shared/money.ts" should be written #shared/money.ts',
-      'electron/gateway/server.ts: "#shared/lost.ts" is no file',
+    const text = "import '../../../shared/money.ts';\nimport '#shared/lost.ts';";
+    expect(planted('electron/gateway/http/server.ts', text, 'shared/money.ts')).toEqual([
+      'electron/gateway/http/server.ts: "../../../shared/money.ts" should be written #shared/money.ts',
+      'electron/gateway/http/server.ts: "#shared/lost.ts" is no file',
     ]);
   });
 
@@ -271,8 +192,8 @@ function violations(sources: readonly Source[]): string[] {
   const known = new Set(sources.map(({ path }) => path));
   return sources.flatMap((source) => {
     const misplaced =
-      source.path.startsWith('electron/gateway/') && rowOf(source.path) === null
-        ? [`${source.path}: has no place among the rows of the gateway`]
+      source.path.startsWith('electron/gateway/') && depthOf(source.path) === null
+        ? [`${source.path}: its folder has no place in the gateway`]
         : [];
     const { imports, computed } = importsOf(source);
     const wrong = imports.flatMap((line) => fault(line, known) ?? []);
@@ -326,17 +247,16 @@ function fault({ from, specifier, to }: Import, known: ReadonlySet<string>): str
 
 const the = (layer: Layer) => (layer === 'gateway' ? 'the gateway' : layer);
 
-/** The row of a file of the gateway from the top; null where it has none. */
-function rowOf(path: string): number | null {
-  const name = path.replace('electron/gateway/', '');
-  const covers = (entry: string) => (entry.endsWith('/') ? name.startsWith(entry) : name === entry);
-  if (gatewayBase.some(covers)) return gatewayRows.length;
-  const row = gatewayRows.findIndex((entries) => entries.some(covers));
-  return row === -1 ? null : row;
+/** How far down a file of the gateway is, 0 at the top; null where its folder has no place. */
+function depthOf(path: string): number | null {
+  const [folder = '', ...inside] = path.replace('electron/gateway/', '').split('/');
+  if (inside.length === 0) return 0;
+  const place = gatewayFolders.indexOf(folder);
+  return place === -1 ? null : place + 1;
 }
 
 function isAbove(to: string, from: string): boolean {
-  const [upper, lower] = [rowOf(to), rowOf(from)];
+  const [upper, lower] = [depthOf(to), depthOf(from)];
   return upper !== null && lower !== null && upper < lower;
 }
 

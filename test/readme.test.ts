@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { DEFAULT_PORT, LOOPBACK } from '#shared/defaults.ts';
 import { refusals } from '#shared/errors.ts';
-import { SERVED } from '../electron/gateway/routes.ts';
+import { SERVED } from '../electron/gateway/proxy/routes.ts';
 import { toolSnippets } from '../renderer/keys/snippets.ts';
 
 const root = resolve(import.meta.dirname, '..');

@@ -4,9 +4,9 @@
  */
 import type { Answer } from '#shared/contract.ts';
 import type { EventListener } from './announcer.ts';
-import { CallError } from './calls.ts';
-import { mustExist, restoreBackup, RestoreError, type Restored } from './restore.ts';
-import { DataFolderError } from './store.ts';
+import { CallError } from './api/calls.ts';
+import { mustExist, restoreBackup, RestoreError, type Restored } from './backups/restore.ts';
+import { DataFolderError } from './store/store.ts';
 
 export interface Gateway {
   /**

@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DialectId } from '#shared/model.ts';
-import { createAdmission } from '../../electron/gateway/admission.ts';
-import { createKeys } from '../../electron/gateway/keys.ts';
-import { createLedger } from '../../electron/gateway/ledger.ts';
-import { openStore } from '../../electron/gateway/store.ts';
+import { createAdmission } from '../../electron/gateway/proxy/admission.ts';
+import { createKeys } from '../../electron/gateway/config/keys.ts';
+import { createLedger } from '../../electron/gateway/ledger/ledger.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { boundOfBody } from '../support/bounds.ts';
 import { draft, outcome } from '../support/ledger.ts';
 

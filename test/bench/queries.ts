@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Input, MethodName } from '#shared/contract.ts';
 import { createGateway, type Gateway } from '../../electron/gateway/gateway.ts';
-import { DATABASE_FILE, openStore } from '../../electron/gateway/store.ts';
+import { DATABASE_FILE, openStore } from '../../electron/gateway/store/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
 import { fillHistory } from '../support/history.ts';
 

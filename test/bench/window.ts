@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { chromium, type Browser, type Page } from '@playwright/test';
 import { NANO_PER_USD } from '#shared/money.ts';
-import { DATABASE_FILE, openStore } from '../../electron/gateway/store.ts';
+import { DATABASE_FILE, openStore } from '../../electron/gateway/store/store.ts';
 import { emptyState, keyRow, providerRow, startFakeBackend } from '../renderer/fake-backend.ts';
 import { chromiumArguments, ensureChromium } from '../support/chromium.ts';
 import { recordFrames } from '../support/frames.ts';

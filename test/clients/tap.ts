@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { matchRoute } from '../../electron/gateway/routes.ts';
+import { matchRoute } from '../../electron/gateway/proxy/routes.ts';
 
 export interface Tap {
   /** Origin for the client. */

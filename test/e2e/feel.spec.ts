@@ -1,5 +1,5 @@
 /** What the window feels like: a long log under the hand, numbers that move and nothing else, no motion where none is wanted. */
-import { openStore } from '../../electron/gateway/store.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { recordFrames } from '../support/frames.ts';
 import { startGateway, temporaryFolder } from '../support/gateway.ts';
 import { fillHistory } from '../support/history.ts';

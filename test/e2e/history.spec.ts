@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'csv-parse/sync';
 import type { Page } from '@playwright/test';
 import { formatUsd, NANO_PER_USD } from '#shared/money.ts';
-import { openStore } from '../../electron/gateway/store.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { startGateway, temporaryFolder } from '../support/gateway.ts';
 import { fillHistory } from '../support/history.ts';
 import { cell, expect, keyRow, test } from './fixtures.ts';

@@ -1,6 +1,6 @@
 /** A model without a price, from the refusal to the last past request; newer price data; a bill compared. */
 import type { Page } from '@playwright/test';
-import { catalogue } from '../../electron/gateway/catalogue.ts';
+import { catalogue } from '../../electron/gateway/pricing/catalogue.ts';
 import { addProvider, startGateway, usd, type GatewayProcess } from '../support/gateway.ts';
 import { startUpstream } from '../support/upstream.ts';
 import { expect, prepare, test, upstreamCredential } from './fixtures.ts';

@@ -9,7 +9,7 @@ import * as z from 'zod';
 import { csvCell } from '#shared/csv.ts';
 import { RequestRow } from '#shared/model.ts';
 import { formatPlainUsd } from '#shared/money.ts';
-import { openStore } from '../../electron/gateway/store.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { projectRoot, temporaryFolder } from '../support/gateway.ts';
 import { fillHistory } from '../support/history.ts';
 

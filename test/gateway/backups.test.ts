@@ -12,9 +12,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { backupName, createBackups, expiredBackups, listBackups } from '../../electron/gateway/backups.ts';
-import { restoreBackup } from '../../electron/gateway/restore.ts';
-import { DataFolderError, RESTORED_FILE } from '../../electron/gateway/store.ts';
+import {
+  backupName,
+  createBackups,
+  expiredBackups,
+  listBackups,
+} from '../../electron/gateway/backups/backups.ts';
+import { restoreBackup } from '../../electron/gateway/backups/restore.ts';
+import { DataFolderError, RESTORED_FILE } from '../../electron/gateway/store/store.ts';
 import { addDimeProviders } from '../support/bounded-requests.ts';
 import { send } from '../support/client.ts';
 import { fakeClock, startCore, temporaryFolder, usd, type CoreGateway } from '../support/gateway.ts';

@@ -11,7 +11,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { writeChunk } from '../../electron/gateway/chunked.ts';
+import { writeChunk } from '../../electron/gateway/proxy/chunked.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { exchange } from '../support/raw.ts';
 import { stream } from '../support/streams.ts';

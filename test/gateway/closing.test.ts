@@ -4,7 +4,7 @@ import { Agent } from 'node:http';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openStore } from '../../electron/gateway/store.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { begin, send } from '../support/client.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { sse } from '../support/provider-answers.ts';

@@ -9,7 +9,7 @@ import {
   tokenClasses,
   upperPercent,
   type Price,
-} from '../../electron/gateway/cost.ts';
+} from '../../electron/gateway/pricing/cost.ts';
 import { noUsage, type CostTerms, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 
 const amount = fc.integer({ min: 0, max: 200_000_000_000 });

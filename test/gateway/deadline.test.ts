@@ -1,6 +1,6 @@
 /** How long an end may take, on machines that sleep and stand still. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { startDeadline } from '../../electron/gateway/deadline.ts';
+import { startDeadline } from '../../electron/gateway/base/deadline.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

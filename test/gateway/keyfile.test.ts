@@ -17,7 +17,7 @@ import {
   KEY_FILE,
   keyFileSecrets,
   SecretKeyError,
-} from '../../electron/gateway/keyfile.ts';
+} from '../../electron/gateway/config/keyfile.ts';
 
 const posix = process.platform !== 'win32';
 const credential = 'sk-test-ünïcode-0123456789';

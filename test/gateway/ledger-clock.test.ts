@@ -1,6 +1,6 @@
 /** Windows under a clock that is wrong: it gives no money twice, whichever way it was set. */
 import { describe, expect, test } from 'vitest';
-import { usedIn, type Scope } from '../../electron/gateway/limits.ts';
+import { usedIn, type Scope } from '../../electron/gateway/config/limits.ts';
 import { booksForEachTest, draft } from '../support/ledger.ts';
 
 const books = booksForEachTest();

@@ -1,6 +1,6 @@
 /** Requests of one turn share a transaction: none of the ledger's promises may be weaker for it. */
 import { describe, expect, test, vi } from 'vitest';
-import { LedgerUnavailable } from '../../electron/gateway/write-failure.ts';
+import { LedgerUnavailable } from '../../electron/gateway/ledger/write-failure.ts';
 import { booksForEachTest, draft, outcome } from '../support/ledger.ts';
 
 /** What waits for the turn to end. */

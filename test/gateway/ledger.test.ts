@@ -1,7 +1,7 @@
 /** The ledger over real files: every hold is settled once, and sums are those of the rows. */
 import { describe, expect, test } from 'vitest';
 import type { Billing } from '#shared/model.ts';
-import type { Limits } from '../../electron/gateway/limits.ts';
+import type { Limits } from '../../electron/gateway/config/limits.ts';
 import { usd } from '../support/gateway.ts';
 import { booksForEachTest, draft, noLimits, outcome } from '../support/ledger.ts';
 

@@ -9,7 +9,7 @@ import {
   localeFirstWeekday,
   windowAt,
   type Balance,
-} from '../../electron/gateway/limits.ts';
+} from '../../electron/gateway/config/limits.ts';
 
 const machineZone = process.env['TZ'];
 

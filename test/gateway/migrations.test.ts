@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { migrations } from '../../electron/gateway/migrations/index.ts';
+import { migrations } from '../../electron/gateway/store/migrations/index.ts';
 import {
   DATABASE_FILE,
   DataFolderError,
   migrate,
   newestVersion,
   openStore,
-} from '../../electron/gateway/store.ts';
+} from '../../electron/gateway/store/store.ts';
 import { addProvider, projectRoot, startCore, temporaryFolder } from '../support/gateway.ts';
 import { startUpstream } from '../support/upstream.ts';
 
@@ -306,7 +306,7 @@ describe('a data folder', () => {
 
 /** Opens the folder in a process of its own and prints how that went. */
 function openInProcess(dataDir: string, identity: { uid?: number; gid?: number }): { stdout: string } {
-  const module = pathToFileURL(join(projectRoot, 'electron', 'gateway', 'store.ts')).href;
+  const module = pathToFileURL(join(projectRoot, 'electron', 'gateway', 'store', 'store.ts')).href;
   const code = `const { openStore } = await import(${JSON.stringify(module)});
     try { openStore(${JSON.stringify(dataDir)}).close(); console.log('opened'); }
     catch (error) { console.log(error.name + ': ' + error.message); }`;

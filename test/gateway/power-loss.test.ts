@@ -6,8 +6,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createLedger, type Hold } from '../../electron/gateway/ledger.ts';
-import { DATABASE_FILE, openStore } from '../../electron/gateway/store.ts';
+import { createLedger, type Hold } from '../../electron/gateway/ledger/ledger.ts';
+import { DATABASE_FILE, openStore } from '../../electron/gateway/store/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
 import { booksForEachTest, outcome } from '../support/ledger.ts';
 

@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { catalogue, type CatalogueVendor } from '../../electron/gateway/catalogue.ts';
+import { catalogue, type CatalogueVendor } from '../../electron/gateway/pricing/catalogue.ts';
 import { Agent } from 'undici';
-import { createPriceData } from '../../electron/gateway/price-data.ts';
+import { createPriceData } from '../../electron/gateway/pricing/price-data.ts';
 import { fakeClock, startCore, temporaryFolder, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 

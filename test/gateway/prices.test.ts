@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { providerKinds, type ProviderKind } from '#shared/model.ts';
 import { decimalToNano } from '#shared/money.ts';
 import { noUsage, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
-import { cost, freePrice, rateAt, type Price } from '../../electron/gateway/cost.ts';
-import { createPrices, type Prices } from '../../electron/gateway/prices.ts';
-import { createProviders, type Provider, type Providers } from '../../electron/gateway/providers.ts';
-import { openStore, type Store } from '../../electron/gateway/store.ts';
+import { cost, freePrice, rateAt, type Price } from '../../electron/gateway/pricing/cost.ts';
+import { createPrices, type Prices } from '../../electron/gateway/pricing/prices.ts';
+import { createProviders, type Provider, type Providers } from '../../electron/gateway/config/providers.ts';
+import { openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
 
 const at = Date.parse('2026-08-01T12:00:00Z');

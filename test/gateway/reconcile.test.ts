@@ -1,7 +1,7 @@
 /** The ledger beside a provider's own export. The samples are of our own making, in the columns of the real ones. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readExport, type BilledGroup } from '../../electron/gateway/exports.ts';
-import { commonName } from '../../electron/gateway/reconcile.ts';
+import { readExport, type BilledGroup } from '../../electron/gateway/reports/provider-exports.ts';
+import { commonName } from '../../electron/gateway/reports/reconcile.ts';
 import { send } from '../support/client.ts';
 import { addProvider, fakeClock, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';

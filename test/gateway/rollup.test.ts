@@ -1,8 +1,8 @@
 /** One number: whatever happens to rows, the sums by time, group and session equal the rows, and the keys' totals. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Hold } from '../../electron/gateway/ledger.ts';
-import { createUsage, type Usage } from '../../electron/gateway/usage.ts';
+import type { Hold } from '../../electron/gateway/ledger/ledger.ts';
+import { createUsage, type Usage } from '../../electron/gateway/reports/usage.ts';
 import { booksForEachTest, outcome } from '../support/ledger.ts';
 
 const books = booksForEachTest();

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ABSENT, Roster, type Member } from '../../electron/gateway/roster.ts';
+import { ABSENT, Roster, type Member } from '../../electron/gateway/base/roster.ts';
 
 test('a roster has what was added and not removed, each once', () => {
   fc.assert(

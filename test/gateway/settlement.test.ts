@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import type { AnswerFacts, TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 import { noUsage } from '../../electron/gateway/dialects/dialect.ts';
-import { billableOf, readBill } from '../../electron/gateway/bill.ts';
-import type { Price } from '../../electron/gateway/cost.ts';
-import { outcomeOf, type Asked, type Ending } from '../../electron/gateway/settlement.ts';
+import { billableOf, readBill } from '../../electron/gateway/pricing/bill.ts';
+import type { Price } from '../../electron/gateway/pricing/cost.ts';
+import { outcomeOf, type Asked, type Ending } from '../../electron/gateway/proxy/settlement.ts';
 
 /** Nano-dollars a token, in and out. */
 const priced = (source: string, input: number, output: number): Price => ({

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Words } from '../../electron/gateway/words.ts';
+import { Words } from '../../electron/gateway/base/words.ts';
 
 test('a word is found where it is all that stands between two places, and nothing else is', () => {
   const word = fc.string({ minLength: 1, maxLength: 4, unit: fc.constantFrom('a', 'b', 'é') });

@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
-import { createKeys } from '../../electron/gateway/keys.ts';
+import { createKeys } from '../../electron/gateway/config/keys.ts';
 import {
   createLedger,
   type Hold,
@@ -11,9 +11,9 @@ import {
   type LedgerListener,
   type LedgerOptions,
   type Outcome,
-} from '../../electron/gateway/ledger.ts';
-import type { Limits } from '../../electron/gateway/limits.ts';
-import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store.ts';
+} from '../../electron/gateway/ledger/ledger.ts';
+import type { Limits } from '../../electron/gateway/config/limits.ts';
+import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { fakeClock, temporaryFolder, type FakeClock } from './gateway.ts';
 
 export interface Books {

@@ -1,6 +1,6 @@
 /** Anthropic Messages. */
-import type { JsonEdit, JsonFields } from '../json.ts';
-import { contextTokens } from '../model-limits.ts';
+import type { JsonEdit, JsonFields } from '../base/json.ts';
+import { contextTokens } from './model-limits.ts';
 import {
   nothingAsked,
   type AllowedPass,

@@ -6,7 +6,7 @@
 import type { DialectId } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Refusal } from '#shared/errors.ts';
-import type { JsonFields, JsonEdit } from '../json.ts';
+import type { JsonFields, JsonEdit } from '../base/json.ts';
 import type { AnswerText } from './answer-text.ts';
 
 /** Tokens by class, normalised: the first of each pair is the total, the others are parts of it. */

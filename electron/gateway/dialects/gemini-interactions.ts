@@ -2,8 +2,8 @@
  * Gemini Interactions with a model (ai.google.dev/gemini-api/docs/interactions), which @google/genai 3 calls. What runs
  * by itself, agents and background runs, is refused: its cost comes back on another connection, or never.
  */
-import type { JsonEdit, JsonFields } from '../json.ts';
-import { contextTokens } from '../model-limits.ts';
+import type { JsonEdit, JsonFields } from '../base/json.ts';
+import { contextTokens } from './model-limits.ts';
 import {
   nothingAsked,
   type AnswerFacts,

@@ -1,6 +1,6 @@
 /** Gemini generateContent and embedContent, of the Gemini API and of Vertex AI. */
-import type { JsonEdit, JsonFields } from '../json.ts';
-import { contextTokens } from '../model-limits.ts';
+import type { JsonEdit, JsonFields } from '../base/json.ts';
+import { contextTokens } from './model-limits.ts';
 import {
   nothingAsked,
   type AnswerFacts,

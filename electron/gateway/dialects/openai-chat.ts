@@ -1,6 +1,6 @@
 /** OpenAI Chat Completions and the older Completions, and what the many servers that speak them make of it. */
 import type { DialectId } from '#shared/model.ts';
-import type { JsonEdit, JsonFields } from '../json.ts';
+import type { JsonEdit, JsonFields } from '../base/json.ts';
 import type {
   AllowedPass,
   AnswerFacts,

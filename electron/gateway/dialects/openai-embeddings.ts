@@ -1,5 +1,5 @@
 /** OpenAI Embeddings: input only, one JSON answer. */
-import type { JsonFields } from '../json.ts';
+import type { JsonFields } from '../base/json.ts';
 import type { AnswerFacts, AnswerReader, Dialect, EventVerdict, RequestFacts } from './dialect.ts';
 import { chatUsage } from './openai-chat.ts';
 import { commonFacts, modelEdit } from './openai-request.ts';

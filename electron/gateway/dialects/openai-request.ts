@@ -1,6 +1,6 @@
 /** What requests of the OpenAI protocols have in common: numbers of any type, tools, and what their input may hide. */
-import type { JsonEdit, JsonFields } from '../json.ts';
-import { contextTokens, modelLimits } from '../model-limits.ts';
+import type { JsonEdit, JsonFields } from '../base/json.ts';
+import { contextTokens, modelLimits } from './model-limits.ts';
 import {
   nothingAsked,
   type AllowedPass,

@@ -1,5 +1,5 @@
 /** OpenAI Responses, compaction included. */
-import type { JsonEdit, JsonFields } from '../json.ts';
+import type { JsonEdit, JsonFields } from '../base/json.ts';
 import type {
   AnswerFacts,
   AnswerReader,

@@ -7,7 +7,7 @@ import {
   type TokenUsage,
 } from '../../../electron/gateway/dialects/dialect.ts';
 import { dialects } from '../../../electron/gateway/dialects/index.ts';
-import { applyEdits, scanObject, type JsonObject } from '../../../electron/gateway/json.ts';
+import { applyEdits, scanObject, type JsonObject } from '../../../electron/gateway/base/json.ts';
 import type { RequestChange } from '../../../electron/gateway/dialects/dialect.ts';
 
 export function fieldsOf(value: unknown): JsonObject {

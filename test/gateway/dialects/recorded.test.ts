@@ -5,8 +5,8 @@ import { usdToNano } from '#shared/money.ts';
 import type { DialectId } from '#shared/model.ts';
 import type { AnswerFacts, TokenUsage } from '../../../electron/gateway/dialects/dialect.ts';
 import { dialects } from '../../../electron/gateway/dialects/index.ts';
-import type { Framing } from '../../../electron/gateway/framing.ts';
-import { createMeter } from '../../../electron/gateway/meter.ts';
+import type { Framing } from '../../../electron/gateway/metering/framing.ts';
+import { createMeter } from '../../../electron/gateway/metering/meter.ts';
 import { fixturesDir, loadExchanges, type Exchange, type ExpectedUsage } from '../../support/fixtures.ts';
 
 const dialectOf: Record<string, DialectId> = {

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DialectId } from '#shared/model.ts';
-import { createMeter } from '../../../electron/gateway/meter.ts';
+import { createMeter } from '../../../electron/gateway/metering/meter.ts';
 import { readerOf } from './answers.ts';
 
 interface Sample {
