@@ -1,8 +1,8 @@
 /** From the data folder to a gateway that listens, with the questions that only the person can answer. */
 import { homedir } from 'node:os';
 import { app, dialog, shell } from 'electron';
-import { APP_NAME } from '#shared/defaults.ts';
 import type { ToolRow } from '#shared/connect.ts';
+import { APP_NAME } from '#shared/defaults.ts';
 import { callsOf } from './call.ts';
 import { connectMethods } from './connect/connect.ts';
 import {

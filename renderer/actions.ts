@@ -2,8 +2,8 @@
 import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import type { KeyRow, RequestRow } from '#shared/model.ts';
 import { openBackend, type EventMessage } from './backend.ts';
-import { notifyUnpriced } from './prices/notice.tsx';
 import { frameQueue } from './frames.ts';
+import { notifyUnpriced } from './prices/notice.tsx';
 import { applyEvent, applyKeyChanges, keysFrom, ready, app, type AppState, type Dialog } from './store.ts';
 
 const backend = openBackend();

@@ -1,4 +1,4 @@
-import { styleNonce } from './csp.ts';
+import { MantineProvider } from '@mantine/core';
 import '@mantine/core/styles.css';
 import '@mantine/notifications/styles.css';
 // In this order: what comes later is more particular.
@@ -13,12 +13,12 @@ import './limits/limits.css';
 import './activity/activity.css';
 import './settings/settings.css';
 import './ui/forced-colors.css';
-import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { start } from './actions.ts';
 import { App } from './App.tsx';
+import { styleNonce } from './csp.ts';
 import { cssVariables, theme } from './theme.ts';
 
 const root = document.getElementById('root');

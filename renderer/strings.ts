@@ -4,9 +4,9 @@ import { activity } from './strings/activity.ts';
 import { backups } from './strings/backups.ts';
 import { connect } from './strings/connect.ts';
 import { frame } from './strings/frame.ts';
+import { limits } from './strings/limits.ts';
 import { bills, prices } from './strings/prices.ts';
 import { usage as usagePage } from './strings/usage.ts';
-import { limits } from './strings/limits.ts';
 
 const every: Record<Every, string> = { hour: 'hour', day: 'day', week: 'week', month: 'month' };
 /** The period that runs now. */

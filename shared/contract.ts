@@ -4,7 +4,6 @@
  */
 import * as z from 'zod';
 import { ConnectPlan, ToolId, ToolRow } from './connect.ts';
-import { formatLimit, MAX_COST_NANO } from './money.ts';
 import {
   BackupRow,
   Billing,
@@ -33,6 +32,7 @@ import {
   UsageGroup,
   UsagePoint,
 } from './model.ts';
+import { formatLimit, MAX_COST_NANO } from './money.ts';
 import {
   CatalogueModel,
   PriceDataInfo,

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 /**
  * The built gateway under mixed traffic for as long as it is told, before a provider that keeps its own book:
  *
@@ -15,14 +16,13 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
 import * as z from 'zod';
-import { answerAsProvider } from './support/provider-answers.ts';
 import { startGateway, usd, type GatewayProcess } from './support/gateway.ts';
+import { answerAsProvider } from './support/provider-answers.ts';
 
 const { values } = parseArgs({
   options: {

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import * as z from 'zod';
 import { ContractError, methods, type Input, type MethodName, type Output } from '#shared/contract.ts';
+import { connectMethods } from '../connect/connect.ts';
 import {
   createGateway,
   keyFileSecrets,
@@ -14,7 +15,6 @@ import {
   type Gateway,
 } from '../gateway/gateway.ts';
 import { parseDataDir, priceDataUrl } from '../options.ts';
-import { connectMethods } from '../connect/connect.ts';
 import { CommandError, type Context } from './command.ts';
 
 export interface Client {

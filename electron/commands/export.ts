@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
+import type { Input } from '#shared/contract.ts';
 import { exportFormats } from '#shared/export.ts';
 import { requestFlags } from '#shared/model.ts';
-import type { Input } from '#shared/contract.ts';
 import { openClient, type Client } from './client.ts';
 import { type Command, CommandError, commonOptions, readArguments, requests, UsageError } from './command.ts';
 import { readDay } from './usage.ts';

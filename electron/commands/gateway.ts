@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { APP_NAME } from '#shared/defaults.ts';
+import { connectMethods } from '../connect/connect.ts';
 import {
   createControl,
   createGateway,
@@ -19,7 +20,6 @@ import {
   type Gateway,
   type Web,
 } from '../gateway/gateway.ts';
-import { connectMethods } from '../connect/connect.ts';
 import { openLog } from '../log.ts';
 import { parseOptions, priceDataUrl, usage, type Options } from '../options.ts';
 import { CommandError, type Command, type Context } from './command.ts';

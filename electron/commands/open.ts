@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as z from 'zod';
+import { parseDataDir } from '../options.ts';
 import { askToOpen, findRunning } from './client.ts';
 import {
   CommandError,
@@ -11,7 +12,6 @@ import {
   type Command,
   type Context,
 } from './command.ts';
-import { parseDataDir } from '../options.ts';
 
 const Opened = z.union([z.object({ url: z.string() }), z.object({ shown: z.literal(true) })]).nullable();
 

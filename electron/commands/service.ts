@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { CommandError, readArguments, UsageError, type Command, type Context } from './command.ts';
 import { parseDataDir } from '../options.ts';
+import { CommandError, readArguments, UsageError, type Command, type Context } from './command.ts';
 
 const help = `Usage: faregate service install|uninstall|print [--port N] [--data-dir DIR]
 

@@ -1,7 +1,7 @@
+import { parseDataDir } from '../options.ts';
 /** `faregate status`: whether a gateway runs, where, and what it has spent. Exit code 3 where none runs, as service tools have it. */
 import { findRunning } from './client.ts';
 import { type Command, commonHelp, commonOptions, money, readArguments, requests } from './command.ts';
-import { parseDataDir } from '../options.ts';
 
 const NOT_RUNNING = 3;
 

@@ -2,6 +2,7 @@
 import { structuredPatch } from 'diff';
 import type { DiffLine } from '#shared/connect.ts';
 import { applyEntries, readEntries } from './edit.ts';
+import { FileError, sha256 } from './files.ts';
 import {
   canonical,
   ConfigConflictError,
@@ -10,7 +11,6 @@ import {
   type Entry,
   type Path,
 } from './format.ts';
-import { FileError, sha256 } from './files.ts';
 import type { EntryRecord, FileRecord } from './records.ts';
 import type { FileEdit } from './tools.ts';
 

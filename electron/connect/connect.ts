@@ -1,9 +1,10 @@
+import type { ConnectPlan, ToolId, ToolRow } from '#shared/connect.ts';
 /** `connect.*` of the contract: tools of this machine are led to the gateway, and back. */
 import { APP_NAME } from '#shared/defaults.ts';
-import type { ConnectPlan, ToolId, ToolRow } from '#shared/connect.ts';
 import type { DialectId } from '#shared/model.ts';
 import { CallError, type Call, type MachineHandlers } from '../gateway/gateway.ts';
 import { diffOf, PLACEHOLDER, planFile, readdressed, standingOf, withoutOurs } from './changes.ts';
+import { checkTool } from './check.ts';
 import { readEntries } from './edit.ts';
 import {
   assertReplaceable,
@@ -19,7 +20,6 @@ import type { Machine } from './machine-view.ts';
 import { executable } from './machine-view.ts';
 import { createConnections, type Connection, type FileRecord } from './records.ts';
 import { findInstalled, impossible, toolOf, tools, type Target, type Tool } from './tools.ts';
-import { checkTool } from './check.ts';
 
 export interface ConnectOptions {
   dataDir: string;

@@ -1,3 +1,7 @@
+import { dotenvFormat } from './format-dotenv.ts';
+import { jsonFormat } from './format-json.ts';
+import { tomlFormat } from './format-toml.ts';
+import { yamlFormat } from './format-yaml.ts';
 /**
  * Configuration files of other programs, changed in as few bytes as the change needs. Each format reads a text as a
  * value and sets or removes one entry of it; what it did is then compared with what was meant, so that a file that a
@@ -13,10 +17,6 @@ import {
   type Format,
   type Path,
 } from './format.ts';
-import { dotenvFormat } from './format-dotenv.ts';
-import { jsonFormat } from './format-json.ts';
-import { tomlFormat } from './format-toml.ts';
-import { yamlFormat } from './format-yaml.ts';
 
 const formats = {
   json: jsonFormat,

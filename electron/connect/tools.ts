@@ -3,10 +3,10 @@
  * they read was measured with the real clients or looked up in their documentation and sources.
  */
 import path from 'node:path';
-import type { DialectId } from '#shared/model.ts';
 import type { ToolId } from '#shared/connect.ts';
-import type { Entry, Path } from './format.ts';
+import type { DialectId } from '#shared/model.ts';
 import type { FormatName } from './edit.ts';
+import type { Entry, Path } from './format.ts';
 import { executable, exists, firstExisting, packageVersion, type Machine } from './machine-view.ts';
 
 /** What goes into the configuration. */

@@ -1,11 +1,11 @@
 import { Button, Progress, SegmentedControl } from '@mantine/core';
 import { useEffect, useState } from 'react';
+import type { ExportFormat } from '#shared/export.ts';
 import { closeDialog } from '../actions.ts';
 import { formatCount } from '../format.ts';
 import { strings } from '../strings.ts';
 import { openFile } from '../ui/file.ts';
 import { Dialog, FormError, submitting } from '../ui/page.tsx';
-import type { ExportFormat } from '#shared/export.ts';
 import { exportRequests } from './export.ts';
 import type { RequestFilter } from './filter.ts';
 

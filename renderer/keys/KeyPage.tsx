@@ -10,8 +10,8 @@ import { formatCompact, formatCount, formatDuration, formatShare, limitProgress 
 import { hrefOf } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
-import { Bar } from '../ui/Bar.tsx';
 import { useAnswer, useLatest } from '../ui/answer.ts';
+import { Bar } from '../ui/Bar.tsx';
 import type { Anchor } from '../ui/floating.tsx';
 import { Empty, ListState, Page } from '../ui/page.tsx';
 import { Block, Tile, Tiles } from '../ui/tiles.tsx';

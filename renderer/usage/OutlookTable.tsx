@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
+import { formatPercent } from '#shared/limit-share.ts';
 import type { KeyRow } from '#shared/model.ts';
 import { formatLimit, formatUsd } from '#shared/money.ts';
-import { formatPercent } from '#shared/limit-share.ts';
 import { LimitState } from '../keys/LimitSummary.tsx';
 import { hrefOf } from '../router.ts';
 import { useApp } from '../store.ts';

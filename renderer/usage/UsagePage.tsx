@@ -2,6 +2,7 @@
 import { Button, SegmentedControl } from '@mantine/core';
 import { IconDownload } from '@tabler/icons-react';
 import { lazy, Suspense, useMemo } from 'react';
+import { csvLine } from '#shared/csv.ts';
 import { formatPlainUsd, formatUsd } from '#shared/money.ts';
 import { formatCompact, formatCount, formatShare, formatSignedPercent } from '../format.ts';
 import { NextStep } from '../keys/FirstStart.tsx';
@@ -9,7 +10,6 @@ import { hrefOf, navigate, setQuery, useRoute } from '../router.ts';
 import { app } from '../store.ts';
 import { strings } from '../strings.ts';
 import { useAnswer, useLatest } from '../ui/answer.ts';
-import { csvLine } from '#shared/csv.ts';
 import { openFile } from '../ui/file.ts';
 import { Empty, ListState, Page } from '../ui/page.tsx';
 import { Tile, Tiles } from '../ui/tiles.tsx';

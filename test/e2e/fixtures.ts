@@ -1,7 +1,7 @@
 /** What every story needs: a provider on loopback, a gateway of its own over an empty folder, and its page. */
 import { expect, test as base, type Locator, type Page } from '@playwright/test';
-import type { KeyRow } from '#shared/model.ts';
 import type { Input } from '#shared/contract.ts';
+import type { KeyRow } from '#shared/model.ts';
 import { addProvider, startGateway, type GatewayProcess } from '../support/gateway.ts';
 import { keepMessages } from '../support/page.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';

@@ -1,7 +1,7 @@
 /** Two months of requests: what the pages say of them is what the gateway says, and all of it fits a narrow window. */
 import { readFileSync } from 'node:fs';
-import { parse } from 'csv-parse/sync';
 import type { Page } from '@playwright/test';
+import { parse } from 'csv-parse/sync';
 import { formatUsd, NANO_PER_USD } from '#shared/money.ts';
 import { openStore } from '../../electron/gateway/store/store.ts';
 import { startGateway, temporaryFolder } from '../support/gateway.ts';

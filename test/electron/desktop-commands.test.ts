@@ -1,12 +1,12 @@
+import { execFile } from 'node:child_process';
 /** Commands of the command line and the running desktop app, run against the stand-in for Electron. */
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBrowser, startDesktop, type TestBrowser } from '../support/electron-standin/desktop.ts';
 import { projectRoot, temporaryFolder } from '../support/gateway.ts';
 import { expectPage } from '../support/page.ts';
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 
 let browser: TestBrowser;
 let folder: string;

@@ -16,9 +16,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
 import { runCommand } from '../support/command-line.ts';
 import { startUpstream } from '../support/upstream.ts';
-import packageJson from '../../package.json' with { type: 'json' };
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..');
 const posix = process.platform !== 'win32';

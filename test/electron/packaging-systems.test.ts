@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { getCurrentFuseWire } from '@electron/fuses';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fuseWire, pack, readAsar, wantedFuses, type Packing } from '../support/packing.ts';
 import { projectRoot } from '../support/gateway.ts';
+import { fuseWire, pack, readAsar, wantedFuses, type Packing } from '../support/packing.ts';
 
 interface System {
   system: Exclude<Packing['system'], 'linux'>;

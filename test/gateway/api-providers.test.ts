@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { contractForEachTest } from '../support/contract.ts';
 import { addProvider, usd } from '../support/gateway.ts';
 import { startUpstream } from '../support/upstream.ts';
-import { contractForEachTest } from '../support/contract.ts';
 
 const contract = contractForEachTest();
 const { refusal, pricedProvider, spend } = contract;

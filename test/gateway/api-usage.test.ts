@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { RequestRow } from '#shared/model.ts';
 import { send } from '../support/client.ts';
-import { usd } from '../support/gateway.ts';
 import { contractForEachTest } from '../support/contract.ts';
+import { usd } from '../support/gateway.ts';
 
 const contract = contractForEachTest();
 const { clock, refusal, pricedProvider, spend } = contract;

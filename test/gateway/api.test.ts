@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { methods, type MethodName } from '#shared/contract.ts';
+import { contractForEachTest } from '../support/contract.ts';
 import { usd } from '../support/gateway.ts';
 import { gate } from '../support/upstream.ts';
-import { contractForEachTest } from '../support/contract.ts';
 
 const contract = contractForEachTest();
 const { refusal, pricedProvider, spend } = contract;

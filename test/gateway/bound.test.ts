@@ -4,8 +4,8 @@ import { countTokens as cl100k } from 'gpt-tokenizer/encoding/cl100k_base';
 import { countTokens as o200k } from 'gpt-tokenizer/encoding/o200k_base';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { DialectId } from '#shared/model.ts';
-import { boundNano, leastNano } from '../../electron/gateway/proxy/bound.ts';
 import type { Price } from '../../electron/gateway/pricing/cost.ts';
+import { boundNano, leastNano } from '../../electron/gateway/proxy/bound.ts';
 import { boundOfBody, inputBound } from '../support/bounds.ts';
 import { fixturesDir, loadExchanges, type Exchange } from '../support/fixtures.ts';
 

@@ -1,7 +1,7 @@
 /** Who sent a request: what real clients send, and what a stranger could. */
 import { describe, expect, test } from 'vitest';
-import { senderOf, type Sender } from '../../electron/gateway/proxy/clients.ts';
 import { scanObject } from '../../electron/gateway/base/json.ts';
+import { senderOf, type Sender } from '../../electron/gateway/proxy/clients.ts';
 
 const nobody: Sender = { client: null, session: null, agent: null, parentAgent: null };
 const id = '0f8e9c1a-5b1f-4a57-9a30-0c2b8e1d7f11';

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 /** The control socket: who reaches it, where it lies, and what a killed gateway leaves behind. */
 import {
   chmodSync,
@@ -11,7 +12,6 @@ import {
 } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
-import { once } from 'node:events';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createControl, readControlAddress, type Control } from '../../electron/gateway/gateway.ts';

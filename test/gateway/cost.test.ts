@@ -1,6 +1,7 @@
 /** The arithmetic of a cost: for any price and any counts, against a reference in fractions. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { noUsage, type CostTerms, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 import {
   bandOf,
   cost,
@@ -10,7 +11,6 @@ import {
   upperPercent,
   type Price,
 } from '../../electron/gateway/pricing/cost.ts';
-import { noUsage, type CostTerms, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 
 const amount = fc.integer({ min: 0, max: 200_000_000_000 });
 const rate = fc.record({

@@ -1,10 +1,10 @@
 /** Streams that are cut before they say what they used: tokens of what was seen, flagged as an estimate. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RequestRow } from '#shared/model.ts';
+import { emptyFacts } from '../../electron/gateway/dialects/usage.ts';
 import { roughEstimate } from '../../electron/gateway/metering/estimate.ts';
 import { vocabularyOf } from '../../electron/gateway/metering/token-count.ts';
 import { createVocabularyCounter } from '../../electron/gateway/metering/vocabulary-counter.ts';
-import { emptyFacts } from '../../electron/gateway/dialects/usage.ts';
 import { begin } from '../support/client.ts';
 import { loadExchanges, type Exchange } from '../support/fixtures.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';

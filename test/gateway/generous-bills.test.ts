@@ -1,7 +1,7 @@
 /** What is set aside for a request against the most that its provider's pages allow it to bill. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { send } from '../support/client.ts';
+import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 let gateway: CoreGateway;

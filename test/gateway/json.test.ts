@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Sign } from '../../electron/gateway/base/signs.ts';
 import { applyEdits, scanObject, type JsonEdit } from '../../electron/gateway/base/json.ts';
+import type { Sign } from '../../electron/gateway/base/signs.ts';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 

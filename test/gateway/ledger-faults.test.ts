@@ -1,11 +1,11 @@
 /** A ledger that cannot be written fails closed, says so, and catches up when it can. */
 import { describe, expect, test } from 'vitest';
-import { createAdmission } from '../../electron/gateway/proxy/admission.ts';
 import { createKeys } from '../../electron/gateway/config/keys.ts';
 import { LedgerUnavailable } from '../../electron/gateway/ledger/write-failure.ts';
+import { createAdmission } from '../../electron/gateway/proxy/admission.ts';
+import { boundOfBody } from '../support/bounds.ts';
 import { usd } from '../support/gateway.ts';
 import { booksForEachTest, draft, noLimits, outcome } from '../support/ledger.ts';
-import { boundOfBody } from '../support/bounds.ts';
 
 const books = booksForEachTest();
 const { clock, seen, reopen, newKey, hold, spend, rows } = books;

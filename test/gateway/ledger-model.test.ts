@@ -1,8 +1,8 @@
 /** The ledger under any sequence of events: every limit holds after each of them, and the books balance. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Hold } from '../../electron/gateway/ledger/ledger.ts';
 import { leastRoom, usedIn, type Limits, type Scope } from '../../electron/gateway/config/limits.ts';
+import type { Hold } from '../../electron/gateway/ledger/ledger.ts';
 import { booksForEachTest, draft, outcome } from '../support/ledger.ts';
 
 const books = booksForEachTest();

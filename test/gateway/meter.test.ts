@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { JsonFields } from '../../electron/gateway/base/json.ts';
 import type { AnswerFacts, AnswerReader, EventVerdict } from '../../electron/gateway/dialects/dialect.ts';
 import { dialects } from '../../electron/gateway/dialects/index.ts';
 import type { Framing, Meter } from '../../electron/gateway/metering/framing.ts';
 import { createMeter } from '../../electron/gateway/metering/meter.ts';
-import type { JsonFields } from '../../electron/gateway/base/json.ts';
 
 /** Notes what it is given; hides events whose data starts with `hide`, takes `last` for the last. */
 class NotingReader implements AnswerReader {

@@ -1,9 +1,9 @@
 /** Prices of models at their vendors: tiers, bands, hours, names and fees, and never a number that hides a doubt. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { decimalToNano } from '#shared/money.ts';
+import { noUsage, type CostTerms, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 import { catalogue } from '../../electron/gateway/pricing/catalogue.ts';
 import { cost, type Price, type TokenClass } from '../../electron/gateway/pricing/cost.ts';
-import { noUsage, type CostTerms, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 import { priceAtVendor } from '../../electron/gateway/pricing/model-prices.ts';
 
 const summer = '2026-08-01T12:00:00Z';

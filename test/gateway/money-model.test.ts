@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { KeyRow } from '#shared/model.ts';
-import { abandonable, send, type Incoming } from '../support/client.ts';
 import { addDimeProviders } from '../support/bounded-requests.ts';
+import { abandonable, send, type Incoming } from '../support/client.ts';
 import { fakeClock, startCore, temporaryFolder, usd, type CoreGateway } from '../support/gateway.ts';
-import { gate, startUpstream, type Gate, type Upstream } from '../support/upstream.ts';
 import { answerAsProvider } from '../support/provider-answers.ts';
+import { gate, startUpstream, type Gate, type Upstream } from '../support/upstream.ts';
 
 type Step =
   | {

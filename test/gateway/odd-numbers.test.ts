@@ -1,8 +1,8 @@
 /** Numbers that a provider reads otherwise than they look, and counts that cannot be. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RequestRow } from '#shared/model.ts';
-import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { send } from '../support/client.ts';
+import { addProvider, startCore, usd, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 let gateway: CoreGateway;

@@ -1,9 +1,9 @@
 /** Newer price data: fetched, looked over, kept; and what is refused, with the last good prices still in force. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Agent } from 'undici';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { catalogue, type CatalogueVendor } from '../../electron/gateway/pricing/catalogue.ts';
-import { Agent } from 'undici';
 import { createPriceData } from '../../electron/gateway/pricing/price-data.ts';
 import { fakeClock, startCore, temporaryFolder, type CoreGateway } from '../support/gateway.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';

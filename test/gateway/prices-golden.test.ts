@@ -4,10 +4,10 @@ import { resolve } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { providerKinds, type ProviderKind } from '#shared/model.ts';
 import { decimalToNano } from '#shared/money.ts';
-import { cost } from '../../electron/gateway/pricing/cost.ts';
-import { noUsage, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
-import { createPrices, type Prices } from '../../electron/gateway/pricing/prices.ts';
 import { createProviders, type Providers } from '../../electron/gateway/config/providers.ts';
+import { noUsage, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
+import { cost } from '../../electron/gateway/pricing/cost.ts';
+import { createPrices, type Prices } from '../../electron/gateway/pricing/prices.ts';
 import { openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { projectRoot, temporaryFolder } from '../support/gateway.ts';
 

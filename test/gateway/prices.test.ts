@@ -4,10 +4,10 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { providerKinds, type ProviderKind } from '#shared/model.ts';
 import { decimalToNano } from '#shared/money.ts';
+import { createProviders, type Provider, type Providers } from '../../electron/gateway/config/providers.ts';
 import { noUsage, type TokenUsage } from '../../electron/gateway/dialects/dialect.ts';
 import { cost, freePrice, rateAt, type Price } from '../../electron/gateway/pricing/cost.ts';
 import { createPrices, type Prices } from '../../electron/gateway/pricing/prices.ts';
-import { createProviders, type Provider, type Providers } from '../../electron/gateway/config/providers.ts';
 import { openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
 

@@ -2,10 +2,10 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Parsed } from '#shared/contract.ts';
-import { createRequestLog, type RequestLog } from '../../electron/gateway/reports/request-log.ts';
 import { createRollup } from '../../electron/gateway/ledger/rollup.ts';
-import { openStore, type Store } from '../../electron/gateway/store/store.ts';
+import { createRequestLog, type RequestLog } from '../../electron/gateway/reports/request-log.ts';
 import { createUsage, type Usage } from '../../electron/gateway/reports/usage.ts';
+import { openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
 import { fillHistory, type History } from '../support/history.ts';
 

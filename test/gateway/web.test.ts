@@ -7,8 +7,8 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { MAX_EXPORT_CHARACTERS, type Answer } from '#shared/contract.ts';
-import { loadAssets, type Assets } from '../../electron/gateway/http/assets.ts';
 import type { EventListener } from '../../electron/gateway/gateway.ts';
+import { loadAssets, type Assets } from '../../electron/gateway/http/assets.ts';
 import { createWeb, type Web } from '../../electron/gateway/http/web.ts';
 
 let folder: string;

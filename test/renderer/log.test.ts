@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { RequestRow } from '#shared/model.ts';
 import { csvCell } from '#shared/csv.ts';
+import type { RequestRow } from '#shared/model.ts';
 import { passesFilter, readFilter, type RequestFilter } from '../../renderer/activity/filter.ts';
 import { createLog, PAGE_ROWS } from '../../renderer/activity/log.ts';
 import { requestRow } from './fake-backend.ts';

@@ -1,9 +1,9 @@
 /** The bound of a body's input in tokens, apart from what its price makes of it. */
 import type { DialectId } from '#shared/model.ts';
-import { boundOf, type Bound } from '../../electron/gateway/proxy/bound.ts';
-import { dialects } from '../../electron/gateway/dialects/index.ts';
 import { scanObject } from '../../electron/gateway/base/json.ts';
+import { dialects } from '../../electron/gateway/dialects/index.ts';
 import type { Price } from '../../electron/gateway/pricing/cost.ts';
+import { boundOf, type Bound } from '../../electron/gateway/proxy/bound.ts';
 
 /** A nano-dollar a token of input and nothing else, so that the bound in money is the bound in tokens. */
 const inputAlone: Price = {

@@ -1,10 +1,10 @@
+import { requestColumns, type StoredRequest } from '../../electron/gateway/ledger/requests.ts';
+import { createRollup } from '../../electron/gateway/ledger/rollup.ts';
 /**
  * A ledger with a history: as many usage rows as asked for over the days before `until`, of keys, models and clients
  * that are used unevenly, mostly in working hours, in sessions of some dozens of requests. The same rows every time.
  */
 import type { Store } from '../../electron/gateway/store/store.ts';
-import { createRollup } from '../../electron/gateway/ledger/rollup.ts';
-import { requestColumns, type StoredRequest } from '../../electron/gateway/ledger/requests.ts';
 
 export interface History {
   keyIds: string[];

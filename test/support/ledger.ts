@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { createKeys } from '../../electron/gateway/config/keys.ts';
+import type { Limits } from '../../electron/gateway/config/limits.ts';
 import {
   createLedger,
   type Hold,
@@ -12,7 +13,6 @@ import {
   type LedgerOptions,
   type Outcome,
 } from '../../electron/gateway/ledger/ledger.ts';
-import type { Limits } from '../../electron/gateway/config/limits.ts';
 import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { fakeClock, temporaryFolder, type FakeClock } from './gateway.ts';
 

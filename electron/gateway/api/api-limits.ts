@@ -1,9 +1,6 @@
 /** The contract's handlers for what holds requests back: limits, top-ups, pauses. */
 import type { KeyRow, LimitScope, ScopeLimit, SharedLimits, Status } from '#shared/model.ts';
-import type { RunningBalance } from '../ledger/balances.ts';
-import { CallError, mustBe, type Handlers } from './calls.ts';
 import type { Key, Keys } from '../config/keys.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import {
   hasLimit,
   limitState,
@@ -14,6 +11,9 @@ import {
 } from '../config/limits.ts';
 import type { Providers } from '../config/providers.ts';
 import { PAUSED_SENTENCE, type SettingsStore } from '../config/settings.ts';
+import type { RunningBalance } from '../ledger/balances.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { CallError, mustBe, type Handlers } from './calls.ts';
 
 export interface LimitDependencies {
   keys: Keys;

@@ -1,15 +1,15 @@
 /** The contract's handlers for prices: the person's own, the catalogue's, and what has none. */
 import type { PriceInForce } from '#shared/pricing.ts';
-import { CallError, mustBe, type Handlers } from './calls.ts';
-import { searchCatalogue } from '../pricing/catalogue-search.ts';
-import type { PriceData } from '../pricing/price-data.ts';
-import type { Price } from '../pricing/cost.ts';
-import { priceAmounts, type Prices } from '../pricing/prices.ts';
 import type { Providers } from '../config/providers.ts';
+import type { Unpriced } from '../ledger/repricing.ts';
+import { searchCatalogue } from '../pricing/catalogue-search.ts';
+import type { Price } from '../pricing/cost.ts';
+import type { PriceData } from '../pricing/price-data.ts';
+import { priceAmounts, type Prices } from '../pricing/prices.ts';
 import { exportFacts, ExportError, readExport, type ProviderExport } from '../reports/provider-exports.ts';
 import { providersFor, reconcile } from '../reports/reconcile.ts';
-import type { Unpriced } from '../ledger/repricing.ts';
 import type { Store } from '../store/store.ts';
+import { CallError, mustBe, type Handlers } from './calls.ts';
 
 export interface PriceDependencies {
   providers: Providers;

@@ -9,20 +9,12 @@ import {
   type Output,
   type Parsed,
 } from '#shared/contract.ts';
-import type { BackupRow, KeyRow } from '#shared/model.ts';
 import { Refusal } from '#shared/errors.ts';
-import { limitHandlers, recurringUse, type LimitDependencies } from './api-limits.ts';
+import type { BackupRow, KeyRow } from '#shared/model.ts';
 import { BackupError, type BackupFile, type Backups } from '../backups/backups.ts';
-import { CallError, mustBe, type Handlers, type MachineHandlers, type MachineMethod } from './calls.ts';
-import { whatToSend } from './input-errors.ts';
+import type { Restored } from '../backups/restore.ts';
 import { keyStatus, type Key } from '../config/keys.ts';
 import { limitState } from '../config/limits.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import { ListError, type ModelLists } from '../upstream/models.ts';
-import { priceHandlers, reconcileHandler } from './api-prices.ts';
-import type { PriceData } from '../pricing/price-data.ts';
-import { PriceFieldError, type Prices } from '../pricing/prices.ts';
-import type { Unpriced } from '../ledger/repricing.ts';
 import {
   ProviderFieldError,
   providerKindFacts,
@@ -30,10 +22,18 @@ import {
   toProviderRow,
   type Provider,
 } from '../config/providers.ts';
-import type { Store } from '../store/store.ts';
-import type { Restored } from '../backups/restore.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Unpriced } from '../ledger/repricing.ts';
+import type { PriceData } from '../pricing/price-data.ts';
+import { PriceFieldError, type Prices } from '../pricing/prices.ts';
 import type { RequestLog } from '../reports/request-log.ts';
 import { RangeTooLong, type Usage } from '../reports/usage.ts';
+import type { Store } from '../store/store.ts';
+import { ListError, type ModelLists } from '../upstream/models.ts';
+import { limitHandlers, recurringUse, type LimitDependencies } from './api-limits.ts';
+import { priceHandlers, reconcileHandler } from './api-prices.ts';
+import { CallError, mustBe, type Handlers, type MachineHandlers, type MachineMethod } from './calls.ts';
+import { whatToSend } from './input-errors.ts';
 
 export interface ApiDependencies extends LimitDependencies {
   prices: Prices;

@@ -5,8 +5,8 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { BackupResult, BackupTask } from '../workers/backup-worker.ts';
 import { DATABASE_FILE } from '../store/store.ts';
+import type { BackupResult, BackupTask } from '../workers/backup-worker.ts';
 import { workerFile } from '../workers/worker-file.ts';
 
 export interface BackupFile {

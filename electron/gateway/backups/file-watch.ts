@@ -3,9 +3,9 @@
  * goes on writing to what it has open, so without this everything from then on would be lost at the end, unseen.
  */
 import { join } from 'node:path';
-import { backupFolder, backupName } from './backups.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Store } from '../store/store.ts';
+import { backupFolder, backupName } from './backups.ts';
 
 export interface FileWatch {
   look(): void;

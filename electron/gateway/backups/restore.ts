@@ -1,9 +1,3 @@
-/**
- * Puts a backup in the place of the ledger, whole or not at all: everything is prepared beside it, and one rename
- * decides. The ledger that was there is kept. What was used since the backup can be carried over from it.
- */
-import Database from 'better-sqlite3';
-import type { Database as Connection } from 'better-sqlite3';
 import {
   chmodSync,
   closeSync,
@@ -16,8 +10,13 @@ import {
   rmSync,
 } from 'node:fs';
 import { join } from 'node:path';
+/**
+ * Puts a backup in the place of the ledger, whole or not at all: everything is prepared beside it, and one rename
+ * decides. The ledger that was there is kept. What was used since the backup can be carried over from it.
+ */
+import Database from 'better-sqlite3';
+import type { Database as Connection } from 'better-sqlite3';
 import type { Every } from '#shared/model.ts';
-import { backupFolder, listBackups } from './backups.ts';
 import { windowAt } from '../config/limits.ts';
 import { requestColumns } from '../ledger/requests.ts';
 import {
@@ -30,6 +29,7 @@ import {
   RESTORED_FILE,
   withFolder,
 } from '../store/store.ts';
+import { backupFolder, listBackups } from './backups.ts';
 
 export interface RestoreOptions {
   /** Keep what was used since the backup, and the keys made since. */

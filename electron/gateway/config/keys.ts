@@ -2,8 +2,8 @@
 import { hash as digestOf, randomInt, randomUUID } from 'node:crypto';
 import { KeyFallback } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
-import type { Limits } from './limits.ts';
 import type { Store } from '../store/store.ts';
+import type { Limits } from './limits.ts';
 
 /** A key as the gateway knows it: the secret is only ever a hash. Times in milliseconds. */
 export interface Key {

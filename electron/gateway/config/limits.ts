@@ -1,7 +1,7 @@
+import { NEAR_LIMIT_PERCENT } from '#shared/defaults.ts';
 /** The arithmetic of limits: how much room they leave, and where the current window of a recurring limit ends. Pure. */
 import type { Every, LimitState, RecurringLimit } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
-import { NEAR_LIMIT_PERCENT } from '#shared/defaults.ts';
 
 /** The limits of a key, a provider or all keys; null = no limit, 0 = blocks all. */
 export interface Limits {

@@ -1,6 +1,5 @@
 /** Anthropic Messages. */
 import type { JsonEdit, JsonFields } from '../base/json.ts';
-import { contextTokens } from './model-limits.ts';
 import {
   nothingAsked,
   type AllowedPass,
@@ -14,6 +13,7 @@ import {
   type TokenUsage,
 } from './dialect.ts';
 import { anthropicImageTokens, imageSize } from './media.ts';
+import { contextTokens } from './model-limits.ts';
 import { anthropicRefusal } from './refusal.ts';
 import { RepeatedEvent } from './repeated-event.ts';
 import { emptyFacts, isTold, isZero, readReportedCost, see, tokenUsage } from './usage.ts';

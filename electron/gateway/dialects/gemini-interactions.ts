@@ -3,7 +3,6 @@
  * by itself, agents and background runs, is refused: its cost comes back on another connection, or never.
  */
 import type { JsonEdit, JsonFields } from '../base/json.ts';
-import { contextTokens } from './model-limits.ts';
 import {
   nothingAsked,
   type AnswerFacts,
@@ -16,6 +15,7 @@ import {
   type TokenUsage,
 } from './dialect.ts';
 import { geminiImageTokens, imageSize } from './media.ts';
+import { contextTokens } from './model-limits.ts';
 import { modelEdit } from './openai-request.ts';
 import { geminiRefusal } from './refusal.ts';
 import { emptyFacts, isTold, see, tokenUsage } from './usage.ts';

@@ -1,6 +1,5 @@
 /** Gemini generateContent and embedContent, of the Gemini API and of Vertex AI. */
 import type { JsonEdit, JsonFields } from '../base/json.ts';
-import { contextTokens } from './model-limits.ts';
 import {
   nothingAsked,
   type AnswerFacts,
@@ -13,6 +12,7 @@ import {
   type TokenUsage,
 } from './dialect.ts';
 import { geminiImageTokens, imageSize, soundTokens } from './media.ts';
+import { contextTokens } from './model-limits.ts';
 import { geminiError, geminiRefusal } from './refusal.ts';
 import { emptyFacts, isTold, isZero, readReportedCost, see, tokenUsage } from './usage.ts';
 import {

@@ -1,6 +1,5 @@
 /** What requests of the OpenAI protocols have in common: numbers of any type, tools, and what their input may hide. */
 import type { JsonEdit, JsonFields } from '../base/json.ts';
-import { contextTokens, modelLimits } from './model-limits.ts';
 import {
   nothingAsked,
   type AllowedPass,
@@ -9,8 +8,9 @@ import {
   type RequestChange,
   type RequestFacts,
 } from './dialect.ts';
-import { imageSize, openaiImageTokens, soundTokens } from './media.ts';
 import { containerSize } from './hosted-tools.ts';
+import { imageSize, openaiImageTokens, soundTokens } from './media.ts';
+import { contextTokens, modelLimits } from './model-limits.ts';
 import { isRecord, objectsIn, record, records, reported, text, type JsonRecord } from './values.ts';
 
 /** The largest context window of an OpenAI model (GPT-5.4 and later, platform.openai.com/docs/models). */

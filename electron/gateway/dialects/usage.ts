@@ -1,7 +1,7 @@
 /** What the dialects share when they read what an answer used: totals and their parts, and the cost reported. */
 import { divideHalfUp, MAX_COST_NANO, usdToNano, type Nano } from '#shared/money.ts';
-import { noUsage, type AnswerFacts, type TokenUsage } from './dialect.ts';
 import { AnswerText } from './answer-text.ts';
+import { noUsage, type AnswerFacts, type TokenUsage } from './dialect.ts';
 import { isRecord, record, reported, type JsonRecord } from './values.ts';
 
 /** `keepText`: what the answer says is kept, not only its length. */

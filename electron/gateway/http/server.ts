@@ -12,11 +12,11 @@ import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
 import { LOOPBACK } from '#shared/defaults.ts';
 import { Refusal } from '#shared/errors.ts';
 import { nanoToUsd } from '#shared/money.ts';
-import { dialects } from '../dialects/index.ts';
 import { hashOf, keyStatus, type Key, type Keys } from '../config/keys.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { appliedLimits, leastOf, usedIn, type AppliedLimit } from '../config/limits.ts';
-import type { ModelLists } from '../upstream/models.ts';
+import type { Providers } from '../config/providers.ts';
+import { dialects } from '../dialects/index.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import {
   createRouter,
@@ -26,7 +26,7 @@ import {
   type Route,
   type UpstreamRoute,
 } from '../proxy/routes.ts';
-import type { Providers } from '../config/providers.ts';
+import type { ModelLists } from '../upstream/models.ts';
 
 export interface ServerDependencies {
   keys: Keys;

@@ -4,7 +4,6 @@
  */
 import type { Every } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
-import type { KeyRecord, ScopeRecord, Statements } from './ledger-statements.ts';
 import {
   windowAt,
   type Balance,
@@ -15,6 +14,7 @@ import {
   type TopUp,
   type Window,
 } from '../config/limits.ts';
+import type { KeyRecord, ScopeRecord, Statements } from './ledger-statements.ts';
 
 /** A balance with the requests that run against it. */
 export interface RunningBalance<Of extends Scope | SessionScope = Scope | SessionScope> extends Balance<Of> {

@@ -1,13 +1,13 @@
 /** What a row of usage did cost, told after the fact: by hand, or by a price that was set since. Part of the ledger. */
 import type { RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
+import type { Balance, Window } from '../config/limits.ts';
+import type { Store } from '../store/store.ts';
 import { scopeId, sumOf, type Balances, type Counted, type RunningBalance } from './balances.ts';
 import { ownPart } from './holds.ts';
 import type { Statements } from './ledger-statements.ts';
-import type { Balance, Window } from '../config/limits.ts';
 import type { PeriodTotals } from './period-totals.ts';
 import { toRequestRow, type StoredRequest } from './requests.ts';
-import type { Store } from '../store/store.ts';
 
 export interface Corrections {
   correct(requestId: number, costNano: Nano, reason: string): RequestRow | null;

@@ -1,9 +1,9 @@
 /** Holds: money set aside for a request, how it is stored, and what becomes of one that a crash left behind. Pure. */
 import type { Billing, DialectId, RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
+import { ABSENT, type Member } from '../base/roster.ts';
 import type { HoldRecord } from './ledger-statements.ts';
 import type { StoredRequest } from './requests.ts';
-import { ABSENT, type Member } from '../base/roster.ts';
 
 /** What is known of a request before it is sent: enough to settle it should this process die. */
 export interface HoldDraft {

@@ -1,11 +1,11 @@
 /** What requests of one turn of the event loop write together, and how it is written. Only the ledger uses it. */
 import { assertNano, type Nano } from '#shared/money.ts';
+import type { Store } from '../store/store.ts';
 import { scopeId, sumOf, type Account, type Balances, type RunningBalance } from './balances.ts';
 import { ownPart, recordOf, rowOf, type Hold, type Outcome } from './holds.ts';
 import type { Statements } from './ledger-statements.ts';
 import type { StoredRequest } from './requests.ts';
 import type { Rollup } from './rollup.ts';
-import type { Store } from '../store/store.ts';
 
 export interface Settlement {
   hold: Hold;

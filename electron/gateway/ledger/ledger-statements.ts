@@ -1,8 +1,8 @@
 /** The ledger's statements, prepared once, and the rows they read and write. */
 import type { Billing, DialectId, RecurringLimit } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
-import { readRequests, requestColumns, type StoredRequest } from './requests.ts';
 import type { Connection, Store } from '../store/store.ts';
+import { readRequests, requestColumns, type StoredRequest } from './requests.ts';
 
 export interface KeyRecord {
   id: string;

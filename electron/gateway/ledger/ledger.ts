@@ -8,15 +8,7 @@
  */
 import type { RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
-import {
-  createBalances,
-  scopeId,
-  withLimits,
-  type Account,
-  type Counted,
-  type RunningBalance,
-} from './balances.ts';
-import { createCorrections, type Corrections } from './corrections.ts';
+import { ABSENT, Roster } from '../base/roster.ts';
 import {
   hasLimit,
   leastRoom,
@@ -27,6 +19,17 @@ import {
   type SharedScope,
   type TopUp,
 } from '../config/limits.ts';
+import { isDamage, type Store } from '../store/store.ts';
+import {
+  createBalances,
+  scopeId,
+  withLimits,
+  type Account,
+  type Counted,
+  type RunningBalance,
+} from './balances.ts';
+import { createCorrections, type Corrections } from './corrections.ts';
+import { holdOf, orphanOutcome, type Hold, type HoldDraft, type Outcome } from './holds.ts';
 import {
   applyTo,
   costOf,
@@ -37,12 +40,9 @@ import {
   type Settlement,
 } from './ledger-group.ts';
 import { statements } from './ledger-statements.ts';
-import { holdOf, orphanOutcome, type Hold, type HoldDraft, type Outcome } from './holds.ts';
 import { createPeriodTotals } from './period-totals.ts';
-import { createRollup } from './rollup.ts';
-import { ABSENT, Roster } from '../base/roster.ts';
-import { isDamage, type Store } from '../store/store.ts';
 import { toRequestRow } from './requests.ts';
+import { createRollup } from './rollup.ts';
 import { describeWriteFailure, LedgerUnavailable } from './write-failure.ts';
 
 export type { Account, RunningBalance } from './balances.ts';

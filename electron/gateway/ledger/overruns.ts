@@ -4,8 +4,8 @@
  */
 import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
-import { ODD_ROWS } from './requests.ts';
 import type { Store } from '../store/store.ts';
+import { ODD_ROWS } from './requests.ts';
 
 export interface Overruns {
   /** What bounds for this model are multiplied with: 1 where no bill was ever above one. */

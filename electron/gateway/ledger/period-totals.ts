@@ -1,7 +1,7 @@
 /** Spend of today and of this month in the machine's time zone, kept up as rows are settled. */
 import type { Nano } from '#shared/money.ts';
-import type { Statements } from './ledger-statements.ts';
 import { windowAt } from '../config/limits.ts';
+import type { Statements } from './ledger-statements.ts';
 import { spans } from './rollup.ts';
 
 export interface PeriodTotals {

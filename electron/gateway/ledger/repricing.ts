@@ -7,14 +7,14 @@ import type { PriceAmounts } from '#shared/model.ts';
 import { MAX_COST_NANO, type Nano } from '#shared/money.ts';
 import type { Repricing, UnpricedModel } from '#shared/pricing.ts';
 import type { Key, Keys } from '../config/keys.ts';
-import type { Account, Ledger, RowCost } from './ledger.ts';
 import { limitState } from '../config/limits.ts';
+import type { Provider, Providers } from '../config/providers.ts';
 import { billableOf, billFor, readBill } from '../pricing/bill.ts';
 import type { Price } from '../pricing/cost.ts';
 import { priceAmounts, type Prices } from '../pricing/prices.ts';
-import type { Provider, Providers } from '../config/providers.ts';
-import { usageOf, type StoredRequest } from './requests.ts';
 import type { Store } from '../store/store.ts';
+import type { Account, Ledger, RowCost } from './ledger.ts';
+import { usageOf, type StoredRequest } from './requests.ts';
 
 export interface Unpriced {
   /** Counts a refusal, for the person who comes to set the price; kept until the process ends. */

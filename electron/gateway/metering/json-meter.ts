@@ -1,7 +1,7 @@
+import { scanObject } from '../base/json.ts';
 /** JSON answers: one object, or the elements of a streamed array (or of lines) as they come. */
 import type { AnswerReader } from '../dialects/dialect.ts';
 import { join, MAX_EVENT, nothing, type EndingCode, type Meter } from './framing.ts';
-import { scanObject } from '../base/json.ts';
 
 /** A streamed array, taken apart into its elements by counting brackets outside of strings. */
 export class ArrayMeter implements Meter {

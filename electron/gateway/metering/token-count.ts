@@ -7,8 +7,8 @@ import { request as send, type Dispatcher } from 'undici';
 import type { DialectId } from '#shared/model.ts';
 import type { JsonFields } from '../base/json.ts';
 import type { Provider } from '../config/providers.ts';
-import type { Vocabulary } from '../workers/token-worker.ts';
 import { jsonOf, upstreamAddress } from '../upstream/upstream.ts';
+import type { Vocabulary } from '../workers/token-worker.ts';
 import type { VocabularyCounter } from './vocabulary-counter.ts';
 
 export interface CountRequest {

@@ -5,7 +5,6 @@
 import * as z from 'zod';
 import { LineItem } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
-import { bandOf, costInDetail, tierName, tierOf, type Price } from './cost.ts';
 import {
   noUsage,
   type AnswerFacts,
@@ -13,6 +12,7 @@ import {
   type ExtraPass,
   type TokenUsage,
 } from '../dialects/dialect.ts';
+import { bandOf, costInDetail, tierName, tierOf, type Price } from './cost.ts';
 
 /** What of an answer its cost goes by. */
 export interface Billable {

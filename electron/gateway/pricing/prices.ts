@@ -4,11 +4,11 @@
  */
 import { PriceInput, type PriceAmounts, type PriceRow, type PriceTier } from '#shared/model.ts';
 import { assertNano, decimalToNano, formatPlainUsd, NANO_PER_USD, type Nano } from '#shared/money.ts';
+import { providerKindFacts, type Provider } from '../config/providers.ts';
+import type { Store } from '../store/store.ts';
 import { catalogue } from './catalogue.ts';
 import { freePrice, tokenClasses, type Price, type Tier } from './cost.ts';
 import { priceAtVendor } from './model-prices.ts';
-import { providerKindFacts, type Provider } from '../config/providers.ts';
-import type { Store } from '../store/store.ts';
 
 const texts = new WeakMap<Price, string>();
 

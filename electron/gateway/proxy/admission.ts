@@ -1,14 +1,14 @@
+import { Refusal } from '#shared/errors.ts';
 /**
  * Admission: how much a request can cost at the most, and whether that much money is there. The decision itself is the
  * ledger's, in one synchronous step; here it is prepared, and where it has to, waited for.
  */
 import { formatLimit, formatUsd, type Nano } from '#shared/money.ts';
-import { Refusal } from '#shared/errors.ts';
-import { boundNano, clampTo, leastNano, type Bound, type Clamp } from './bound.ts';
 import type { Key } from '../config/keys.ts';
-import type { Hold, HoldDraft, HoldResult, Ledger } from '../ledger/ledger.ts';
 import type { AppliedLimit } from '../config/limits.ts';
+import type { Hold, HoldDraft, HoldResult, Ledger } from '../ledger/ledger.ts';
 import { LedgerUnavailable } from '../ledger/write-failure.ts';
+import { boundNano, clampTo, leastNano, type Bound, type Clamp } from './bound.ts';
 
 /** Output of one choice that is worth serving while others hold money that will come back. */
 const USEFUL_BESIDE_OTHERS = 4_096;

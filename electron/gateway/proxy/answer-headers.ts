@@ -1,8 +1,8 @@
 /** What the gateway says about a metered request in the headers of its answer. Dollars as plain decimals. */
 import { formatPlainUsd, type Nano } from '#shared/money.ts';
-import type { Admitted } from './admission.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { leastRoom } from '../config/limits.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Admitted } from './admission.ts';
 
 /**
  * Known when the answer begins: the row of the activity log, what the key had used and what was left for this request,

@@ -1,8 +1,8 @@
 /** The most a request can cost: from what its dialect reads of it, and the price of the model. Pure. */
 import { MAX_LIMIT_NANO, type Nano } from '#shared/money.ts';
 import type { AllowedPass, AllowedUses, RequestFacts } from '../dialects/dialect.ts';
-import { upperFee, upperPercent, type Fee, type Price, type Rate, type TokenClass } from '../pricing/cost.ts';
 import { modelLimits } from '../dialects/model-limits.ts';
+import { upperFee, upperPercent, type Fee, type Price, type Rate, type TokenClass } from '../pricing/cost.ts';
 
 /** What a request can cost, in parts that a clamp can make smaller and one that it cannot. */
 export interface Bound {

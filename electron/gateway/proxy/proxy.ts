@@ -3,19 +3,16 @@
  * (exchange.ts). The file to read first.
  */
 import { Refusal } from '#shared/errors.ts';
-import type { Admission, Admitted } from './admission.ts';
-import { senderOf, type Sender } from './clients.ts';
-import { dialects } from '../dialects/index.ts';
+import type { Key } from '../config/keys.ts';
+import type { Scope } from '../config/limits.ts';
+import { providerKindFacts, type Provider, type Providers } from '../config/providers.ts';
+import { PAUSED_SENTENCE } from '../config/settings.ts';
 import type { Dialect } from '../dialects/dialect.ts';
+import { dialects } from '../dialects/index.ts';
+import type { HoldDraft } from '../ledger/ledger.ts';
 import { roughEstimate } from '../metering/estimate.ts';
-import {
-  createExchanges,
-  pathOf,
-  type Call,
-  type Exchange,
-  type ExchangeDependencies,
-  type Money,
-} from './exchange.ts';
+import type { TokenCounter } from '../metering/token-count.ts';
+import { priceText, type Prices } from '../pricing/prices.ts';
 import {
   answerWith,
   asFailure,
@@ -24,19 +21,22 @@ import {
   isFailure,
   type Withheld,
 } from '../upstream/fallback.ts';
-import type { Key } from '../config/keys.ts';
-import type { HoldDraft } from '../ledger/ledger.ts';
-import type { Scope } from '../config/limits.ts';
+import { chooseProvider, type Target } from '../upstream/routing.ts';
+import { requestHeaders } from '../upstream/upstream.ts';
+import type { Admission, Admitted } from './admission.ts';
+import { senderOf, type Sender } from './clients.ts';
+import {
+  createExchanges,
+  pathOf,
+  type Call,
+  type Exchange,
+  type ExchangeDependencies,
+  type Money,
+} from './exchange.ts';
 import type { LoopBrake, Step } from './loop-brake.ts';
-import { priceText, type Prices } from '../pricing/prices.ts';
-import { providerKindFacts, type Provider, type Providers } from '../config/providers.ts';
 import { readRequest, routedModels, type ReadRequest } from './request-body.ts';
 import { requestBounds, type Priced } from './request-bound.ts';
-import { chooseProvider, type Target } from '../upstream/routing.ts';
-import { PAUSED_SENTENCE } from '../config/settings.ts';
 import type { Asked } from './settlement.ts';
-import type { TokenCounter } from '../metering/token-count.ts';
-import { requestHeaders } from '../upstream/upstream.ts';
 
 export interface ProxyDependencies extends ExchangeDependencies {
   admission: Admission;

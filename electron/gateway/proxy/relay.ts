@@ -8,14 +8,14 @@ import type { Transform } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import { COST_HEADER } from './answer-headers.ts';
-import { writeChunk } from './chunked.ts';
 import type { AnswerReader } from '../dialects/dialect.ts';
 import { nothing, type EndingCode, type Framing, type Meter } from '../metering/framing.ts';
 import { createMeter } from '../metering/meter.ts';
 import type { Withheld } from '../upstream/fallback.ts';
-import type { Ending } from './settlement.ts';
 import { neverArrived, responseHeaders } from '../upstream/upstream.ts';
+import { COST_HEADER } from './answer-headers.ts';
+import { writeChunk } from './chunked.ts';
+import type { Ending } from './settlement.ts';
 
 export interface RelayOptions {
   response: ServerResponse;

@@ -1,11 +1,11 @@
 /** What a request says in its body, as far as its cost hangs on it, and the edits that are made to it. Pure. */
 import { Refusal } from '#shared/errors.ts';
-import type { Clamp } from './bound.ts';
+import { scanObject, type JsonEdit, type JsonObject } from '../base/json.ts';
 import { nothingAsked, type Dialect, type RequestFacts } from '../dialects/dialect.ts';
 import { MAX_MODEL_NAME } from '../dialects/values.ts';
-import { scanObject, type JsonEdit, type JsonObject } from '../base/json.ts';
-import type { UpstreamRoute } from './routes.ts';
 import type { Target } from '../upstream/routing.ts';
+import type { Clamp } from './bound.ts';
+import type { UpstreamRoute } from './routes.ts';
 
 interface Arrived {
   route: UpstreamRoute;

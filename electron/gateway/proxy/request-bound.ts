@@ -1,15 +1,15 @@
+import type { JsonFields } from '../base/json.ts';
+import type { Provider } from '../config/providers.ts';
+import type { RequestFacts } from '../dialects/dialect.ts';
+import type { Overruns } from '../ledger/overruns.ts';
+import type { TokenCounter } from '../metering/token-count.ts';
+import { freePrice, type Price } from '../pricing/cost.ts';
+import type { Prices } from '../pricing/prices.ts';
+import type { Target } from '../upstream/routing.ts';
 /** What a request may cost at the provider it goes to, by its bytes and, where admission asks for it, counted. */
 import type { BoundedRequest } from './admission.ts';
 import { boundOf, dearestBound, type Bound } from './bound.ts';
-import { freePrice, type Price } from '../pricing/cost.ts';
-import type { RequestFacts } from '../dialects/dialect.ts';
-import type { JsonFields } from '../base/json.ts';
-import type { Overruns } from '../ledger/overruns.ts';
-import type { Prices } from '../pricing/prices.ts';
-import type { Provider } from '../config/providers.ts';
 import type { UpstreamRoute } from './routes.ts';
-import type { Target } from '../upstream/routing.ts';
-import type { TokenCounter } from '../metering/token-count.ts';
 
 /** A model that may answer, and its price; null where it has none. */
 export interface Priced {

@@ -2,8 +2,8 @@
 import type { RequestFlag } from '#shared/model.ts';
 import { MAX_COST_NANO, type Nano } from '#shared/money.ts';
 import { noUsage, type AnswerFacts, type TokenUsage } from '../dialects/dialect.ts';
-import type { Estimate } from '../metering/estimate.ts';
 import type { Outcome } from '../ledger/ledger.ts';
+import type { Estimate } from '../metering/estimate.ts';
 import { billFor, compareReported, nothingBilled, type Billed } from '../pricing/bill.ts';
 import { savedByCache, type Price } from '../pricing/cost.ts';
 

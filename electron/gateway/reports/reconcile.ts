@@ -11,11 +11,11 @@ import {
   type ClassComparison,
   type Reconciliation,
 } from '#shared/reconciliation.ts';
-import { readBill, SAME_MODEL } from '../pricing/bill.ts';
-import { exportFacts, type BilledGroup, type ProviderExport } from './provider-exports.ts';
 import { providerKindFacts, type Provider } from '../config/providers.ts';
 import { usageOf, type StoredRequest } from '../ledger/requests.ts';
+import { readBill, SAME_MODEL } from '../pricing/bill.ts';
 import type { Store } from '../store/store.ts';
+import { exportFacts, type BilledGroup, type ProviderExport } from './provider-exports.ts';
 
 export interface Comparing {
   /** The slugs whose rows are compared. */

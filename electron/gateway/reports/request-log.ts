@@ -1,9 +1,9 @@
+import type { LogFilter, LogStretch, Parsed } from '#shared/contract.ts';
 /**
  * The log: usage rows, newest first, by any filter, however long the history is. The ids of a page are found in an index
  * that fits the filter; only the rows of the page are read.
  */
 import type { RequestDetail, RequestRow } from '#shared/model.ts';
-import type { LogFilter, LogStretch, Parsed } from '#shared/contract.ts';
 import { windowAt } from '../config/limits.ts';
 import { billOf, ODD_ROWS, readRequests, toRequestRow, type StoredRequest } from '../ledger/requests.ts';
 import { spans } from '../ledger/rollup.ts';

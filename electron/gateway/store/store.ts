@@ -1,6 +1,3 @@
-/** The SQLite file: opened by one process, migrated, and made durable without making anyone wait for the disk. */
-import Database from 'better-sqlite3';
-import type { Database as Connection } from 'better-sqlite3';
 import {
   closeSync,
   existsSync,
@@ -14,6 +11,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+/** The SQLite file: opened by one process, migrated, and made durable without making anyone wait for the disk. */
+import Database from 'better-sqlite3';
+import type { Database as Connection } from 'better-sqlite3';
 import { createCheckpoints } from './checkpoints.ts';
 import { migrations } from './migrations/index.ts';
 

@@ -3,13 +3,13 @@
  * of its answer. Only by the person's own choice, and never a dearer one unless they said so. Pure.
  */
 import type { ServerResponse } from 'node:http';
-import type { KeyFallback } from '#shared/model.ts';
 import { Refusal, type RefusalCode } from '#shared/errors.ts';
-import { cost, type Price } from '../pricing/cost.ts';
+import type { KeyFallback } from '#shared/model.ts';
+import type { Provider } from '../config/providers.ts';
 import type { TokenUsage } from '../dialects/dialect.ts';
 import { tokenUsage } from '../dialects/usage.ts';
+import { cost, type Price } from '../pricing/cost.ts';
 import type { Target } from './routing.ts';
-import type { Provider } from '../config/providers.ts';
 
 /** An answer that was read to its end and not sent on. */
 export interface Withheld {

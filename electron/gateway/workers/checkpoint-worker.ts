@@ -1,6 +1,6 @@
+import { parentPort, workerData } from 'node:worker_threads';
 /** One pass after the other over the write-ahead log, whenever asked; see checkpoints.ts. */
 import Database from 'better-sqlite3';
-import { parentPort, workerData } from 'node:worker_threads';
 
 /** Asked for a pass, or to end. */
 export type CheckpointTask = 'pass' | 'end';

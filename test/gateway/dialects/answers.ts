@@ -1,14 +1,14 @@
 /** Helpers of the dialects' tests: bodies and answers as values. */
 import type { DialectId } from '#shared/model.ts';
+import { applyEdits, scanObject, type JsonObject } from '../../../electron/gateway/base/json.ts';
 import {
   noUsage,
   type AnswerReader,
   type ReaderOptions,
   type TokenUsage,
 } from '../../../electron/gateway/dialects/dialect.ts';
-import { dialects } from '../../../electron/gateway/dialects/index.ts';
-import { applyEdits, scanObject, type JsonObject } from '../../../electron/gateway/base/json.ts';
 import type { RequestChange } from '../../../electron/gateway/dialects/dialect.ts';
+import { dialects } from '../../../electron/gateway/dialects/index.ts';
 
 export function fieldsOf(value: unknown): JsonObject {
   const fields = scanObject(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));

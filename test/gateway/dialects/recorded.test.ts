@@ -1,8 +1,8 @@
 /** Every recorded answer through the meter, cut at random places: bytes as they came, facts as recorded. */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { usdToNano } from '#shared/money.ts';
 import type { DialectId } from '#shared/model.ts';
+import { usdToNano } from '#shared/money.ts';
 import type { AnswerFacts, TokenUsage } from '../../../electron/gateway/dialects/dialect.ts';
 import { dialects } from '../../../electron/gateway/dialects/index.ts';
 import type { Framing } from '../../../electron/gateway/metering/framing.ts';

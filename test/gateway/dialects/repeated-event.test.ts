@@ -1,8 +1,8 @@
 /** An event that repeats the one before it counts as it would have, had it been parsed. */
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { dialects } from '../../../electron/gateway/dialects/index.ts';
 import type { DialectId } from '#shared/model.ts';
+import { dialects } from '../../../electron/gateway/dialects/index.ts';
 
 type Event = [data: string, type: string | undefined];
 

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect } from 'vitest';
-import { expectPage } from '../page.ts';
 import { callerIn } from '../bridge.ts';
+import { expectPage } from '../page.ts';
 import { openBrowser, startDesktop, type Desktop, type TestBrowser } from './desktop.ts';
 
 interface StartOptions {

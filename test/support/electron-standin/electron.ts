@@ -7,6 +7,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import path from 'node:path';
 import type { BrowserContext } from 'playwright-core';
+import { PATIENCE_MS } from '../patience.ts';
+import { PageContents, type Frame, type ProtocolHandler } from './contents.ts';
 import {
   CDP_ENDPOINT,
   DISPLAY,
@@ -17,8 +19,6 @@ import {
   type Command,
   type FromApp,
 } from './protocol.ts';
-import { PATIENCE_MS } from '../patience.ts';
-import { PageContents, type Frame, type ProtocolHandler } from './contents.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..', '..', '..');
 
