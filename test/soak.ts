@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 /**
  * The built gateway under mixed traffic for as long as it is told, before a provider that keeps its own book:
  *
@@ -8,6 +7,7 @@ import { once } from 'node:events';
  * that run into their limit, are topped up, disabled, and replaced. At the end, with the exit code: memory, descriptors
  * and the database's log did not grow, nothing is held, and the ledger is the provider's book to the nano-dollar.
  */
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import {
   Agent,

@@ -1,5 +1,5 @@
-import { parseDataDir } from '../options.ts';
 /** `faregate status`: whether a gateway runs, where, and what it has spent. Exit code 3 where none runs, as service tools have it. */
+import { parseDataDir } from '../options.ts';
 import { findRunning } from './client.ts';
 import { type Command, commonHelp, commonOptions, money, readArguments, requests } from './command.ts';
 

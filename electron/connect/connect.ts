@@ -1,5 +1,5 @@
-import type { ConnectPlan, ToolId, ToolRow } from '#shared/connect.ts';
 /** `connect.*` of the contract: tools of this machine are led to the gateway, and back. */
+import type { ConnectPlan, ToolId, ToolRow } from '#shared/connect.ts';
 import { APP_NAME } from '#shared/defaults.ts';
 import type { DialectId } from '#shared/model.ts';
 import { CallError, type Call, type MachineHandlers } from '../gateway/gateway.ts';

@@ -1,12 +1,12 @@
-import { dotenvFormat } from './format-dotenv.ts';
-import { jsonFormat } from './format-json.ts';
-import { tomlFormat } from './format-toml.ts';
-import { yamlFormat } from './format-yaml.ts';
 /**
  * Configuration files of other programs, changed in as few bytes as the change needs. Each format reads a text as a
  * value and sets or removes one entry of it; what it did is then compared with what was meant, so that a file that a
  * library understands otherwise than we do is left alone rather than spoilt.
  */
+import { dotenvFormat } from './format-dotenv.ts';
+import { jsonFormat } from './format-json.ts';
+import { tomlFormat } from './format-toml.ts';
+import { yamlFormat } from './format-yaml.ts';
 import {
   ConfigConflictError,
   ConfigSyntaxError,

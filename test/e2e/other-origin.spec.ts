@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 /**
  * A page of another origin, in a real browser on the same machine, must not be able to spend: not even if it has got
  * hold of a key, which each attempt here is given so that nothing but the origin can be the reason for a refusal.
  */
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { expect, prepare, test } from './fixtures.ts';
 

@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
 /** Commands of the command line and the running desktop app, run against the stand-in for Electron. */
+import { execFile } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 /** The control socket: who reaches it, where it lies, and what a killed gateway leaves behind. */
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,

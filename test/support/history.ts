@@ -1,9 +1,9 @@
-import { requestColumns, type StoredRequest } from '../../electron/gateway/ledger/requests.ts';
-import { createRollup } from '../../electron/gateway/ledger/rollup.ts';
 /**
  * A ledger with a history: as many usage rows as asked for over the days before `until`, of keys, models and clients
  * that are used unevenly, mostly in working hours, in sessions of some dozens of requests. The same rows every time.
  */
+import { requestColumns, type StoredRequest } from '../../electron/gateway/ledger/requests.ts';
+import { createRollup } from '../../electron/gateway/ledger/rollup.ts';
 import type { Store } from '../../electron/gateway/store/store.ts';
 
 export interface History {

@@ -1,3 +1,7 @@
+/**
+ * Puts a backup in the place of the ledger, whole or not at all: everything is prepared beside it, and one rename
+ * decides. The ledger that was there is kept. What was used since the backup can be carried over from it.
+ */
 import {
   chmodSync,
   closeSync,
@@ -10,10 +14,6 @@ import {
   rmSync,
 } from 'node:fs';
 import { join } from 'node:path';
-/**
- * Puts a backup in the place of the ledger, whole or not at all: everything is prepared beside it, and one rename
- * decides. The ledger that was there is kept. What was used since the backup can be carried over from it.
- */
 import Database from 'better-sqlite3';
 import type { Database as Connection } from 'better-sqlite3';
 import type { Every } from '#shared/model.ts';

@@ -1,5 +1,5 @@
-import { NEAR_LIMIT_PERCENT } from '#shared/defaults.ts';
 /** The arithmetic of limits: how much room they leave, and where the current window of a recurring limit ends. Pure. */
+import { NEAR_LIMIT_PERCENT } from '#shared/defaults.ts';
 import type { Every, LimitState, RecurringLimit } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 

@@ -1,9 +1,9 @@
-import type { Refusal } from '#shared/errors.ts';
 /**
  * What the gateway needs to know of a wire protocol: what a request may cost, what its answer did cost, and how a
  * refusal or an early end looks to the clients that speak it. A dialect is pure: text in, facts out. It never sees a
  * key, a price or a socket.
  */
+import type { Refusal } from '#shared/errors.ts';
 import type { DialectId } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { JsonFields, JsonEdit } from '../base/json.ts';

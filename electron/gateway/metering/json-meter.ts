@@ -1,5 +1,5 @@
-import { scanObject } from '../base/json.ts';
 /** JSON answers: one object, or the elements of a streamed array (or of lines) as they come. */
+import { scanObject } from '../base/json.ts';
 import type { AnswerReader } from '../dialects/dialect.ts';
 import { join, MAX_EVENT, nothing, type EndingCode, type Meter } from './framing.ts';
 

@@ -1,8 +1,8 @@
-import { Refusal } from '#shared/errors.ts';
 /**
  * Admission: how much a request can cost at the most, and whether that much money is there. The decision itself is the
  * ledger's, in one synchronous step; here it is prepared, and where it has to, waited for.
  */
+import { Refusal } from '#shared/errors.ts';
 import { formatLimit, formatUsd, type Nano } from '#shared/money.ts';
 import type { Key } from '../config/keys.ts';
 import type { AppliedLimit } from '../config/limits.ts';

@@ -1,3 +1,4 @@
+/** What a request may cost at the provider it goes to, by its bytes and, where admission asks for it, counted. */
 import type { JsonFields } from '../base/json.ts';
 import type { Provider } from '../config/providers.ts';
 import type { RequestFacts } from '../dialects/dialect.ts';
@@ -6,7 +7,6 @@ import type { TokenCounter } from '../metering/token-count.ts';
 import { freePrice, type Price } from '../pricing/cost.ts';
 import type { Prices } from '../pricing/prices.ts';
 import type { Target } from '../upstream/routing.ts';
-/** What a request may cost at the provider it goes to, by its bytes and, where admission asks for it, counted. */
 import type { BoundedRequest } from './admission.ts';
 import { boundOf, dearestBound, type Bound } from './bound.ts';
 import type { UpstreamRoute } from './routes.ts';

@@ -1,8 +1,8 @@
-import type { LogFilter, LogStretch, Parsed } from '#shared/contract.ts';
 /**
  * The log: usage rows, newest first, by any filter, however long the history is. The ids of a page are found in an index
  * that fits the filter; only the rows of the page are read.
  */
+import type { LogFilter, LogStretch, Parsed } from '#shared/contract.ts';
 import type { RequestDetail, RequestRow } from '#shared/model.ts';
 import { windowAt } from '../config/limits.ts';
 import { billOf, ODD_ROWS, readRequests, toRequestRow, type StoredRequest } from '../ledger/requests.ts';

@@ -1,8 +1,8 @@
-import type { Output, Parsed } from '#shared/contract.ts';
 /**
  * What was spent, summed by time and by who or what spent it. Local time is the machine's: days of 23 or 25 hours and
  * offsets of a quarter of an hour come out right, because every period is a pair of instants before SQL sees it.
  */
+import type { Output, Parsed } from '#shared/contract.ts';
 import type { Every, SessionUsage, UsageGroup, UsagePoint } from '#shared/model.ts';
 import { localeFirstWeekday, windowAt } from '../config/limits.ts';
 import { rowSums, spans, UTC_DAY_MS, type Dimension } from '../ledger/rollup.ts';

@@ -1,3 +1,4 @@
+/** The SQLite file: opened by one process, migrated, and made durable without making anyone wait for the disk. */
 import {
   closeSync,
   existsSync,
@@ -11,7 +12,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-/** The SQLite file: opened by one process, migrated, and made durable without making anyone wait for the disk. */
 import Database from 'better-sqlite3';
 import type { Database as Connection } from 'better-sqlite3';
 import { createCheckpoints } from './checkpoints.ts';

@@ -1,5 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
 /** The connection to a provider: where a request goes, which headers travel, and what a failure to reach it means. */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
 import { providerKindFacts, type Provider } from '../config/providers.ts';

@@ -1,3 +1,7 @@
+/**
+ * Copies the ledger, or only looks whether it is whole, in a thread of its own: both read every page, and requests go on
+ * meanwhile. The copy is what one moment's ledger was, since SQLite lets a reader keep its snapshot beside writers.
+ */
 import {
   closeSync,
   fsyncSync,
@@ -10,10 +14,6 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-/**
- * Copies the ledger, or only looks whether it is whole, in a thread of its own: both read every page, and requests go on
- * meanwhile. The copy is what one moment's ledger was, since SQLite lets a reader keep its snapshot beside writers.
- */
 import Database from 'better-sqlite3';
 
 export interface BackupTask {

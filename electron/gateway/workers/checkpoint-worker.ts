@@ -1,5 +1,5 @@
-import { parentPort, workerData } from 'node:worker_threads';
 /** One pass after the other over the write-ahead log, whenever asked; see checkpoints.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 
 /** Asked for a pass, or to end. */
