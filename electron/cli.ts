@@ -1,24 +1,9 @@
-/** The command line without Electron. Without a command it is the headless gateway, whose options it takes. */
-import { homedir } from 'node:os';
-import packageJson from '../package.json' with { type: 'json' };
-import { namesCommand, runCommandLine } from './commands/index.ts';
+/**
+ * Begins the command line (command-line.ts). Node keeps what it compiled of that beside it, where it may write there, so
+ * that only the first start compiles it: a third of the time until the gateway listens.
+ */
+import { enableCompileCache } from 'node:module';
+import path from 'node:path';
 
-// Whatever is created from here on, the database and the log among it, is its owner's alone.
-process.umask(0o077);
-// The reader of our output may go away; that is no reason to stop metering.
-process.stdout.on('error', () => undefined);
-process.stderr.on('error', () => undefined);
-
-const args = process.argv.slice(2);
-const ofGateway = !namesCommand(args) && (args[0]?.startsWith('-') ?? true);
-const code = await runCommandLine(ofGateway ? ['gateway', ...args] : args, {
-  env: process.env,
-  home: homedir(),
-  version: packageJson.version,
-  programDir: import.meta.dirname,
-  self: [process.execPath, process.argv[1] ?? ''],
-  print: (text) => process.stdout.write(`${text}\n`),
-  complain: (text) => process.stderr.write(`faregate: ${text}\n`),
-});
-// Nothing may keep the process from here on; what was written has to leave first.
-process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+enableCompileCache(path.join(import.meta.dirname, '.compiled'));
+await import('./command-line.ts');

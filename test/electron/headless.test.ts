@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -89,6 +90,18 @@ async function ready(program: Program): Promise<Record<string, unknown>> {
 }
 
 describe('the headless gateway', () => {
+  test('loads nothing at its start of what it does not use and takes long to load', async () => {
+    const atExit = "process.on('exit', () => console.log(JSON.stringify(process.moduleLoadList)))";
+    const program = run(['--import', `data:text/javascript,${atExit}`, 'dist/cli.js', ...quiet()]);
+    await expect.poll(() => program.stdout() || program.child.exitCode).toBeTruthy();
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(0);
+    const loaded: string[] = JSON.parse(program.stdout().trim().split('\n').at(-1) ?? '');
+    expect(loaded).toContain('NativeModule http');
+    // Node's own fetch, which an `import` from `node:http` brings with it; ours is a package.
+    expect(loaded).not.toContain('NativeModule internal/deps/undici/undici');
+  });
+
   test('prints one line when it is ready, and every address in it answers', async () => {
     const program = cli(...quiet());
     const line = await ready(program);
@@ -320,6 +333,11 @@ describe('a checkout', () => {
 
     const again = version();
     expect([await again.ended, again.stderr()]).toEqual([0, '']);
+
+    // Where these tests keep what they compile is not where a person's program does.
+    const alone = run(['dist/cli.js', '--version'], { cwd, env: { NODE_COMPILE_CACHE: undefined } });
+    expect([await alone.ended, alone.stdout()]).toEqual([0, printed]);
+    expect(readdirSync(path.join(cwd, 'dist', '.compiled'))).not.toHaveLength(0);
 
     // A source that changed is built anew; where that fails nothing old is started.
     const log = path.join(cwd, 'electron', 'log.ts');
