@@ -23,7 +23,7 @@ export function connectBridge({ gateway, window, onCalled }: BridgeOptions): () 
     if (answer.ok) onCalled?.(name, input, answer.value);
     return answer;
   });
-  const unsubscribe = gateway.subscribe((name, data) => {
+  const unsubscribe = gateway.subscribe(({ name, data }) => {
     const contents = window()?.webContents;
     if (contents && !contents.isDestroyed()) contents.send(EVENT_CHANNEL, name, data);
   });

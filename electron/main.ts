@@ -6,9 +6,8 @@ import { app, dialog, Menu, nativeTheme, powerMonitor, session, type BrowserWind
 import { APP_NAME } from '#shared/defaults.ts';
 import { Settings } from '#shared/model.ts';
 import { connectBridge } from './bridge.ts';
-import { callsOf } from './call.ts';
 import { namesCommand, runCommandLine } from './commands/index.ts';
-import { createControl, loadAssets, startDeadline, type Call } from './gateway/gateway.ts';
+import { callsOf, createControl, loadAssets, startDeadline, type Call } from './gateway/gateway.ts';
 import { openLog, type AppLog } from './log.ts';
 import { setLaunchAtLogin, wasStartedAtLogin } from './login.ts';
 import { createNotices, type Notices } from './notify.ts';

@@ -4,10 +4,9 @@
  */
 import { Notification } from 'electron';
 import { APP_NAME } from '#shared/defaults.ts';
-import type { KeyRow, LimitNotice, Status } from '#shared/model.ts';
+import type { KeyRow, LimitNotice } from '#shared/model.ts';
 import { formatLimit, formatUsd, NANO_PER_USD } from '#shared/money.ts';
-import { callsOf } from './call.ts';
-import type { Gateway, Log } from './gateway/gateway.ts';
+import { callsOf, type Gateway, type Log } from './gateway/gateway.ts';
 import { thisPeriod } from './overview.ts';
 
 export interface Notices {
@@ -93,15 +92,15 @@ export function createNotices({ gateway, open, isWatched, log }: NoticesOptions)
     await call('keys.topUp', { id, amountNano: (row.topUp?.amountNano ?? 0) + RAISE_NANO });
   }
 
-  const unsubscribe = gateway.subscribe((name, data) => {
-    switch (name) {
+  const unsubscribe = gateway.subscribe((event) => {
+    switch (event.name) {
       case 'limit-threshold':
-        return ifWanted(() => tell(limitNotice(data as LimitNotice)));
+        return ifWanted(() => tell(limitNotice(event.data)));
       case 'key-paused':
-        return ifWanted(() => tell(pauseNotice(data as KeyRow)));
+        return ifWanted(() => tell(pauseNotice(event.data)));
       case 'status-changed': {
         const before = problem;
-        problem = (data as Status).problem;
+        problem = event.data.problem;
         if (problem === null || problem === before || isWatched()) return;
         const body = problem;
         return ifWanted(() =>

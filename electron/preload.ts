@@ -1,6 +1,7 @@
 /** All that the page gets of Electron: the contract's calls and events, and no way to any other channel. */
 import { contextBridge, ipcRenderer, type IpcRendererEvent } from 'electron';
-import { CALL_CHANNEL, EVENT_CHANNEL, type WindowBridge } from './channels.ts';
+import type { WindowBridge } from '#shared/wire.ts';
+import { CALL_CHANNEL, EVENT_CHANNEL } from './channels.ts';
 
 contextBridge.exposeInMainWorld('faregate', {
   call: (name, input) => ipcRenderer.invoke(CALL_CHANNEL, name, input),

@@ -3,9 +3,9 @@ import { homedir } from 'node:os';
 import { app, dialog, shell } from 'electron';
 import type { ToolRow } from '#shared/connect.ts';
 import { APP_NAME } from '#shared/defaults.ts';
-import { callsOf } from './call.ts';
 import { connectMethods } from './connect/connect.ts';
 import {
+  callsOf,
   createGateway,
   DataFolderError,
   listBackups,

@@ -1,10 +1,8 @@
 /** The icon in the tray: the spend and the limits at a glance, the way back to a closed window, and the way to stop it all. */
 import path from 'node:path';
 import { app, Menu, nativeImage, Tray, type MenuItemConstructorOptions } from 'electron';
-import type { EventData } from '#shared/contract.ts';
 import type { KeyRow, SharedLimits, Status } from '#shared/model.ts';
-import { callsOf } from './call.ts';
-import type { Gateway } from './gateway/gateway.ts';
+import { callsOf, type Gateway } from './gateway/gateway.ts';
 import { overview, type Overview, type TrayState } from './overview.ts';
 
 export interface TrayIcon {
@@ -92,18 +90,17 @@ export function createTray({ gateway, open, quit }: TrayOptions): TrayIcon | nul
     // What it changes is pushed, and shown.
     void gateway.dispatch(name, input);
 
-  const unsubscribe = gateway.subscribe((name, data) => {
-    switch (name) {
+  const unsubscribe = gateway.subscribe((event) => {
+    switch (event.name) {
       case 'status-changed':
-        status = data as Status;
+        status = event.data;
         return show();
       case 'limits-changed':
-        shared = data as SharedLimits;
+        shared = event.data;
         return show();
       case 'keys-changed': {
-        const change = data as EventData<'keys-changed'>;
-        for (const row of change.rows) keys.set(row.id, row);
-        for (const id of change.removed) keys.delete(id);
+        for (const row of event.data.rows) keys.set(row.id, row);
+        for (const id of event.data.removed) keys.delete(id);
         return show();
       }
       case 'ledger-replaced':

@@ -1,7 +1,8 @@
 /** What the window does: asks the gateway, folds the answer into the store. Pages call these and never the transport. */
 import type { Answer, Input, MethodName, Output } from '#shared/contract.ts';
 import type { KeyRow, RequestRow } from '#shared/model.ts';
-import { openBackend, type EventMessage } from './backend.ts';
+import type { EventMessage } from '#shared/wire.ts';
+import { openBackend } from './backend.ts';
 import { frameQueue } from './frames.ts';
 import { notifyUnpriced } from './prices/notice.tsx';
 import { applyEvent, applyKeyChanges, keysFrom, ready, app, type AppState, type Dialog } from './store.ts';
@@ -16,7 +17,7 @@ export function call<N extends MethodName>(name: N, input: Input<N>): Promise<An
 }
 
 /** Key changes that arrive while a list is under way are newer than the list and are put on top of it again. */
-let changesSinceAsked: Extract<EventMessage, { name: 'keys-changed' }>[] | null = null;
+let changesSinceAsked: EventMessage<'keys-changed'>[] | null = null;
 const lastTold = new Map<string, number>();
 let told = 0;
 

@@ -3,24 +3,12 @@
  * `window.faregate`; in a browser the same calls go over loopback HTTP with a token. Nothing above this file knows which.
  */
 import { createParser } from 'eventsource-parser';
-import {
-  ContractError,
-  events,
-  isEventName,
-  methods,
-  type Answer,
-  type EventData,
-  type EventName,
-  type Input,
-  type MethodName,
-  type Output,
-} from '#shared/contract.ts';
+import type { Answer, ContractError, Input, MethodName, Output } from '#shared/contract.ts';
+import { readAnswer, readEvent, type EventMessage, type WindowBridge } from '#shared/wire.ts';
 import { strings } from './strings.ts';
 
 /** `refused`: the gateway is there but does not accept this page's token; trying again cannot help. */
 export type Connection = 'connecting' | 'online' | 'offline' | 'refused';
-
-export type EventMessage = { [N in EventName]: { name: N; data: EventData<N> } }[EventName];
 
 export interface Listener {
   event(message: EventMessage): void;
@@ -35,15 +23,9 @@ export interface Backend {
   subscribe(listener: Listener): () => void;
 }
 
-/** What the preload exposes. */
-export interface Bridge {
-  call(name: string, input: unknown): Promise<unknown>;
-  subscribe(listener: (name: string, data: unknown) => void): () => void;
-}
-
 declare global {
   interface Window {
-    faregate?: Bridge;
+    faregate?: WindowBridge;
   }
 }
 
@@ -65,7 +47,9 @@ export function overTransport(transport: Transport): Backend {
     desktop: transport.desktop,
     async call(name, input) {
       try {
-        return readAnswer(name, await transport.send(name, input));
+        return (
+          readAnswer(name, await transport.send(name, input)) ?? failure(strings.connection.notUnderstood)
+        );
       } catch {
         return failure(strings.connection.callFailed);
       }
@@ -86,27 +70,7 @@ function failure(message: string): { ok: false; error: ContractError } {
   return { ok: false, error: { code: 'internal', message } };
 }
 
-function readAnswer<N extends MethodName>(name: N, answer: unknown): Answer<Output<N>> {
-  if (typeof answer === 'object' && answer !== null && 'ok' in answer) {
-    if (answer.ok === true && 'value' in answer) {
-      const value = methods[name].output.safeParse(answer.value);
-      if (value.success) return { ok: true, value: value.data as Output<N> };
-    } else if ('error' in answer) {
-      const error = ContractError.safeParse(answer.error);
-      if (error.success) return { ok: false, error: error.data };
-    }
-  }
-  return failure(strings.connection.notUnderstood);
-}
-
-function readEvent(name: string, data: unknown): EventMessage | null {
-  if (!isEventName(name)) return null;
-  const parsed = events[name].safeParse(data);
-  // The schema was picked by the name, which the compiler cannot follow through the union.
-  return parsed.success ? ({ name, data: parsed.data } as EventMessage) : null;
-}
-
-function bridgeTransport(bridge: Bridge): Transport {
+function bridgeTransport(bridge: WindowBridge): Transport {
   return {
     desktop: true,
     send: (name, input) => bridge.call(name, input),

@@ -20,7 +20,8 @@ import type {
 } from '#shared/model.ts';
 import type { CatalogueModel } from '#shared/pricing.ts';
 import type { RequestFilter } from './activity/filter.ts';
-import type { Connection, EventMessage } from './backend.ts';
+import type { EventMessage } from '#shared/wire.ts';
+import type { Connection } from './backend.ts';
 import { strings } from './strings.ts';
 
 /** A list as the page sees it; the rows of an earlier load stay on screen while it is loaded again. */

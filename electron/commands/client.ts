@@ -4,8 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import * as z from 'zod';
-import { ContractError, methods, type Input, type MethodName, type Output } from '#shared/contract.ts';
+import type { Input, MethodName, Output } from '#shared/contract.ts';
+import { Envelope, readAnswer } from '#shared/wire.ts';
 import { connectMethods } from '../connect/connect.ts';
 import {
   createGateway,
@@ -33,11 +33,6 @@ const nobodyThere: ReadonlySet<string> = new Set([
   'ECONNRESET',
   'ENOTSOCK',
   'EPIPE',
-]);
-
-const Envelope = z.discriminatedUnion('ok', [
-  z.object({ ok: z.literal(true), value: z.unknown() }),
-  z.object({ ok: z.literal(false), error: ContractError }),
 ]);
 
 /** The running gateway, or one of this process's own. */
@@ -112,16 +107,14 @@ async function startOwn(context: Context, dataDir: string): Promise<Client> {
 }
 
 function readValue<N extends MethodName>(name: N, answer: unknown): Output<N> {
-  const envelope = Envelope.parse(answer);
-  if (!envelope.ok) throw new CommandError(envelope.error.message);
-  const value = methods[name].output.safeParse(envelope.value);
-  if (!value.success) {
+  const read = readAnswer(name, answer);
+  if (read === null) {
     throw new CommandError(
       'The running gateway is of another version than this command. Restart Faregate, then try again.',
     );
   }
-  // The schema was picked by the name, which the compiler cannot follow through the table.
-  return value.data as Output<N>;
+  if (!read.ok) throw new CommandError(read.error.message);
+  return read.value;
 }
 
 async function send(socketPath: string, token: string, path: string, body: unknown): Promise<unknown> {

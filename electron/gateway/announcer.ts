@@ -1,8 +1,9 @@
 /** Tells subscribers what changed, coalesced: a busy key is one event every frame or so, not one a request. */
-import type { EventData, EventName } from '#shared/contract.ts';
+import type { EventData } from '#shared/contract.ts';
 import type { KeyRow, RequestRow, SharedLimits, Status } from '#shared/model.ts';
+import type { EventMessage } from '#shared/wire.ts';
 
-export type EventListener = <N extends EventName>(name: N, data: EventData<N>) => void;
+export type EventListener = (event: EventMessage) => void;
 
 export interface Announcer {
   keyChanged(keyId: string): void;
@@ -12,7 +13,7 @@ export interface Announcer {
   modelUnpriced(refused: EventData<'model-unpriced'>): void;
   limitsChanged(): void;
   /** At once: what a person is to be told of. */
-  tell<N extends 'limit-threshold' | 'key-paused'>(name: N, data: EventData<N>): void;
+  tell(event: EventMessage<'limit-threshold' | 'key-paused'>): void;
   subscribe(listener: EventListener): () => void;
   /** Sends what is pending, now. */
   flush(): void;
@@ -44,8 +45,8 @@ export function createAnnouncer(sources: {
     if (listeners.size > 0) timer ??= setTimeout(flush, COALESCE_MS);
   };
 
-  function emit<N extends EventName>(name: N, data: EventData<N>): void {
-    for (const listener of listeners) listener(name, data);
+  function emit(event: EventMessage): void {
+    for (const listener of listeners) listener(event);
   }
 
   function flush(): void {
@@ -54,29 +55,32 @@ export function createAnnouncer(sources: {
     if (keys.size > 0) {
       const changed = [...keys].map((id) => [id, sources.keyRow(id)] as const);
       keys.clear();
-      emit('keys-changed', {
-        rows: changed.flatMap(([, row]) => (row ? [row] : [])),
-        removed: changed.flatMap(([id, row]) => (row ? [] : [id])),
+      emit({
+        name: 'keys-changed',
+        data: {
+          rows: changed.flatMap(([, row]) => (row ? [row] : [])),
+          removed: changed.flatMap(([id, row]) => (row ? [] : [id])),
+        },
       });
     }
     if (rows.length > 0) {
       const settled = rows;
       rows = [];
-      emit('request-settled', { rows: settled.map((row) => row()) });
+      emit({ name: 'request-settled', data: { rows: settled.map((row) => row()) } });
     }
     if (providers) {
       providers = false;
-      emit('providers-changed', {});
+      emit({ name: 'providers-changed', data: {} });
     }
-    for (const refused of unpriced.values()) emit('model-unpriced', refused);
+    for (const refused of unpriced.values()) emit({ name: 'model-unpriced', data: refused });
     unpriced.clear();
     if (limits) {
       limits = false;
-      emit('limits-changed', sources.limits());
+      emit({ name: 'limits-changed', data: sources.limits() });
     }
     if (status) {
       status = false;
-      emit('status-changed', sources.status());
+      emit({ name: 'status-changed', data: sources.status() });
     }
   }
 

@@ -3,14 +3,13 @@ import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { join, resolve as absolute } from 'node:path';
-import type { Input, MethodName, Output } from '#shared/contract.ts';
 import { LOOPBACK } from '#shared/defaults.ts';
 import type { Status } from '#shared/model.ts';
 import { formatLimit, formatUsd } from '#shared/money.ts';
 import { createAnnouncer } from './announcer.ts';
 import { sharedLimits } from './api/api-limits.ts';
 import { createDispatch, toKeyRow } from './api/api.ts';
-import { CallError, type MachineHandlers } from './api/calls.ts';
+import { callsOf, type Call, type MachineHandlers } from './api/calls.ts';
 import { createBackups } from './backups/backups.ts';
 import { createFileWatch } from './backups/file-watch.ts';
 import { startDeadline } from './base/deadline.ts';
@@ -70,9 +69,6 @@ export interface GatewayOptions {
   /** How long a request waits for its input to be counted, in milliseconds; 5 s unless told. */
   countMs?: number;
 }
-
-/** A call of the contract from inside the program: the value, or a `CallError`. */
-export type Call = <N extends MethodName>(name: N, input: Input<N>) => Promise<Output<N>>;
 
 /** The listener could not start. `code` is the system's, such as EADDRINUSE; the message says what to do. */
 export class ListenError extends Error {
@@ -181,7 +177,7 @@ async function wire(
       const { scope, id, name, percent, usedNano, limitNano } = notice;
       const spent = `${formatUsd(usedNano)} of ${formatLimit(limitNano)}`;
       log?.warn({ scope, id, percent }, `${name}: ${percent} % of the limit is used, ${spent}`);
-      announcer.tell('limit-threshold', notice);
+      announcer.tell({ name: 'limit-threshold', data: notice });
     },
     onInternalError,
   });
@@ -226,7 +222,7 @@ async function wire(
       log?.warn({ id, count }, `${name} is paused: it sent the same request ${count} times in a row`);
       announcer.keyChanged(id);
       const row = keyRow(id);
-      if (row) announcer.tell('key-paused', row);
+      if (row) announcer.tell({ name: 'key-paused', data: row });
     },
     now,
     onInternalError,
@@ -240,12 +236,6 @@ async function wire(
     },
     failed: ({ message }) => log?.warn({}, message),
   });
-  const call: Call = async (name, input) => {
-    const answer = await dispatch(name, input);
-    if (!answer.ok) throw new CallError(answer.error.code, answer.error.message, answer.error.field);
-    // What a handler returns is typed by the method's name.
-    return answer.value as Output<typeof name>;
-  };
   const dispatch = createDispatch({
     keys,
     providers,
@@ -255,7 +245,7 @@ async function wire(
     priceData,
     backups: { ...backups, restore },
     store,
-    machine: options.machine?.(call),
+    machine: options.machine?.(callsOf({ dispatch: (name, input) => dispatch(name, input) })),
     requests: createRequestLog(store, () => ledger.rollUp()),
     usage: createUsage(store, () => ledger.rollUp(), now),
     settings,
@@ -424,7 +414,7 @@ export { proxySettings, ProxySettingError } from './upstream/upstream-agent.ts';
 export type { Secrets } from './config/providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './http/assets.ts';
 export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './config/keyfile.ts';
-export { CallError, type MachineHandlers } from './api/calls.ts';
+export { CallError, callsOf, type Call, type MachineHandlers } from './api/calls.ts';
 export { createControl, readControlAddress, type Control, type Opened } from './http/control.ts';
 export { createWeb, type Web } from './http/web.ts';
 export { startDeadline } from './base/deadline.ts';

@@ -52,7 +52,8 @@ export async function createReplaceable(
     try {
       mustExist(dataDir, name);
     } catch (error) {
-      throw new CallError('not_found', (error as RestoreError).message, 'name');
+      if (error instanceof RestoreError) throw new CallError('not_found', error.message, 'name');
+      throw error;
     }
     restoring = replace(name, carryOver).finally(() => (restoring = null));
     // Who asked is told; those who wait for it to be over are not.
@@ -83,7 +84,7 @@ export async function createReplaceable(
       down = error instanceof Error ? error : new Error(String(error));
       throw down;
     }
-    for (const listener of subscriptions.keys()) listener('ledger-replaced', {});
+    for (const listener of subscriptions.keys()) listener({ name: 'ledger-replaced', data: {} });
   }
 
   const settled = () => restoring?.then(undefined, () => undefined);

@@ -214,7 +214,7 @@ describe('events', () => {
 
   const tell = (keyCount: number) => {
     const removed = Array.from({ length: keyCount }, (_, index) => `key-${index}`);
-    for (const listener of listeners) listener('keys-changed', { rows: [], removed });
+    for (const listener of listeners) listener({ name: 'keys-changed', data: { rows: [], removed } });
   };
 
   test('arrive by name, as JSON', async () => {

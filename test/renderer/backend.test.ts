@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { overTransport, type Connection, type EventMessage } from '../../renderer/backend.ts';
+import type { EventMessage } from '#shared/wire.ts';
+import { overTransport, type Connection } from '../../renderer/backend.ts';
 import { keyRow } from './fake-backend.ts';
 
 /** A transport whose answer and events the test decides. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { EventMessage } from '../../renderer/backend.ts';
+import type { EventMessage } from '#shared/wire.ts';
 import { applyEvent, initialState, keysFrom, ready, type AppState } from '../../renderer/store.ts';
 import { keyRow } from './fake-backend.ts';
 

@@ -9,9 +9,7 @@ import { createParser } from 'eventsource-parser';
 import * as z from 'zod';
 import {
   ContractError,
-  events as eventSchemas,
   isEventName,
-  methods,
   type Answer,
   type EventData,
   type EventName,
@@ -21,6 +19,7 @@ import {
 } from '#shared/contract.ts';
 import type { ProviderKind, ProviderRow } from '#shared/model.ts';
 import { usdToNano } from '#shared/money.ts';
+import { readAnswer, readEvent } from '#shared/wire.ts';
 import {
   createGateway,
   type Clock,
@@ -245,7 +244,7 @@ export async function startCore(
     async events() {
       let unsubscribe = () => {};
       const { record, add } = recorder(() => unsubscribe());
-      unsubscribe = gateway.subscribe((name, data) => add(name, data));
+      unsubscribe = gateway.subscribe(({ name, data }) => add(name, data));
       return record;
     },
     async restart() {
@@ -301,15 +300,9 @@ function throwing(tryCall: Caller['tryCall']): Caller['call'] {
 }
 
 function parseAnswer<N extends MethodName>(name: N, answer: unknown): Answer<Output<N>> {
-  const envelope = z
-    .discriminatedUnion('ok', [
-      z.object({ ok: z.literal(true), value: z.unknown() }),
-      z.object({ ok: z.literal(false), error: ContractError }),
-    ])
-    .parse(answer);
-  if (!envelope.ok) return envelope;
-  // The schema looked up by `name` parses what `name` promises; the compiler cannot follow that through the table.
-  return { ok: true, value: methods[name].output.parse(envelope.value) as Output<N> };
+  const read = readAnswer(name, answer);
+  if (read === null) throw new Error(`no answer of the contract to ${name}: ${JSON.stringify(answer)}`);
+  return read;
 }
 
 function recorder(close: () => void): { record: EventRecord; add: (name: string, data: unknown) => void } {
@@ -338,7 +331,9 @@ function recorder(close: () => void): { record: EventRecord; add: (name: string,
   };
   const add = (name: string, data: unknown) => {
     if (!isEventName(name)) return;
-    seen.push({ name, data: eventSchemas[name].parse(data) });
+    const event = readEvent(name, data);
+    if (event === null) throw new Error(`no event of the contract: ${name} ${JSON.stringify(data)}`);
+    seen.push(event);
     for (const look of listeners) look();
   };
   return { record, add };

@@ -4,13 +4,8 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
-  MAX_EXPORT_CHARACTERS,
-  type Answer,
-  type ContractError,
-  type EventData,
-  type EventName,
-} from '#shared/contract.ts';
+import { MAX_EXPORT_CHARACTERS, type Answer, type ContractError } from '#shared/contract.ts';
+import type { EventMessage } from '#shared/wire.ts';
 
 /** The largest is a provider's export, with room for what JSON adds to it. */
 const MAX_BODY_BYTES = 2 * MAX_EXPORT_CHARACTERS;
@@ -22,7 +17,7 @@ const HEARTBEAT_MS = 15_000;
 /** What these transports need of the gateway. */
 export interface ContractHost {
   dispatch(name: unknown, input: unknown): Promise<Answer<unknown>>;
-  subscribe(listener: <N extends EventName>(name: N, data: EventData<N>) => void): () => void;
+  subscribe(listener: (event: EventMessage) => void): () => void;
 }
 
 export interface ContractHttp {
@@ -71,7 +66,7 @@ export function createContractHttp(gateway: ContractHost): ContractHttp {
     response.write(': open\n\n');
     streams.add(response);
     // Rows are put together only while somebody reads them.
-    unsubscribe ??= gateway.subscribe((name, data) =>
+    unsubscribe ??= gateway.subscribe(({ name, data }) =>
       broadcast(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`),
     );
     response.once('close', () => {
