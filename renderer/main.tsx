@@ -1,4 +1,5 @@
-import { MantineProvider } from '@mantine/core';
+// First: it tells zod how to parse under this page's policy, before any schema is made.
+import { styleNonce } from './csp.ts';
 import '@mantine/core/styles.css';
 import '@mantine/notifications/styles.css';
 // In this order: what comes later is more particular.
@@ -13,12 +14,12 @@ import './limits/limits.css';
 import './activity/activity.css';
 import './settings/settings.css';
 import './ui/forced-colors.css';
+import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { start } from './actions.ts';
 import { App } from './App.tsx';
-import { styleNonce } from './csp.ts';
 import { cssVariables, theme } from './theme.ts';
 
 const root = document.getElementById('root');
