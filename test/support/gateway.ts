@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { createParser } from 'eventsource-parser';
 import * as z from 'zod';
 import {
-  ContractError,
+  type ContractError,
   isEventName,
   type Answer,
   type EventData,
