@@ -87,6 +87,7 @@ test.each([
   ['br', brotliCompressSync],
   ['deflate', deflateSync],
   ['zstd', zstdCompressSync],
+  [' GZip ', gzipSync],
 ])('an answer packed as %s, which was not asked for, is unpacked and read', async (encoding, pack) => {
   for (const [bytes, stream] of [
     [events, true],
@@ -100,6 +101,15 @@ test.each([
     expect([answer.text, answer.headers['content-encoding']]).toEqual([bytes, undefined]);
     expect(row).toMatchObject(counted);
   }
+});
+
+test('an answer packed in a way that cannot be read passes as it is, and is not free', async () => {
+  const packed = gzipSync(gzipSync(Buffer.from(whole)));
+  const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip, gzip' };
+  const { answer, row } = await ask({ headers, bytes: packed }, false);
+  expect([answer.body.equals(packed), answer.headers['content-encoding']]).toEqual([true, 'gzip, gzip']);
+  expect(row?.flags).toEqual(['estimated']);
+  expect(row?.outputTokens).toBeGreaterThan(0);
 });
 
 test.each([

@@ -296,10 +296,11 @@ describe('a JSON answer', () => {
   );
 });
 
-it('an answer of another kind passes unread', () => {
+it('an answer of another kind passes unread, and what it may have cost goes by its length', () => {
   const { reader, meter } = meterOf('opaque');
   const chunk = Buffer.from('data: x\n\n{}');
   expect(meter.push(chunk)).toBe(chunk);
   expect(meter.end()).toHaveLength(0);
   expect([meter.complete, reader.events, reader.answers]).toEqual([true, [], []]);
+  expect(reader.facts.outputChars).toBe(chunk.length);
 });

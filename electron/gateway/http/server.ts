@@ -17,6 +17,7 @@ import { appliedLimits, leastOf, usedIn, type AppliedLimit } from '../config/lim
 import type { Providers } from '../config/providers.ts';
 import { dialects } from '../dialects/index.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { cutOff, endWith, noteAnswer, refuseMalformed } from '../proxy/connection.ts';
 import type { Proxy } from '../proxy/proxy.ts';
 import {
   createRouter,
@@ -68,21 +69,20 @@ export function createGatewayServer(dependencies: ServerDependencies, exposure?:
   const isOwnHost = exposure ? (host: string) => isAmong(exposure.hosts, host) : isLoopback;
   const routeOf = createRouter();
   const handle = (request: IncomingMessage, response: ServerResponse) => {
+    noteAnswer(request, response);
     serve(dependencies, request, response, { isOwnHost, routeOf }).catch((error: unknown) => {
       // Not even a refusal could be made: one request is lost, and nothing else may be.
       dependencies.onInternalError(error);
-      response.destroy();
+      cutOff(response);
     });
   };
   const server = exposure
     ? createTlsServer({ ...options, cert: exposure.cert, key: exposure.key }, handle)
     : createServer(options, handle);
   server.on('upgrade', (request, socket) => refuseUpgrade(request, socket));
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable)
-      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    else socket.destroy();
-  });
+  server.on('clientError', refuseMalformed);
+  // What is expected beyond 100-continue may be passed over (RFC 9110, section 10.1.1).
+  server.on('checkExpectation', handle);
   return server;
 }
 
@@ -410,10 +410,7 @@ function refuse(
     headers,
   }: { id: string; route: Route; pathname: string; headers: IncomingMessage['headers'] },
 ): void {
-  if (response.headersSent || response.destroyed) {
-    response.destroy();
-    return;
-  }
+  if (response.headersSent || response.destroyed) return cutOff(response);
   const shaped = dialects[dialectOf(route, pathname, headers)].refusal(refusal, { id, headers });
   response.writeHead(shaped.status, { ...shaped.headers, 'content-length': Buffer.byteLength(shaped.body) });
   response.end(response.req.method === 'HEAD' ? undefined : shaped.body);
@@ -430,7 +427,5 @@ function refuseUpgrade(request: IncomingMessage, socket: Duplex): void {
     headers: request.headers,
   });
   socket.on('error', () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 426 Upgrade Required\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n${body}`,
-  );
+  endWith(socket, { status: '426 Upgrade Required', headers: ['X-Should-Retry: false'], body });
 }

@@ -2,7 +2,7 @@
  * The tap on an answer: bytes go on as they came while their events are read on the side. What cannot be read changes
  * nothing about what is passed on.
  */
-import type { AnswerReader } from '../dialects/dialect.ts';
+import type { AnswerFacts, AnswerReader } from '../dialects/dialect.ts';
 import { EventMeter, HidingEventMeter } from './event-meter.ts';
 import {
   framingOf,
@@ -33,9 +33,12 @@ export function createMeter({ reader, framing, hideUsage }: MeterOptions): Meter
     case 'json':
       return new ObjectMeter(reader);
     case 'opaque':
-      return new OpaqueMeter();
+      return new OpaqueMeter(reader.facts);
     default:
-      return new UndecidedMeter(framing, (decided) => createMeter({ reader, framing: decided, hideUsage }));
+      return new UndecidedMeter(framing, (decided) =>
+        // Readable and no answer of any protocol, such as the page of a hotel's network.
+        decided === 'opaque' ? new OpaqueMeter() : createMeter({ reader, framing: decided, hideUsage }),
+      );
   }
 }
 
@@ -108,8 +111,15 @@ class OpaqueMeter implements Meter {
   readonly framing = 'opaque';
   complete = false;
   readonly midEvent = false;
+  readonly #facts: AnswerFacts | undefined;
+
+  /** `facts` where what passes can be an answer: its length is then all that is known of what was generated. */
+  constructor(facts?: AnswerFacts) {
+    this.#facts = facts;
+  }
 
   push(chunk: Buffer): Buffer {
+    if (this.#facts !== undefined) this.#facts.outputChars += chunk.length;
     return chunk;
   }
 

@@ -3,7 +3,6 @@
  * through the meter, to exactly one settlement however it ends.
  */
 import { STATUS_CODES, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Transform } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
@@ -15,6 +14,7 @@ import type { Withheld } from '../upstream/fallback.ts';
 import { neverArrived, responseHeaders } from '../upstream/upstream.ts';
 import { COST_HEADER } from './answer-headers.ts';
 import { writeChunk } from './chunked.ts';
+import { cutOff } from './connection.ts';
 import type { Ending } from './settlement.ts';
 
 export interface RelayOptions {
@@ -137,7 +137,9 @@ export class Relay implements Dispatcher.DispatchHandler {
     const options = this.#options;
     this.#status = statusCode;
     this.#reason = reasonOf(statusCode, statusMessage);
-    const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
+    const encoding = String(headers['content-encoding'] ?? 'identity')
+      .trim()
+      .toLowerCase();
     this.#decoder = decoderFor(encoding);
     const hideUsage = options.hideUsage();
     const contentType = String(headers['content-type'] ?? '').toLowerCase();
@@ -418,12 +420,6 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#finish();
     this.#controller?.abort(new Ended(message));
   }
-}
-
-/** Ends the connection, as soon as it is this response's: Node ends none for one that waits behind earlier answers. */
-function cutOff(response: ServerResponse): void {
-  if (response.socket === null) response.once('socket', (socket: Socket) => socket.destroy());
-  response.destroy();
 }
 
 /** The request was ended on purpose, with a sentence for the person. */
