@@ -129,23 +129,20 @@ function Header() {
         <VisuallyHidden>{strings.palette.hidden}</VisuallyHidden>
         <kbd>{MOD}K</kbd>
       </Button>
-      {totals && (
-        <div className="totals">
-          <dl>
-            <Total label={strings.header.today} amount={formatUsd(totals.todayNano)} />
-            <Total label={strings.header.month} amount={formatUsd(totals.monthNano)} />
-          </dl>
-        </div>
-      )}
+      {/* There from the start, so that nothing before it moves when they come. */}
+      <dl className="totals">
+        <Total label={strings.header.today} nano={totals?.todayNano} />
+        <Total label={strings.header.month} nano={totals?.monthNano} />
+      </dl>
     </header>
   );
 }
 
-function Total({ label, amount }: { label: string; amount: string }) {
+function Total({ label, nano }: { label: string; nano: number | undefined }) {
   return (
     <div>
       <dt>{label}</dt>
-      <dd className="amount">{amount}</dd>
+      <dd className="amount">{nano === undefined ? '–' : formatUsd(nano)}</dd>
     </div>
   );
 }

@@ -14,12 +14,19 @@ export const formatCompact = (count: number) =>
 /** Where three counts share a line: `842`, `9.6K`, `1.3M`. */
 export const formatTight = (count: number) => (count < 1_000 ? whole.format(count) : compact.format(count));
 
-const dateTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
-const dayOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
-const monthOfYear = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' });
-const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
-const shortClock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
-const dayAndClock = new Intl.DateTimeFormat('en-GB', {
+/** British order, with every month as three letters: `Sept` alone would be wider than its column. */
+export function dates(options: Intl.DateTimeFormatOptions) {
+  const format = new Intl.DateTimeFormat('en-GB', options);
+  return { format: (moment: Date) => format.format(moment).replace('Sept', 'Sep') };
+}
+
+const dateTime = dates({ dateStyle: 'medium', timeStyle: 'medium' });
+const dayOfYear = dates({ day: 'numeric', month: 'short' });
+const monthOfYear = dates({ month: 'short', year: 'numeric' });
+const dayOfAnyYear = dates({ day: 'numeric', month: 'short', year: 'numeric' });
+const clock = dates({ timeStyle: 'medium' });
+const shortClock = dates({ timeStyle: 'short' });
+const dayAndClock = dates({
   day: 'numeric',
   month: 'short',
   hour: '2-digit',
@@ -35,9 +42,9 @@ export function formatDate(iso: string, now: number): string {
   return (moment.getFullYear() === new Date(now).getFullYear() ? dayOfYear : monthOfYear).format(moment);
 }
 
-const calendarDay = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' });
+const calendarDay = dates({ dateStyle: 'medium', timeZone: 'UTC' });
 
-/** A day without a time zone, such as that of a price list: `2026-09-23` as `23 Sept 2026`; anything else as it is. */
+/** A day without a time zone, such as that of a price list: `2026-09-23` as `23 Sep 2026`; anything else as it is. */
 export const formatCalendarDay = (day: string) =>
   /^\d{4}-\d{2}-\d{2}$/.test(day) ? calendarDay.format(new Date(`${day}T00:00:00Z`)) : day;
 
@@ -56,18 +63,19 @@ export function formatAgo(iso: string, now: number): string {
   return formatDate(iso, now);
 }
 
-/** A moment near today: the clock alone where it is today, with the day before it otherwise. */
+/** The clock alone where it is today, with the day before it otherwise; the day and its year of what is long ago. */
 export function formatWhen(iso: string, now: number, withSeconds = false): string {
   const moment = new Date(iso);
   const today = moment.toDateString() === new Date(now).toDateString();
   if (today) return (withSeconds ? clock : shortClock).format(moment);
+  if (now - moment.getTime() > 300 * DAY) return dayOfAnyYear.format(moment);
   return dayAndClock.format(moment).replace(',', '');
 }
 
 /** Local day and time of day, for a filter: `22 Nov 14:05`. */
 export const formatShort = (iso: string) => dayAndClock.format(new Date(iso)).replace(',', '');
 
-const weekday = new Intl.DateTimeFormat('en-GB', { weekday: 'short' });
+const weekday = dates({ weekday: 'short' });
 
 /** A moment to come: `15:00`, `tomorrow 00:00`, `Mon 00:00`, `1 Dec 00:00`. */
 export function formatAhead(iso: string, now: number): string {

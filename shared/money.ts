@@ -55,13 +55,16 @@ export type ParsedAmount = { ok: true; nano: Nano | null } | { ok: false; messag
  * Anything else is refused with a sentence that says what to type.
  */
 export function parseAmount(text: string): ParsedAmount {
-  const typed = text.trim();
+  // Digits of other widths, as an East Asian keyboard writes them, are the same digits.
+  const typed = text.normalize('NFKC').trim();
   if (typed === '') return { ok: true, nano: null };
   const bare = typed.replace(/^\$\s*/, '').replace(/\s*(usd)?$/i, '');
   if (bare.startsWith('-') || typed.startsWith('-'))
     return { ok: false, message: 'A limit cannot be negative.' };
   // A comma is accepted where it separates thousands; `10,50` could mean two things and is asked about.
   if (!/^(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?$/.test(bare) || !/\d/.test(bare)) {
+    const cents = /^(\d+),(\d{1,2})$/.exec(bare);
+    if (cents) return { ok: false, message: `Write cents with a point: ${cents[1]}.${cents[2]}.` };
     return {
       ok: false,
       message: 'Enter an amount in dollars such as 10.00, or leave it empty for no limit.',
@@ -86,11 +89,20 @@ export function parseAmount(text: string): ParsedAmount {
  * is large. Never shows an amount that is not zero as zero.
  */
 export function formatUsd(nano: Nano): string {
+  return usdText(nano, readableDecimals(BigInt(Math.abs(nano))));
+}
+
+function usdText(nano: Nano, decimals: number): string {
   const magnitude = BigInt(Math.abs(nano));
-  const decimals = readableDecimals(magnitude);
   const rounded = divideHalfUp(magnitude, 10n ** BigInt(9 - decimals));
   const scale = 10n ** BigInt(decimals);
   return `${nano < 0 ? '-' : ''}$${group(rounded / scale)}.${(rounded % scale).toString().padStart(decimals, '0')}`;
+}
+
+/** Amounts below their sum or beside each other: all with as many digits as the smallest needs, so that they add up. */
+export function formatUsdAlike(nanos: readonly Nano[]): string[] {
+  const decimals = Math.max(2, ...nanos.map((nano) => readableDecimals(BigInt(Math.abs(nano)))));
+  return nanos.map((nano) => usdText(nano, decimals));
 }
 
 function readableDecimals(magnitude: bigint): number {

@@ -3,7 +3,7 @@ import { Button } from '@mantine/core';
 import { IconChevronDown, IconChevronUp, IconX } from '@tabler/icons-react';
 import { useEffect, useEffectEvent, useRef, type ReactNode } from 'react';
 import type { RequestDetail, RequestRow } from '#shared/model.ts';
-import { formatLimit, formatUsd } from '#shared/money.ts';
+import { formatLimit, formatUsd, formatUsdAlike } from '#shared/money.ts';
 import { onSettled, openDialog } from '../actions.ts';
 import { formatCalendarDay, formatCount, formatDuration, formatExact } from '../format.ts';
 import { hrefOf } from '../router.ts';
@@ -103,6 +103,7 @@ function Detail({ row }: { row: RequestDetail }) {
 
 function Cost({ row }: { row: RequestDetail }) {
   const sum = row.computedCostNano;
+  const [sumText = '', ...lineTexts] = formatUsdAlike([sum ?? 0, ...row.lineItems.map(({ nano }) => nano)]);
   return (
     <section>
       <div className="panel-cost">
@@ -130,7 +131,7 @@ function Cost({ row }: { row: RequestDetail }) {
             </tr>
           </thead>
           <tbody>
-            {row.lineItems.map((line) => (
+            {row.lineItems.map((line, index) => (
               <tr key={`${line.item} ${line.model ?? ''} ${line.unitNano}`}>
                 <th scope="row">
                   {words.items[line.item] ?? line.item}
@@ -140,7 +141,7 @@ function Cost({ row }: { row: RequestDetail }) {
                 <td>
                   {formatLimit(line.unitNano)} <span className="dim">{perText(line.per)}</span>
                 </td>
-                <td>{formatUsd(line.nano)}</td>
+                <td>{lineTexts[index]}</td>
               </tr>
             ))}
           </tbody>
@@ -150,7 +151,7 @@ function Cost({ row }: { row: RequestDetail }) {
                 <th scope="row" colSpan={3}>
                   {words.sum}
                 </th>
-                <td>{formatUsd(sum)}</td>
+                <td>{sumText}</td>
               </tr>
             </tfoot>
           )}

@@ -238,8 +238,7 @@ const Row = memo(function Row({
         {row.client}
       </td>
       <td className="w-model" title={modelTitle(row)}>
-        {row.model}
-        <span className="dim"> {words.viaProvider(row.provider)}</span>
+        <span>{row.model}</span> <span className="dim">{words.viaProvider(row.provider)}</span>
       </td>
       <td className="w-tokens amount" title={tokenDetails(row)}>
         {formatTight(row.inputTokens)}
@@ -286,7 +285,8 @@ function Flags({ flags: [first, ...others] }: Pick<RequestRow, 'flags'>) {
 }
 
 function modelTitle(row: RequestRow): string {
-  return row.modelAsked === row.model ? row.model : `${row.model}. ${words.askedAs(row.modelAsked)}`;
+  const billed = `${row.model} ${words.viaProvider(row.provider)}`;
+  return row.modelAsked === row.model ? billed : `${billed}. ${words.askedAs(row.modelAsked)}`;
 }
 
 /** The exact counts, and the parts that the three numbers leave out. */

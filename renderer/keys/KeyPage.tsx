@@ -223,7 +223,7 @@ function Split({
 }) {
   const total = sumOf(points).costNano;
   return (
-    <Block title={title}>
+    <Block title={title} text={words.lastDays}>
       <div className="table-frame">
         <table className="table">
           <thead>

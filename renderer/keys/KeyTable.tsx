@@ -266,7 +266,9 @@ const Row = memo(function Row({
         />
       </td>
       <th scope="row" className="name" title={row.name}>
-        <a href={hrefOf('keys', {}, id)}>{row.name}</a>
+        <a href={hrefOf('keys', {}, id)} dir="auto">
+          {row.name}
+        </a>
       </th>
       <td className="col-key">
         <code>{row.masked}</code>

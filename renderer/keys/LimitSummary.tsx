@@ -2,7 +2,7 @@
 import { IconAlertTriangle, IconBan } from '@tabler/icons-react';
 import type { KeyRow } from '#shared/model.ts';
 import { formatLimit } from '#shared/money.ts';
-import { limitProgress } from '../format.ts';
+import { limitProgress, type LimitProgress } from '../format.ts';
 import { strings } from '../strings.ts';
 import { Ahead } from '../ui/time.tsx';
 import { limitText } from './changes.ts';
@@ -26,7 +26,10 @@ export function LimitSummary({ row }: { row: Limited }) {
         {text}
       </span>
       <span className="limit-line">
-        <LimitState state={row.limitState} belowText={words.near(progress.percent)} />
+        <LimitState
+          state={row.limitState}
+          belowText={words.near(progress.percent, whichOf(row, progress.of))}
+        />
         {row.topUp && (
           <span className="dim">
             {' · '}
@@ -42,6 +45,12 @@ export function LimitSummary({ row }: { row: Limited }) {
       </span>
     </span>
   );
+}
+
+/** The limit that the percent is of, where there are two. */
+function whichOf({ limitNano, recurring }: Limited, of: LimitProgress['of']): string | null {
+  if (limitNano === null || recurring === null) return null;
+  return formatLimit(of === 'recurring' ? recurring.amountNano : limitNano);
 }
 
 /** In words and with a sign, so that it does not rest on colour. */

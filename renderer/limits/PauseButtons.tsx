@@ -10,7 +10,8 @@ const words = strings.limits.pause;
 export function PauseButton() {
   const paused = useApp((state) => state.status?.paused ?? true);
   const online = useApp((state) => state.connection === 'online');
-  if (paused || !online) return null;
+  // Its place is kept, so that the address beside it stays where it is.
+  if (paused || !online) return <span className="icon-gap" />;
   return (
     <button
       type="button"

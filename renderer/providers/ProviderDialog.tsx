@@ -125,7 +125,9 @@ export function ProviderDialog({
         )}
         <TextInput
           label={words.baseUrl}
-          description={words.baseUrlHint}
+          description={
+            kind.baseUrl === '' || draft.baseUrl !== '' ? words.baseUrlHint : words.baseUrlDefaultHint
+          }
           inputWrapperOrder={['label', 'input', 'description', 'error']}
           placeholder={kind.baseUrl}
           type="url"

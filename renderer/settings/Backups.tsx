@@ -15,7 +15,7 @@ const words = strings.backups;
 const MEGABYTE = 1_000_000;
 
 const megabytes = (bytes: number) =>
-  `${(bytes / MEGABYTE).toLocaleString(undefined, { maximumFractionDigits: 1, minimumFractionDigits: 1 })} MB`;
+  `${(bytes / MEGABYTE).toLocaleString('en-US', { maximumFractionDigits: 1, minimumFractionDigits: 1 })} MB`;
 
 export function BackupsSection() {
   const { value: backups, reload } = useAnswer('backups.list', {});

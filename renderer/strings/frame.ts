@@ -14,7 +14,7 @@ export const frame = {
     addProvider: 'Add provider',
     setPrice: 'Set price',
     pause: 'Pause the gateway',
-    pauseText: 'Refuse new requests; what runs goes on',
+    pauseText: 'Refuse new requests, let running ones finish',
     resume: 'Resume the gateway',
     resumeText: 'Let new requests through again',
     copyAddress: 'Copy gateway address',

@@ -9,8 +9,7 @@ const only: Record<Every, string> = {
 };
 
 export const limits = {
-  intro:
-    'These hold beside the limits of single keys: a request has to fit into each one that applies to it.',
+  intro: 'These apply in addition to each key’s own limits: a request has to fit into all of them.',
   allKeys: 'All keys together',
   providers: 'Per provider',
   noProviders: 'There is no provider yet.',
@@ -22,17 +21,18 @@ export const limits = {
   unpricedHint: 'While it applies, models without a price are refused to every key.',
   loop: {
     title: 'Loop brake',
-    text: 'Pauses a key that sends the same request over and over, each time after its answer, until you resume it.',
+    text: 'Pauses a key that keeps sending the same request, one after the other, until you resume it.',
     on: 'Pause keys that loop',
     requests: 'Same requests in a row',
-    seconds: 'Within seconds',
-    agentsOnly: 'Only the steps of agents: requests with tools, at the pace of a model',
-    agentsOnlyHint: 'Turned off, scripts and benchmarks that repeat a prompt count as well.',
+    seconds: 'Within (seconds)',
+    agentsOnly: 'Only the steps of agents',
+    agentsOnlyHint:
+      'Requests with tools, at the pace of a model. Turned off, scripts and benchmarks that repeat a prompt count as well.',
     invalid: 'Enter whole numbers: at least 2 requests, and 1 to 86,400 seconds.',
     saved: 'Saved.',
   },
   pause: {
-    pauseTitle: 'Pause: refuse new requests; what runs goes on',
+    pauseTitle: 'Pause: refuse new requests, let running ones finish',
     resume: 'Resume',
     stopAll: 'Stop all and pause',
     stopRunning: (count: number) => `Stop ${count} running`,

@@ -25,7 +25,7 @@ export const prices = {
       served: 'Served',
       tokens: 'Tokens in / out',
       refused: 'Refused',
-      last: 'Last',
+      last: 'Last seen',
     },
     refusedTitle: 'Refused to keys with a limit since Faregate was started.',
     set: 'Set a price',
@@ -39,10 +39,10 @@ export const prices = {
   },
   own: {
     title: 'Your own prices',
-    text: 'In US dollars per million tokens. They come before the catalogue.',
+    text: 'In US dollars per million tokens. They are used before those of the catalogue.',
     none: 'None. Known models are priced from the catalogue below.',
     noneYet: 'None. Known models are priced from the catalogue below; your own need a provider first.',
-    typed: 'Typed in',
+    typed: 'Entered by hand',
   },
   catalogue: {
     title: 'Catalogue',

@@ -41,15 +41,18 @@ export const usage = {
     total: 'Total',
   },
   outlook: 'This month against the limits',
-  outlookText: 'Keys with a monthly or all-time limit, at the pace of the last seven days.',
+  outlookText: 'What counts toward monthly and all-time limits, at the pace of the last seven days.',
   outlookColumns: {
     key: 'Key',
-    soFar: 'This month',
-    projected: 'By the end',
+    soFar: 'So far',
+    projected: (day: string) => `By ${day}`,
     limit: 'Limit',
     state: 'Outlook',
   },
-  outlookStates: { below: (percent: string) => `${percent} of the limit`, reached: 'Will reach its limit' },
+  outlookStates: {
+    below: (percent: string) => `${percent} of the limit`,
+    reaches: (day: string) => `Reached about ${day}`,
+  },
   sessions: 'Sessions',
   sessionsText: 'What one run of a coding agent cost, its subagents included.',
   sessionColumns: {

@@ -7,8 +7,8 @@ import { hrefOf } from '../router.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import { Block } from '../ui/tiles.tsx';
-import { useMinute } from './names.ts';
-import { outlooks, type Point } from './series.ts';
+import { formatDay, useMinute } from './names.ts';
+import { lastOfMonth, outlooks, type Point } from './series.ts';
 
 const words = strings.usage;
 const MOST_ROWS = 8;
@@ -34,7 +34,7 @@ export function OutlookTable({ points }: { points: readonly Point[] }) {
                 {words.outlookColumns.soFar}
               </th>
               <th scope="col" className="end">
-                {words.outlookColumns.projected}
+                {words.outlookColumns.projected(formatDay(lastOfMonth(new Date(now))))}
               </th>
               <th scope="col" className="end">
                 {words.outlookColumns.limit}
@@ -52,12 +52,20 @@ export function OutlookTable({ points }: { points: readonly Point[] }) {
                 </th>
                 <td className="end amount">{formatUsd(row.soFarNano)}</td>
                 <td className="end amount">{formatUsd(row.projectedNano)}</td>
-                <td className="end amount">{formatLimit(row.limitNano)}</td>
+                <td className="end amount">
+                  {row.monthly
+                    ? strings.keys.per(formatLimit(row.limitNano), 'month')
+                    : formatLimit(row.limitNano)}
+                </td>
                 <td>
                   <LimitState
                     state={stateOf(row.share)}
                     belowText={words.outlookStates.below(formatPercent(row.share))}
-                    reachedText={words.outlookStates.reached}
+                    reachedText={
+                      row.reachedAt === null
+                        ? strings.keys.reached
+                        : words.outlookStates.reaches(formatDay(row.reachedAt))
+                    }
                   />
                 </td>
               </tr>

@@ -22,6 +22,7 @@ import {
   paceRange,
   projectMonth,
   rangesOf,
+  lastOfMonth,
   readUsageView,
   spans,
   stacksOf,
@@ -135,7 +136,6 @@ function Totals({
   const before = earlier && sumOf(earlier);
   const now = new Date(useMinute());
   const month = pace && projectMonth(pace, now);
-  const monthEnd = new Date(now.getFullYear(), now.getMonth() + 1, 0);
   return (
     <>
       <Tiles>
@@ -149,7 +149,7 @@ function Totals({
           }
         />
         <Tile
-          label={words.projected(formatDay(monthEnd))}
+          label={words.projected(formatDay(lastOfMonth(now)))}
           title={words.paceTitle}
           value={month ? formatUsd(month.projectedNano) : '–'}
           note={month && `${strings.header.month}: ${formatUsd(month.soFarNano)}`}

@@ -1,10 +1,11 @@
 import { useCallback, useSyncExternalStore } from 'react';
+import { dates } from '../format.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
 import type { Grouping, Step } from './series.ts';
 
-const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
-const month = new Intl.DateTimeFormat('en-GB', { month: 'short', year: '2-digit' });
+const day = dates({ day: 'numeric', month: 'short' });
+const month = dates({ month: 'short', year: '2-digit' });
 
 export const formatDay = (at: Date) => day.format(at);
 export const barLabel = (at: Date, every: Step) => (every === 'month' ? month : day).format(at);

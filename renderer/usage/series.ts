@@ -164,7 +164,7 @@ export interface Projection {
 /** `points` are days of the range that `paceRange` gives. */
 export function projectMonth(points: readonly Pick<Point, 'at' | 'costNano'>[], now: Date): Projection {
   const monthStart = new Date(now.getFullYear(), now.getMonth(), 1).getTime();
-  const monthEnd = new Date(now.getFullYear(), now.getMonth() + 1, 1).getTime();
+  const end = monthEnd(now);
   // Today is not over: the pace is of whole days.
   const today = midnight(now).getTime();
   const paceStart = midnight(now, -PACE_DAYS).getTime();
@@ -172,11 +172,20 @@ export function projectMonth(points: readonly Pick<Point, 'at' | 'costNano'>[], 
     points
       .filter(({ at }) => Date.parse(at) >= from && Date.parse(at) < to)
       .reduce((sum, { costNano }) => sum + costNano, 0);
-  const soFarNano = within(monthStart, monthEnd);
+  const soFarNano = within(monthStart, end);
   const perDay = within(paceStart, today) / PACE_DAYS;
-  const daysLeft = (monthEnd - now.getTime()) / 86_400_000;
+  const daysLeft = (end - now.getTime()) / 86_400_000;
   return { soFarNano, projectedNano: Math.round(soFarNano + perDay * daysLeft) };
 }
+
+/** As a number of milliseconds: the first instant of the month that follows. */
+const monthEnd = (now: Date) => new Date(now.getFullYear(), now.getMonth() + 1, 1).getTime();
+
+/** The last day of the month that runs. */
+export const lastOfMonth = (now: Date) => new Date(now.getFullYear(), now.getMonth() + 1, 0);
+
+/** A limit of nothing is met from the start. */
+const shareAt = (usedNano: Nano, limitNano: Nano) => (limitNano === 0 ? 1 : usedNano / limitNano);
 
 /** Days that `projectMonth` needs. */
 export function paceRange(now: Date): Range {
@@ -188,27 +197,42 @@ export function paceRange(now: Date): Range {
 export interface Outlook extends Projection {
   id: string;
   name: string;
+  /** With what was put on top of it. */
   limitNano: Nano;
+  /** Whether the limit, and with it what counts, begins anew each month; otherwise it is for all time. */
+  monthly: boolean;
   /** What counts toward the limit at the end of the month, as a share of it. */
   share: number;
+  /** When it is met at this pace; null where that is not in this month, or has been. */
+  reachedAt: Date | null;
 }
 
 /**
  * Keys with a limit that the rest of the month counts toward: a monthly limit, or one for all time. Dearest share
- * first. Of a key with both, the limit that is met first.
+ * first. Of a key with both, the limit that is met first; the amounts are those that count toward it.
  */
 export function outlooks(points: readonly Point[], keys: readonly KeyRow[], now: Date): Outlook[] {
   const byKey = Map.groupBy(points, ({ group }) => group);
   const rows = keys.flatMap((key): Outlook[] => {
-    const projection = projectMonth(byKey.get(key.id) ?? [], now);
-    const toCome = projection.projectedNano - projection.soFarNano;
-    const limits: [used: Nano, limit: Nano][] = [];
-    if (key.limitNano !== null) limits.push([key.usageNano, key.limitNano]);
-    if (key.recurring?.every === 'month') limits.push([key.recurring.usedNano, key.recurring.amountNano]);
+    const { soFarNano: month, projectedNano } = projectMonth(byKey.get(key.id) ?? [], now);
+    const toCome = projectedNano - month;
+    const topUp = key.topUp?.amountNano ?? 0;
+    const limits: Pick<Outlook, 'soFarNano' | 'limitNano' | 'monthly'>[] = [];
+    if (key.limitNano !== null)
+      limits.push({ soFarNano: key.usageNano, limitNano: key.limitNano + topUp, monthly: false });
+    if (key.recurring?.every === 'month') {
+      const { usedNano, amountNano } = key.recurring;
+      limits.push({ soFarNano: usedNano, limitNano: amountNano + topUp, monthly: true });
+    }
     const nearest = limits
-      .map(([used, limitNano]) => ({ limitNano, share: limitNano === 0 ? 1 : (used + toCome) / limitNano }))
+      .map((limit) => Object.assign(limit, { share: shareAt(limit.soFarNano + toCome, limit.limitNano) }))
       .toSorted((a, b) => b.share - a.share)[0];
-    return nearest ? [{ id: key.id, name: key.name, ...projection, ...nearest }] : [];
+    if (!nearest) return [];
+    const missing = nearest.limitNano - nearest.soFarNano;
+    const left = monthEnd(now) - now.getTime();
+    const reachedAt =
+      missing > 0 && missing <= toCome ? new Date(now.getTime() + (missing / toCome) * left) : null;
+    return [{ id: key.id, name: key.name, ...nearest, projectedNano: nearest.soFarNano + toCome, reachedAt }];
   });
   return rows.toSorted((a, b) => b.share - a.share);
 }

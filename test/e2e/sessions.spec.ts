@@ -62,12 +62,12 @@ test('a key’s fallback is chosen on its page', async ({ gateway, upstream, das
   expect(await stored()).toBeNull();
 
   await page.getByRole('link', { name: 'agent', exact: true }).click();
-  await page.getByLabel('Provider to ask then').selectOption('Spare');
+  await page.getByLabel('Fallback provider').selectOption('Spare');
   const models = page.getByLabel('Models with another name there');
   await models.fill('gpt-5.4');
   const save = page.getByRole('button', { name: 'Save changes' });
   await save.click();
-  await expect(page.getByText('Write one model a line')).toBeVisible();
+  await expect(page.getByText('Write one model per line')).toBeVisible();
   await models.fill('gpt-5.4 = openai/gpt-5.4');
   await save.click();
   await expect(page.getByText('Saved.')).toBeVisible();
@@ -82,7 +82,7 @@ test('a key’s fallback is chosen on its page', async ({ gateway, upstream, das
   await page.getByLabel('Also where it costs more').check();
   await save.click();
   await expect.poll(stored).toMatchObject({ dearer: true });
-  await page.getByLabel('Provider to ask then').selectOption('None');
+  await page.getByLabel('Fallback provider').selectOption('None');
   await save.click();
   await expect.poll(stored).toBeNull();
 });

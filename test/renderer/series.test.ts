@@ -103,14 +103,27 @@ test('the month goes on at the pace of the last seven whole days, and a key meet
     keyRow({ id: 'k2', name: 'idle', usageNano: USD, limitNano: 100 * USD }),
     keyRow({ id: 'k3', name: 'unlimited' }),
   ];
+  // The amounts are those of the limit that is met, not of the month: 90 + 16.75 of 100, the last 10 after 5 days at 2.
   expect(
-    outlooks(points, keys, now).map(({ name, limitNano, share }) => [
-      name,
-      limitNano,
-      Math.round(share * 1000),
+    outlooks(points, keys, now).map((row) => [
+      row.name,
+      row.soFarNano / USD,
+      row.projectedNano / USD,
+      row.limitNano / USD,
+      Math.round(row.share * 1000),
+      row.reachedAt?.toString() ?? null,
     ]),
   ).toEqual([
-    ['both', 100 * USD, 1068],
-    ['idle', 100 * USD, 10],
+    ['both', 90, 106.75, 100, 1068, new Date(2026, 10, 27, 15).toString()],
+    ['idle', 1, 1, 100, 10, null],
   ]);
+  const [spent] = outlooks(
+    points,
+    [keyRow({ id: 'k1', name: 'spent', usageNano: 90 * USD, limitNano: 80 * USD })],
+    now,
+  );
+  expect(spent, 'what is reached already is not foretold').toMatchObject({
+    reachedAt: null,
+    soFarNano: 90 * USD,
+  });
 });

@@ -7,6 +7,7 @@ import {
   formatLimit,
   formatPlainUsd,
   formatUsd,
+  formatUsdAlike,
   MAX_LIMIT_NANO,
   NANO_PER_USD,
   parseAmount,
@@ -21,6 +22,7 @@ describe('what a person types into a limit', () => {
     ['$10.00', 10_000_000_000],
     [' $ 10 ', 10_000_000_000],
     ['10 USD', 10_000_000_000],
+    ['＄１０．５０', 10_500_000_000],
     ['1,000.50', 1_000_500_000_000],
     ['0.005', 5_000_000],
     ['5.', 5_000_000_000],
@@ -36,26 +38,21 @@ describe('what a person types into a limit', () => {
     expect(parseAmount(text)).toEqual({ ok: true, nano: null });
   });
 
+  test.each(['abc', '1e999', '1e3', ',100', '1.2.3', '$', '.', 'NaN', 'Infinity', '0x10', '10 €', '1 000'])(
+    '%j is refused with what to type instead',
+    (text) => {
+      expect(parseAmount(text)).toEqual({
+        ok: false,
+        message: 'Enter an amount in dollars such as 10.00, or leave it empty for no limit.',
+      });
+    },
+  );
+
   test.each([
-    'abc',
-    '1e999',
-    '1e3',
-    '10,50',
-    '1,00',
-    ',100',
-    '1.2.3',
-    '$',
-    '.',
-    'NaN',
-    'Infinity',
-    '0x10',
-    '10 €',
-    '1 000',
-  ])('%j is refused with what to type instead', (text) => {
-    expect(parseAmount(text)).toEqual({
-      ok: false,
-      message: 'Enter an amount in dollars such as 10.00, or leave it empty for no limit.',
-    });
+    ['10,50', '10.50'],
+    ['1,00', '1.00'],
+  ])('%j is asked about: a comma separates thousands', (text, meant) => {
+    expect(parseAmount(text)).toEqual({ ok: false, message: `Write cents with a point: ${meant}.` });
   });
 
   test.each(['-1', '-$1', '$-1', '-0.01'])('%j is refused as negative', (text) => {
@@ -111,6 +108,15 @@ describe('amounts as they are read', () => {
     [-20_000_000, '-$0.02'],
   ])('%d nano-dollars are %s', (nano, text) => {
     expect(formatUsd(nano)).toBe(text);
+  });
+
+  test('amounts over their sum have as many digits as the smallest of them needs', () => {
+    expect(formatUsdAlike([85_910_000, 12_681_900, 8_259_000])).toEqual([
+      '$0.085910',
+      '$0.012682',
+      '$0.008259',
+    ]);
+    expect(formatUsdAlike([12_000_000_000, 0])).toEqual(['$12.00', '$0.00']);
   });
 
   test('an amount that is not zero is never shown as zero', () => {
