@@ -147,6 +147,12 @@ describe('a body', () => {
     ['names no model', '{"messages":[]}', {}, /names no model/],
     ['names a model that is no text', '{"model":5,"messages":[]}', {}, /names no model/],
     ['is packed in a way nobody knows', '{}', { 'content-encoding': 'rot13' }, /"rot13" is not understood/],
+    [
+      'is packed by the name of what every object has',
+      '{}',
+      { 'content-encoding': 'constructor' },
+      /"constructor" is not understood/,
+    ],
     ['is not packed as it says', '{}', { 'content-encoding': 'gzip' }, /not valid gzip/],
   ])('that %s is refused with a sentence', async (_what, sent, headers, message) => {
     const answer = await post('/v1/messages', sent, headers);

@@ -56,8 +56,14 @@ const counters = Object.keys(noUsage) as (keyof TokenUsage)[];
 const anyUsage: fc.Arbitrary<TokenUsage> = fc
   .record(Object.fromEntries(counters.map((name) => [name, fc.integer({ min: 0, max: 400_000 })])))
   .map(usage);
-const anyTier = fc.constantFrom(null, 'flex', 'default', 'unheard-of');
-const anyTerms: fc.Arbitrary<CostTerms> = fc.constantFrom({}, { region: 'us' }, { region: 'global' });
+// What every object has is no tier and no region, whoever names it so.
+const anyTier = fc.constantFrom(null, 'flex', 'default', 'unheard-of', 'constructor', '__proto__');
+const anyTerms: fc.Arbitrary<CostTerms> = fc.constantFrom(
+  {},
+  { region: 'us' },
+  { region: 'global' },
+  { region: 'constructor' },
+);
 
 describe('for any price, counts, service tier and region', () => {
   test('the line items add up to the cost, and none is negative', () => {

@@ -5,15 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
 import { LOOPBACK } from '#shared/defaults.ts';
 import { Refusal } from '#shared/errors.ts';
-import { nanoToUsd } from '#shared/money.ts';
-import { hashOf, keyStatus, type Key, type Keys } from '../config/keys.ts';
-import { appliedLimits, leastOf, usedIn, type AppliedLimit } from '../config/limits.ts';
+import type { Keys } from '../config/keys.ts';
 import type { Providers } from '../config/providers.ts';
 import { dialects } from '../dialects/index.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -28,6 +23,9 @@ import {
   type UpstreamRoute,
 } from '../proxy/routes.ts';
 import type { ModelLists } from '../upstream/models.ts';
+import { authenticate, credentialsOf } from './credentials.ts';
+import { describeKey } from './own-key.ts';
+import { readBody } from './read-body.ts';
 
 export interface ServerDependencies {
   keys: Keys;
@@ -38,14 +36,6 @@ export interface ServerDependencies {
   now: () => number;
   onInternalError(error: unknown): void;
 }
-
-/** As large as the largest request a provider takes (Gemini: 100 MB with inline data), and no larger. */
-const MAX_BODY_BYTES = 128 * 1024 * 1024;
-
-/** A socket is read in pieces of this size. */
-const FEW_PIECES = 64 * 1024;
-/** Whoever announces more has to send it before it takes memory. */
-const MAX_ANNOUNCED = 16 * 1024 * 1024;
 
 /** A listener that other machines reach: TLS, and the names and addresses (lower case, no port) it is reached by. */
 export interface Exposure {
@@ -118,17 +108,17 @@ async function serve(
   }
 }
 
-interface Asked {
+/** A call that the gateway answers itself. */
+interface OwnCall {
   request: IncomingMessage;
   response: ServerResponse;
   route: Exclude<Route, UpstreamRoute>;
   query: string;
 }
 
-/** What the gateway answers itself. */
 async function answer(
   dependencies: ServerDependencies,
-  { request, response, route, query }: Asked,
+  { request, response, route, query }: OwnCall,
 ): Promise<void> {
   switch (route.kind) {
     case 'alive':
@@ -204,187 +194,6 @@ function isLoopback(host: string): boolean {
 
 function isAmong(hosts: ReadonlySet<string>, host: string): boolean {
   return hosts.has(host.replace(/:\d{1,5}$/, ''));
-}
-
-/** What a connection sent last of the credentials, and their hashes. */
-interface Presented {
-  authorization: string | undefined;
-  apiKey: unknown;
-  googleKey: unknown;
-  query: string;
-  hashes: readonly string[];
-}
-
-/** A connection sends the same credential with each request: it is hashed once, and forgotten with the connection. */
-const presented = new WeakMap<Socket, Presented>();
-
-/** Hashes of all the credentials the clients use, on any route. None is passed on. */
-function credentialsOf({ headers, socket }: IncomingMessage, query: string): readonly string[] {
-  const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleKey } = headers;
-  const last = presented.get(socket);
-  if (
-    last !== undefined &&
-    last.authorization === authorization &&
-    last.apiKey === apiKey &&
-    last.googleKey === googleKey &&
-    last.query === query
-  )
-    return last.hashes;
-  const hashes: string[] = [];
-  const add = (given: unknown) => {
-    if (typeof given === 'string' && given !== '') hashes.push(hashOf(given.trim()));
-  };
-  if (authorization !== undefined) add(/^Bearer\s+(.+)$/i.exec(authorization)?.[1]);
-  add(apiKey);
-  add(googleKey);
-  if (query !== '') add(new URLSearchParams(query).get('key'));
-  presented.set(socket, { authorization, apiKey, googleKey, query, hashes });
-  return hashes;
-}
-
-/** The first that is a key in use counts. */
-function authenticate({ keys, now }: ServerDependencies, hashes: readonly string[]): Key {
-  if (hashes.length === 0) {
-    throw new Refusal(
-      'invalid_key',
-      'No gateway key was sent. Use a key from Faregate, API Keys, as the API key of this tool.',
-    );
-  }
-  let key: Key | undefined;
-  for (const hash of hashes) {
-    const found = keys.find(hash);
-    if (found !== undefined && keyStatus(found, now()) === 'active') return found;
-    key ??= found;
-  }
-  if (!key) {
-    throw new Refusal(
-      'invalid_key',
-      'This is not a gateway key of Faregate. Use one from Faregate, API Keys; they start with sk-fg-.',
-    );
-  }
-  const mend =
-    keyStatus(key, now()) === 'disabled' ? 'is disabled. Enable it' : 'has expired. Change its expiry';
-  throw new Refusal('invalid_key', `The key "${key.name}" ${mend} in Faregate, API Keys.`);
-}
-
-/** The calling key's own account, in dollars, and the limits that other requests count against as well. */
-function describeKey({ ledger, providers }: ServerDependencies, key: Key): Record<string, unknown> {
-  const account = ledger.account(key.id);
-  if (!account)
-    throw new Refusal('invalid_key', 'This key was deleted. Create another one in Faregate, API Keys.');
-  const always = [account, ledger.balance({ kind: 'global' })].flatMap(appliedLimits);
-  const tightest = leastOf(always, ({ roomNano }) => roomNano);
-  const { recurring, window, topUp } = account;
-  const limits = providers
-    .list()
-    .flatMap(({ id, slug }) =>
-      appliedLimits(ledger.balance({ kind: 'provider', id })).map((limit) => describeLimit(limit, slug)),
-    );
-  return {
-    name: key.name,
-    usage: nanoToUsd(account.usageNano),
-    held: nanoToUsd(account.heldNano),
-    limit: account.limitNano === null ? null : nanoToUsd(account.limitNano),
-    remaining: tightest === null ? null : nanoToUsd(Math.max(0, tightest.roomNano)),
-    recurring:
-      recurring === null || window === null
-        ? null
-        : {
-            amount: nanoToUsd(recurring.amountNano),
-            every: recurring.every,
-            used: nanoToUsd(usedIn(window)),
-          },
-    resets_at: window === null ? null : new Date(window.end).toISOString(),
-    top_up: topUp && {
-      amount: nanoToUsd(topUp.amountNano),
-      until: topUp.until === null ? null : new Date(topUp.until).toISOString(),
-    },
-    session_limit: account.sessionLimitNano === null ? null : nanoToUsd(account.sessionLimitNano),
-    paused: key.pause !== null,
-    limits: [...always.map((limit) => describeLimit(limit)), ...limits],
-  };
-}
-
-/** A limit that applies, its top-up included; `scope` says over what it is. */
-function describeLimit(
-  { scope, limitNano, usedNano, roomNano, recurring }: AppliedLimit,
-  provider?: string,
-): Record<string, unknown> {
-  return {
-    scope: scope.kind,
-    ...(provider === undefined ? {} : { provider }),
-    limit: nanoToUsd(limitNano),
-    used: nanoToUsd(usedNano),
-    remaining: nanoToUsd(Math.max(0, roomNano)),
-    every: recurring?.every ?? null,
-    resets_at: recurring === null ? null : new Date(recurring.resetsAt).toISOString(),
-  };
-}
-
-const decoders: Readonly<
-  Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>
-> = {
-  gzip: promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
-  'x-gzip': promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
-  deflate: promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate),
-  br: promisify<Buffer, { maxOutputLength: number }, Buffer>(brotliDecompress),
-  zstd: promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress),
-};
-
-function tooLarge(): Refusal {
-  return new Refusal(
-    'body_too_large',
-    `The request is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB. Send less in one request.`,
-  );
-}
-
-/** The whole body, unpacked: what is metered must be what is sent. @throws Refusal also before the promise. */
-function readBody(request: IncomingMessage): Promise<Buffer> {
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > MAX_BODY_BYTES) throw tooLarge();
-  const body = collect(request, announced);
-  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  return encoding === 'identity' || encoding === '' ? body : decoded(body, encoding);
-}
-
-async function decoded(packed: Promise<Buffer>, encoding: string): Promise<Buffer> {
-  const body = await packed;
-  const decode = decoders[encoding];
-  if (!decode)
-    throw new Refusal(
-      'bad_request',
-      `The content encoding "${encoding}" is not understood. Send gzip, deflate, br, zstd or none.`,
-    );
-  try {
-    return await decode(body, { maxOutputLength: MAX_BODY_BYTES });
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
-    throw new Refusal('bad_request', `The body is not valid ${encoding}.`, { cause });
-  }
-}
-
-/** Listeners and no iterator: that costs more than the rest of reading a small body. */
-function collect(request: IncomingMessage, announced: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    // Filled as the pieces come, which are garbage at once: kept until the end they are as long as the body again.
-    const whole =
-      announced > FEW_PIECES && announced <= MAX_ANNOUNCED ? Buffer.allocUnsafeSlow(announced) : null;
-    const chunks: Buffer[] = [];
-    let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      if (whole === null) chunks.push(chunk);
-      else chunk.copy(whole, length);
-      length += chunk.length;
-      if (length <= MAX_BODY_BYTES) return;
-      reject(tooLarge());
-      request.destroy();
-    });
-    request.on('end', () => {
-      if (whole !== null) resolve(whole.subarray(0, length));
-      else resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length));
-    });
-    request.on('error', reject);
-  });
 }
 
 function splitTarget(url: string): { pathname: string; query: string } {

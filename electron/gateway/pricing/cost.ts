@@ -4,6 +4,7 @@
  */
 import type { LineItem } from '#shared/model.ts';
 import { assertNano, divideHalfUp, type Nano } from '#shared/money.ts';
+import { entryOf } from '../base/entry.ts';
 import type { CostTerms, TokenUsage } from '../dialects/dialect.ts';
 
 /** Nano-dollars per million tokens (per thousand for searches and requests); dearer steps by input length. */
@@ -351,11 +352,11 @@ const unknownTier: Tier = { percent: 100, assumed: true };
 /** null = the standard price. */
 export function tierOf(price: Price, serviceTier: string | null): Tier | null {
   const name = tierName(serviceTier);
-  return name === null ? null : (price.tiers?.[name] ?? commonTiers[name] ?? unknownTier);
+  return name === null ? null : (entryOf(price.tiers, name) ?? entryOf(commonTiers, name) ?? unknownTier);
 }
 
 function regionOf(price: Price, region: string | null): { percent: number; assumed: boolean } {
-  const byAnswer = region === null ? undefined : price.regions?.[region.toLowerCase()];
+  const byAnswer = region === null ? undefined : entryOf(price.regions, region.toLowerCase());
   const { percent = 100, assumed = false } = price.regional ?? {};
   return byAnswer === undefined ? { percent, assumed } : { percent: byAnswer, assumed: false };
 }

@@ -1,6 +1,7 @@
 /** The gateway's addresses: which of them cost money, which are free, and which are refused and why. Pure. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { DialectId } from '#shared/model.ts';
+import { entryOf } from '../base/entry.ts';
 
 /** A call that goes to a provider. */
 export interface UpstreamRoute {
@@ -105,8 +106,8 @@ export function matchRoute(method: string, pathname: string, slugs: ReadonlySet<
 
   if (rest === 'key') return allow(method, ['GET', 'HEAD']) ?? { kind: 'own-key' };
   if (segments[0] === 'models') return matchModels(method, segments.slice(1).join('/'), slug);
-  const paid = own(metered, rest);
-  const dialect = paid ?? own(free, rest);
+  const paid = entryOf(metered, rest);
+  const dialect = paid ?? entryOf(free, rest);
   if (dialect) {
     const kind = paid ? 'metered' : 'free';
     return allow(method, ['POST']) ?? { kind, dialect, path: `/${rest}`, model: null, stream: false, slug };
@@ -135,7 +136,7 @@ function matchModels(method: string, rest: string, slug: string | null): Route {
   if (decoded === null) return { kind: 'unknown' };
   const call = /^(.+):(\w+)$/.exec(decoded);
   // An OpenRouter id may carry a colon too (`…:free`); only a method of Gemini's makes it a call.
-  const gemini = call && own(geminiMethods, call[2] ?? '');
+  const gemini = call && entryOf(geminiMethods, call[2] ?? '');
   if (gemini) {
     const model = call[1] ?? '';
     // It becomes a part of the provider's path: nothing in it may end a segment or climb out of one.
@@ -144,11 +145,6 @@ function matchModels(method: string, rest: string, slug: string | null): Route {
   }
   if (method === 'POST' && call) return { kind: 'not-metered', what: `${call[2]} of Gemini` };
   return allow(method, ['GET', 'HEAD']) ?? { kind: 'models', slug, id: decoded === '' ? null : decoded };
-}
-
-/** A path can be the name of what every object has: `constructor` is no route. */
-function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 function decode(text: string): string | null {

@@ -16,6 +16,7 @@ import { parse } from 'csv-parse';
 import type { ProviderKind } from '#shared/model.ts';
 import { decimalToNano, type Nano } from '#shared/money.ts';
 import type { BillClass, ExportFormat } from '#shared/reconciliation.ts';
+import { entryOf } from '../base/entry.ts';
 
 /** The file cannot be read; the message says what to do. */
 export class ExportError extends Error {}
@@ -244,7 +245,7 @@ const readers: Readonly<Record<ExportFormat, (line: Line, at: At) => Item | null
       // Searches and the like stand under no model, or under one that only says so.
       model: /^claude/i.test(model) ? model : null,
       nano: at('cost_usd', line['cost_usd'] ?? '').nano(),
-      class: /search/.test(`${type} ${costType}`) ? 'webSearch' : (anthropicClasses[type] ?? 'other'),
+      class: /search/.test(`${type} ${costType}`) ? 'webSearch' : (entryOf(anthropicClasses, type) ?? 'other'),
     };
   },
 
@@ -288,7 +289,7 @@ const readers: Readonly<Record<ExportFormat, (line: Line, at: At) => Item | null
 function openaiLineItem(item: string): { model: string | null; class: BillClass } {
   if (/web search/i.test(item)) return { model: null, class: 'webSearch' };
   const [head = '', kind = ''] = item.replace(/^[\w ]+\| /, '').split(/,\s*/);
-  const name = openaiClasses[kind.toLowerCase()];
+  const name = entryOf(openaiClasses, kind.toLowerCase());
   const model = head.split(' ')[0] ?? '';
   return model === '' || name === undefined ? { model: null, class: 'other' } : { model, class: name };
 }
