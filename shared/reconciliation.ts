@@ -18,15 +18,15 @@ export const billClasses = [
 export const BillClass = z.enum(billClasses);
 export type BillClass = z.infer<typeof BillClass>;
 
-export const exportFormats = [
+export const billFormats = [
   'openai-costs',
   'openai-usage',
   'anthropic-cost',
   'anthropic-usage',
   'openrouter-activity',
 ] as const;
-export const ExportFormat = z.enum(exportFormats);
-export type ExportFormat = z.infer<typeof ExportFormat>;
+export const BillFormat = z.enum(billFormats);
+export type BillFormat = z.infer<typeof BillFormat>;
 
 /** One class of tokens or fees on both sides; null where a side does not say. */
 export const ClassComparison = z.object({
@@ -61,7 +61,7 @@ export const BillRow = z.object({
 export type BillRow = z.infer<typeof BillRow>;
 
 export const Reconciliation = z.object({
-  format: ExportFormat,
+  format: BillFormat,
   /** For a person, such as `OpenAI costs`. */
   formatName: z.string(),
   /** Slugs of the providers whose rows were compared. */

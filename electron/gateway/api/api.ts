@@ -70,6 +70,7 @@ export function createDispatch(dependencies: ApiDependencies): Dispatch {
 }
 
 async function run<N extends MethodName>(handlers: Handlers, name: N, input: unknown): Promise<Output<N>> {
+  // The schema of this very method, which the compiler cannot follow through the table.
   const schema: z.ZodType<Parsed<N>> = methods[name].input as never;
   const parsed = schema.safeParse(input ?? undefined, { error: whatToSend });
   if (!parsed.success) throw invalidInput(parsed.error);

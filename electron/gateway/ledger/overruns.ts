@@ -5,7 +5,7 @@
 import type { RequestFlag } from '#shared/model.ts';
 import type { Nano } from '#shared/money.ts';
 import type { Store } from '../store/store.ts';
-import { ODD_ROWS } from './requests.ts';
+import { flagsOf, ODD_ROWS } from './requests.ts';
 
 export interface Overruns {
   /** What bounds for this model are multiplied with: 1 where no bill was ever above one. */
@@ -49,10 +49,7 @@ export function createOverruns(store: Store): Overruns {
      FROM requests INDEXED BY requests_odd
      WHERE ${ODD_ROWS} AND id > (SELECT COALESCE(MAX(id), 0) FROM requests) - ? AND flags LIKE '%overrun%' ORDER BY id`,
   );
-  for (const row of known.all(ROWS)) {
-    const flags = row.flags.split(',') as RequestFlag[];
-    learn(row, { costNano: row.costNano, flags });
-  }
+  for (const row of known.all(ROWS)) learn(row, { costNano: row.costNano, flags: flagsOf(row) });
 
   return { ratio: (provider, model) => ratios.get(keyOf(provider, model)) ?? 1, learn };
 }

@@ -124,10 +124,15 @@ export function toRequestRow(row: StoredRequest): RequestRow {
     computedCostNano: row.computed_cost_nano,
     savedNano: row.saved_nano,
     priceSource: row.price_source,
-    flags: row.flags === '' ? [] : RequestFlag.array().parse(row.flags.split(',')),
+    flags: flagsOf(row),
     firstByteMs: row.first_byte_ms,
     durationMs: row.duration_ms,
   };
+}
+
+/** The flags of a row, which are stored as one text. */
+export function flagsOf({ flags }: Pick<StoredRequest, 'flags'>): RequestFlag[] {
+  return flags === '' ? [] : RequestFlag.array().parse(flags.split(','));
 }
 
 /** As the index `requests_odd` has it: few rows, each with a flag or without success. */

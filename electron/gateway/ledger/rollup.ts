@@ -46,7 +46,8 @@ export const spans = {
 } as const;
 
 /** What sums are kept for by itself. */
-export type Dimension = 'key' | 'model' | 'provider' | 'client' | 'none';
+const dimensions = ['key', 'model', 'provider', 'client', 'none'] as const;
+export type Dimension = (typeof dimensions)[number];
 
 /** The days of `usage_agents`. */
 export const UTC_DAY_MS = 86_400_000;
@@ -214,13 +215,11 @@ export function createRollup(store: Store, running: () => Iterable<number>): Rol
         provider,
         client,
       } = sql.series.get(series) ?? { key_id: '', model: '', provider: '', client: '' };
-      names = Object.entries({ key, model, provider, client, none: '' }).map(
-        ([dimension, name]) =>
-          [
-            dimension as Dimension,
-            sql.findName.get(name) ?? Number(sql.addName.run(name).lastInsertRowid),
-          ] as const,
-      );
+      const fields = { key, model, provider, client, none: '' } satisfies Record<Dimension, string>;
+      names = dimensions.map((dimension) => {
+        const name = fields[dimension];
+        return [dimension, sql.findName.get(name) ?? Number(sql.addName.run(name).lastInsertRowid)];
+      });
       seriesNames.set(series, names);
     }
     return names;

@@ -43,9 +43,9 @@ export const FrozenBill = z.object({
   percent: z.int().optional(),
   terms: z
     .object({
-      searchContext: z.enum(['low', 'medium', 'high']).nullish(),
-      previewSearch: z.boolean().optional(),
-      region: z.string().nullish(),
+      searchContext: z.enum(['low', 'medium', 'high']).nullable().exactOptional(),
+      previewSearch: z.boolean().exactOptional(),
+      region: z.string().nullable().exactOptional(),
     })
     .optional(),
   /** The price is that of inputs above so many tokens. */
@@ -171,7 +171,7 @@ export function billableOf({ counts, passCounts, serviceTier, terms }: FrozenBil
     usage: usageFrom(counts),
     serviceTier: serviceTier ?? null,
     askedTier: null,
-    terms: (terms ?? {}) as CostTerms,
+    terms: terms ?? {},
     extraPasses: (passCounts ?? []).map((pass) => ({ model: pass.model, usage: usageFrom(pass.counts) })),
   };
 }

@@ -368,13 +368,15 @@ function regionOf(price: Price, region: string | null): { percent: number; assum
 export function upperPercent(price: Price, serviceTier: string | null): number {
   const tier = tierOf(price, serviceTier);
   if (tier === null && price.regions === undefined && price.regional === undefined) return 100;
-  const special = Object.entries(tier?.rates ?? {}).map(([name, rate]) => {
-    const standard = price.rates[name as TokenClass]?.base ?? 0;
-    return standard > 0 ? Math.ceil((rate * 100) / standard) : 100;
-  });
+  let special = 100;
+  for (const name of tokenClasses) {
+    const rate = tier?.rates?.[name];
+    const standard = price.rates[name]?.base ?? 0;
+    if (rate !== undefined && standard > 0) special = Math.max(special, Math.ceil((rate * 100) / standard));
+  }
   const regions = Object.values(price.regions ?? {});
   const region = Math.max(100, price.regional?.percent ?? 100, ...regions);
-  return Math.ceil((Math.max(100, tier?.percent ?? 100, ...special) * region) / 100);
+  return Math.ceil((Math.max(special, tier?.percent ?? 100) * region) / 100);
 }
 
 /** The most that one use costs at this price, in nano-dollars; 0 where it has no fee. */

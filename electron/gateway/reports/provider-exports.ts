@@ -15,7 +15,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parse } from 'csv-parse';
 import type { ProviderKind } from '#shared/model.ts';
 import { decimalToNano, type Nano } from '#shared/money.ts';
-import type { BillClass, ExportFormat } from '#shared/reconciliation.ts';
+import { billClasses, billFormats, type BillClass, type BillFormat } from '#shared/reconciliation.ts';
 import { entryOf } from '../base/entry.ts';
 
 /** The file cannot be read; the message says what to do. */
@@ -33,7 +33,7 @@ export interface BilledGroup {
 }
 
 export interface ProviderExport {
-  format: ExportFormat;
+  format: BillFormat;
   groups: BilledGroup[];
   /** First and last day that the export covers, days without a line included. */
   from: string;
@@ -41,15 +41,14 @@ export interface ProviderExport {
   notes: string[];
 }
 
-export const exportFacts: Readonly<
-  Record<ExportFormat, { name: string; kind: ProviderKind; money: boolean }>
-> = {
-  'openai-costs': { name: 'OpenAI costs', kind: 'openai', money: true },
-  'openai-usage': { name: 'OpenAI usage', kind: 'openai', money: false },
-  'anthropic-cost': { name: 'Anthropic cost', kind: 'anthropic', money: true },
-  'anthropic-usage': { name: 'Anthropic usage', kind: 'anthropic', money: false },
-  'openrouter-activity': { name: 'OpenRouter activity', kind: 'openrouter', money: true },
-};
+export const exportFacts: Readonly<Record<BillFormat, { name: string; kind: ProviderKind; money: boolean }>> =
+  {
+    'openai-costs': { name: 'OpenAI costs', kind: 'openai', money: true },
+    'openai-usage': { name: 'OpenAI usage', kind: 'openai', money: false },
+    'anthropic-cost': { name: 'Anthropic cost', kind: 'anthropic', money: true },
+    'anthropic-usage': { name: 'Anthropic usage', kind: 'anthropic', money: false },
+    'openrouter-activity': { name: 'OpenRouter activity', kind: 'openrouter', money: true },
+  };
 
 /** One line of an export: what its columns say, by lower-case name. */
 type Line = Readonly<Record<string, string>>;
@@ -73,7 +72,7 @@ export async function readExport(text: string): Promise<ProviderExport> {
   const source = /^[[{]/.test(body) ? readJson(body) : readCsv(body);
   const groups = new Map<string, BilledGroup>();
   const notes: string[] = [];
-  let format: ExportFormat | undefined;
+  let format: BillFormat | undefined;
   let [from, to, number] = ['9999', '0000', 0];
   for await (const { line, decimalComma } of source) {
     number += 1;
@@ -108,7 +107,8 @@ function add(groups: Map<string, BilledGroup>, day: string, item: Item): void {
     const found = part(item.class);
     found.nano = (found.nano ?? 0) + item.nano;
   }
-  for (const [name, tokens] of Object.entries(item.tokens ?? {}) as [BillClass, number][]) {
+  for (const name of billClasses) {
+    const tokens = item.tokens?.[name] ?? 0;
     if (tokens === 0) continue;
     const found = part(name);
     found.tokens = (found.tokens ?? 0) + tokens;
@@ -164,7 +164,7 @@ class Where {
 
 type At = (column: string, value: string) => Where;
 
-const required: Readonly<Record<ExportFormat, readonly (readonly string[])[]>> = {
+const required: Readonly<Record<BillFormat, readonly (readonly string[])[]>> = {
   'openai-costs': [['amount_value'], ['start_time', 'start_time_iso']],
   'openai-usage': [['num_model_requests'], ['input_tokens'], ['start_time', 'start_time_iso']],
   'anthropic-cost': [['cost_usd'], ['usage_date_utc']],
@@ -176,14 +176,10 @@ const required: Readonly<Record<ExportFormat, readonly (readonly string[])[]>> =
   ],
 };
 
-function formatOf(line: Line): ExportFormat {
+function formatOf(line: Line): BillFormat {
   const has = (names: readonly string[]) => names.some((name) => name in line);
-  for (const [format, columns] of Object.entries(required) as [
-    ExportFormat,
-    (typeof required)[ExportFormat],
-  ][]) {
-    if (columns.every(has)) return format;
-  }
+  const format = billFormats.find((name) => required[name].every(has));
+  if (format !== undefined) return format;
   const names = Object.keys(line).slice(0, 12).join(', ');
   throw new ExportError(
     `This is no export that Faregate knows: it has the columns ${names}. Choose the costs or usage CSV of OpenAI, the cost or usage CSV of Anthropic, or the activity CSV of OpenRouter.`,
@@ -211,7 +207,7 @@ function dayOf(line: Line, at: At): string {
   return new Date(time).toISOString().slice(0, 10);
 }
 
-const readers: Readonly<Record<ExportFormat, (line: Line, at: At) => Item | null>> = {
+const readers: Readonly<Record<BillFormat, (line: Line, at: At) => Item | null>> = {
   'openai-costs'(line, at) {
     const value = line['amount_value'] ?? '';
     // A day without any cost has a line without an amount.
@@ -245,7 +241,9 @@ const readers: Readonly<Record<ExportFormat, (line: Line, at: At) => Item | null
       // Searches and the like stand under no model, or under one that only says so.
       model: /^claude/i.test(model) ? model : null,
       nano: at('cost_usd', line['cost_usd'] ?? '').nano(),
-      class: /search/.test(`${type} ${costType}`) ? 'webSearch' : (entryOf(anthropicClasses, type) ?? 'other'),
+      class: /search/.test(`${type} ${costType}`)
+        ? 'webSearch'
+        : (entryOf(anthropicClasses, type) ?? 'other'),
     };
   },
 

@@ -120,7 +120,7 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
 
   /** The sums of each period: of whole months and days from the table, of what is left at the edges from the rows. */
   function read(periods: readonly Period[], by: Dimension, filter: Filter): SumsOf[] {
-    const pieces = { month: [] as Piece[], day: [] as Piece[], rows: [] as Piece[] };
+    const pieces: Record<'month' | 'day' | 'rows', Piece[]> = { month: [], day: [], rows: [] };
     // No month lies in a shorter period: looking for one in each of a thousand days takes its time.
     const longest = Math.max(...periods.map(({ from, to }) => to - from));
     const levels = (['month', 'day'] as const).filter((level) => longest >= SHORTEST_MS[level]);
@@ -187,7 +187,7 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
 
   /** By session or agent: whole days in UTC from the table, the edges from the rows. */
   function bySession(from: number, to: number, by: 'session' | 'agent', filter: Filter): UsageGroup[] {
-    const pieces = { utcDay: [] as Piece[], rows: [] as Piece[] };
+    const pieces: Record<'utcDay' | 'rows', Piece[]> = { utcDay: [], rows: [] };
     cover(from, to, ['utcDay'], (level, a, b) => pieces[level].push({ from: a, to: b, period: 0 }));
     const found = new Map<string, UsageGroup>();
     const ask = (list: readonly Piece[], select: string) => {

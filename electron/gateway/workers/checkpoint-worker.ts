@@ -16,9 +16,8 @@ function pass(): CheckpointResult {
   try {
     look.get();
     // PASSIVE waits for nobody and lets nobody wait (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
-    const rows = db.pragma('wal_checkpoint(PASSIVE)') as { log: number; checkpointed: number }[];
-    const [{ log, checkpointed }] = rows as [{ log: number; checkpointed: number }];
-    return { log, copied: checkpointed };
+    const [row] = db.pragma('wal_checkpoint(PASSIVE)') as { log: number; checkpointed: number }[];
+    return row === undefined ? null : { log: row.log, copied: row.checkpointed };
   } catch {
     return null;
   }
