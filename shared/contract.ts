@@ -3,6 +3,7 @@
  * Both ends parse with these schemas, so adding a method is one entry here and one handler in the gateway.
  */
 import * as z from 'zod';
+import { DEAR_NANO } from './defaults.ts';
 import { ConnectPlan, ToolId, ToolRow } from './connect.ts';
 import {
   BackupRow,
@@ -92,6 +93,8 @@ export const LogFilter = z.strictObject({
   session: z.string().optional(),
   agent: z.string().optional(),
   flag: RequestFlag.optional(),
+  /** What cost at least so much; of less there is no index. */
+  minCostNano: nano.min(DEAR_NANO, `Enter at least ${formatLimit(DEAR_NANO)}.`).optional(),
   /** Requests that started in [from, to). */
   from: time.optional(),
   to: time.optional(),

@@ -76,13 +76,13 @@ export function ActivityPage() {
 function useLog(filter: RequestFilter, holdBack: boolean): Log {
   const log = useMemo(() => {
     const question = questionOf(filter);
-    return createLog(
-      (input) => call('requests.list', { ...question, ...input }),
-      async () => {
+    return createLog((input) => call('requests.list', { ...question, ...input }), {
+      ask: async () => {
         const answer = await call('requests.outline', question);
         return answer.ok ? answer.value : null;
       },
-    );
+      exact: filter.from === undefined && filter.to === undefined,
+    });
   }, [filter]);
   useEffect(() => {
     void log.reload();

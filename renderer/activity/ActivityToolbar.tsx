@@ -1,7 +1,9 @@
 import { Button, Select } from '@mantine/core';
 import { IconDownload } from '@tabler/icons-react';
 import { useMemo } from 'react';
+import { DEAR_NANO } from '#shared/defaults.ts';
 import { requestFlags } from '#shared/model.ts';
+import { formatLimit, formatPlainUsd } from '#shared/money.ts';
 import { openDialog } from '../actions.ts';
 import { formatShort } from '../format.ts';
 import { setQuery, type Query } from '../router.ts';
@@ -15,6 +17,8 @@ import type { LogView } from './log.ts';
 
 const words = strings.activity;
 const HOUR = 3_600_000;
+/** Steps at which a request is dear. */
+const costs = [DEAR_NANO, 10 * DEAR_NANO, 100 * DEAR_NANO] as const;
 const textFields = ['model', 'provider', 'client', 'session', 'agent'] as const;
 
 export function ActivityToolbar({ filter, view }: { filter: RequestFilter; view: LogView }) {
@@ -77,7 +81,7 @@ function filterActions(filter: RequestFilter, button: HTMLElement): MenuAction[]
       checked: filter.status === status,
       run: () => setQuery({ status: filter.status === status ? null : status }),
     })),
-    ...(['hour', 'today', 'week', 'month'] as const).map((period) => ({
+    ...(['hour', 'day', 'today', 'week', 'month'] as const).map((period) => ({
       group: words.groups.time,
       label: words.periods[period],
       checked: false,
@@ -89,6 +93,12 @@ function filterActions(filter: RequestFilter, button: HTMLElement): MenuAction[]
       checked: false,
       run: () => openDialog({ kind: 'request-days', filter }, button),
     },
+    ...costs.map((cost) => ({
+      group: words.groups.cost,
+      label: words.costFrom(formatLimit(cost)),
+      checked: filter.cost === cost,
+      run: () => setQuery({ cost: filter.cost === cost ? null : formatPlainUsd(cost) }),
+    })),
     ...requestFlags.map((flag) => ({
       group: words.groups.flag,
       label: words.flags[flag].label,
@@ -100,7 +110,8 @@ function filterActions(filter: RequestFilter, button: HTMLElement): MenuAction[]
 
 function startOf(period: keyof typeof words.periods): string {
   const now = new Date();
-  if (period === 'hour') return new Date(now.getTime() - HOUR).toISOString();
+  if (period === 'hour' || period === 'day')
+    return new Date(now.getTime() - (period === 'hour' ? 1 : 24) * HOUR).toISOString();
   const days = { today: 0, week: 6, month: 29 }[period];
   return new Date(now.getFullYear(), now.getMonth(), now.getDate() - days).toISOString();
 }
@@ -110,6 +121,7 @@ function Chips({ filter }: { filter: RequestFilter }) {
   const chips: [label: string, off: Query][] = [];
   if (filter.status) chips.push([words.statuses[filter.status], { status: null }]);
   if (filter.flag) chips.push([words.flags[filter.flag].label, { flag: null }]);
+  if (filter.cost !== undefined) chips.push([words.costFrom(formatLimit(filter.cost)), { cost: null }]);
   for (const end of ['from', 'to'] as const) {
     const moment = filter[end];
     if (moment) chips.push([`${words.chips[end]} ${formatShort(moment)}`, { [end]: null }]);

@@ -13,7 +13,11 @@ import type { Loading } from '../store.ts';
 type Ask = (input: NonNullable<Input<'requests.list'>>) => Promise<Answer<Output<'requests.list'>>>;
 
 /** Where the rows are, newest first, those loaded already included; null where nobody knows before they are read. */
-export type Outline = () => Promise<readonly LogStretch[] | null>;
+export interface Outline {
+  ask: () => Promise<readonly LogStretch[] | null>;
+  /** Whether it counts exactly, so that only where the rows stand is guessed; it does not at the edges of a time. */
+  exact: boolean;
+}
 
 interface LogPage {
   /** The cursor it begins at; null for the newest rows. */
@@ -32,6 +36,8 @@ export interface LogView {
   complete: boolean;
   /** `count` is nearly, not exactly, that of all rows. */
   guessed: boolean;
+  /** How many rows there are in all; null where that is not known, or not exactly. */
+  total: number | null;
   /** New rows that are held back so that what is read stays where it is. */
   waiting: number;
   /** Older rows could not be loaded; what is shown stays. */
@@ -61,11 +67,15 @@ const NEAR_PAGES = 3;
 /** The rows on top grow with every request; from this many on they are cut into pages that can be dropped. */
 const HEAD_ROWS = 2 * PAGE_ROWS;
 
-export function createLog(ask: Ask, outline: Outline = async () => null): Log {
+const noOutline: Outline = { ask: async () => null, exact: false };
+
+export function createLog(ask: Ask, outline: Outline = noOutline): Log {
   const tellers = new Set<() => void>();
   let pages: LogPage[] = [];
   /** Cursor of the rows after the last page; null where there are none. */
   let next: number | null = null;
+  /** As the outline counted them, and what came since. */
+  let total: number | null = null;
   let held: RequestRow[] = [];
   let load: Loading = { state: 'loading' };
   let olderFailure: string | null = null;
@@ -74,10 +84,13 @@ export function createLog(ask: Ask, outline: Outline = async () => null): Log {
   let loadingOlder = false;
 
   function changed(): void {
+    const count = pages.reduce((sum, page) => sum + page.count, 0);
+    const complete = next === null && !pages.some(isGuessed);
     view = {
       load,
-      count: pages.reduce((sum, page) => sum + page.count, 0),
-      complete: next === null && !pages.some(isGuessed),
+      count,
+      complete,
+      total: complete ? count : total,
       guessed: pages.some(isGuessed),
       waiting: held.length,
       olderFailure,
@@ -101,7 +114,7 @@ export function createLog(ask: Ask, outline: Outline = async () => null): Log {
   async function reload(): Promise<void> {
     generation += 1;
     const asked = generation;
-    const [answer, stretches] = await Promise.all([fetchRows(null, PAGE_ROWS), outline()]);
+    const [answer, stretches] = await Promise.all([fetchRows(null, PAGE_ROWS), outline.ask()]);
     if (asked !== generation) return;
     if (answer.ok) {
       const { rows } = answer.value;
@@ -112,6 +125,10 @@ export function createLog(ask: Ask, outline: Outline = async () => null): Log {
         pages.push(...below);
         next = null;
       }
+      total =
+        outline.exact && stretches !== null
+          ? stretches.reduce((sum, { requests }) => sum + requests, 0)
+          : null;
       load = { state: 'ready' };
       olderFailure = null;
       // Settled while the answer was on its way.
@@ -270,6 +287,7 @@ export function createLog(ask: Ask, outline: Outline = async () => null): Log {
     const at = pageOf(row.id);
     const page = pages[at];
     if (!page || isGuessed(page)) return;
+    if (total !== null) total += 1;
     if (!page.rows) {
       pages = pages.with(at, { ...page, count: page.count + 1 });
       return;

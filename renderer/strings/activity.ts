@@ -55,9 +55,16 @@ export const activity = {
   anyKey: 'Any key',
   filterKey: 'Key',
   filters: 'Filter',
-  groups: { status: 'Status', flag: 'Flags', time: 'Time' },
+  groups: { status: 'Status', flag: 'Flags', time: 'Time', cost: 'Cost' },
+  costFrom: (amount: string) => `${amount} or more`,
   statuses: { ok: 'Succeeded', error: 'Failed' },
-  periods: { hour: 'Last hour', today: 'Today', week: 'Last 7 days', month: 'Last 30 days' },
+  periods: {
+    hour: 'Last hour',
+    day: 'Last 24 hours',
+    today: 'Today',
+    week: 'Last 7 days',
+    month: 'Last 30 days',
+  },
   days: {
     choose: 'Choose days…',
     title: 'Show requests of',
@@ -79,9 +86,9 @@ export const activity = {
   clearAll: 'Clear filter',
   fresh: (count: string) => `${count} new`,
   freshTitle: 'Show the newest requests',
-  count: ({ count, complete, guessed }: { count: number; complete: boolean; guessed: boolean }) => {
+  count: ({ count, total, guessed }: { count: number; total: number | null; guessed: boolean }) => {
+    if (total !== null) return total === 1 ? '1 request' : `${total.toLocaleString('en-US')} requests`;
     const text = count.toLocaleString('en-US');
-    if (complete) return count === 1 ? `${text} request` : `${text} requests`;
     return guessed ? `About ${text} requests` : `${text}+ requests`;
   },
   olderFailed: 'Older requests could not be loaded.',

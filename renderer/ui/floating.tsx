@@ -1,7 +1,6 @@
 /** What floats at a row's control. One for a whole table, since a popover component a row is felt with a thousand rows. */
 import { IconCheck } from '@tabler/icons-react';
 import {
-  Fragment,
   useEffect,
   useEffectEvent,
   useLayoutEffect,
@@ -12,6 +11,8 @@ import {
 } from 'react';
 
 const GAP = 5;
+/** Groups of a menu that stand below each other; more stand side by side, so that a low window has room for them. */
+const MOST_STACKED = 2;
 
 /** A row's control that something floats at. */
 export interface Anchor {
@@ -41,7 +42,11 @@ export function useFloating(
   useEffect(() => {
     const ended = new AbortController();
     const options = { capture: true, signal: ended.signal };
-    window.addEventListener('scroll', () => close(), { ...options, passive: true });
+    const onScroll = ({ target }: Event) => {
+      // Its own is no moving away.
+      if (target !== floating.current) close();
+    };
+    window.addEventListener('scroll', onScroll, { ...options, passive: true });
     window.addEventListener('resize', () => close(), options);
     return () => ended.abort();
   }, []);
@@ -77,6 +82,7 @@ export function FloatingMenu({
 }) {
   const menu = useFloating(anchor, side, () => onClose(false));
   const dismiss = useEffectEvent(() => onClose(false));
+  const groups = Map.groupBy(actions, ({ group = '' }) => group);
 
   useEffect(() => {
     items(menu.current)[0]?.focus({ preventScroll: true });
@@ -111,40 +117,48 @@ export function FloatingMenu({
   return (
     <div
       ref={menu}
-      className="floating menu"
+      className={groups.size > MOST_STACKED ? 'floating menu menu-columns' : 'floating menu'}
       role="menu"
       tabIndex={-1}
       aria-label={label}
       onKeyDown={onKeyDown}
     >
-      {actions.map((action, index) => (
-        <Fragment key={action.label}>
-          {action.group !== undefined && action.group !== actions[index - 1]?.group && (
-            <div className="menu-group" role="presentation">
-              {action.group}
+      {[...groups].map(([group, own]) => (
+        <div key={group} role="group" aria-label={group || undefined}>
+          {group !== '' && (
+            <div className="menu-group" aria-hidden="true">
+              {group}
             </div>
           )}
-          <button
-            type="button"
-            role={action.checked === undefined ? 'menuitem' : 'menuitemcheckbox'}
-            aria-checked={action.checked}
-            tabIndex={-1}
-            className={action.danger ? 'danger' : undefined}
-            onClick={() => {
-              onClose(true);
-              action.run();
-            }}
-          >
-            {action.checked === undefined ? (
-              action.icon
-            ) : (
-              <IconCheck size={14} visibility={action.checked ? 'visible' : 'hidden'} />
-            )}
-            {action.label}
-          </button>
-        </Fragment>
+          {own.map((action) => (
+            <MenuItem key={action.label} action={action} onClose={onClose} />
+          ))}
+        </div>
       ))}
     </div>
+  );
+}
+
+function MenuItem({ action, onClose }: { action: MenuAction; onClose: (focusBack: boolean) => void }) {
+  return (
+    <button
+      type="button"
+      role={action.checked === undefined ? 'menuitem' : 'menuitemcheckbox'}
+      aria-checked={action.checked}
+      tabIndex={-1}
+      className={action.danger ? 'danger' : undefined}
+      onClick={() => {
+        onClose(true);
+        action.run();
+      }}
+    >
+      {action.checked === undefined ? (
+        action.icon
+      ) : (
+        <IconCheck size={14} visibility={action.checked ? 'visible' : 'hidden'} />
+      )}
+      {action.label}
+    </button>
   );
 }
 

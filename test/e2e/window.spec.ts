@@ -95,6 +95,18 @@ test('a request is followed from the log to its cost, its key and the sums', asy
   await fresh.click();
   await expect(page.getByText('3 requests')).toBeVisible();
 
+  // The dear ones are found by what they cost.
+  const chooseCost = async (from: string) => {
+    await page.getByRole('button', { name: 'Filter', exact: true }).click();
+    await page.getByRole('group', { name: 'Cost' }).getByRole('menuitemcheckbox', { name: from }).click();
+  };
+  await chooseCost('$1.00 or more');
+  await expect(page.getByText('No request matches the filter.')).toBeVisible();
+  await expect(page).toHaveURL(/cost=1\.00/);
+  await chooseCost('$0.10 or more');
+  await expect(page.getByText('3 requests')).toBeVisible();
+  await page.getByRole('button', { name: 'Remove filter $0.10 or more' }).click();
+
   await page.getByLabel('Model, provider or client').fill('openai-python');
   await expect(page.getByText('1 request', { exact: true })).toBeVisible();
   await expect(page).toHaveURL(/q=openai-python/);

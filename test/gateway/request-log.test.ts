@@ -62,6 +62,12 @@ const filters = (): [Filter, string][] => {
       { flag: 'interrupted', status: 'ok', provider: 'anthropic' },
       "flags LIKE '%interrupted%' AND status = 200 AND provider = 'anthropic'",
     ],
+    [{ minCostNano: 100_000_000 }, 'cost_nano >= 100000000'],
+    [
+      { minCostNano: 150_000_000, keyId: key, status: 'ok', to },
+      `cost_nano >= 150000000 AND key_id = '${key}' AND status = 200 AND at < ${Date.parse(to)}`,
+    ],
+    [{ minCostNano: 100_000_000, flag: 'estimated' }, "cost_nano >= 100000000 AND flags LIKE '%estimated%'"],
     [{ from, to }, time],
     [{ from, keyId: key }, `at >= ${Date.parse(from)} AND key_id = '${key}'`],
     [{ to, status: 'error' }, `at < ${Date.parse(to)} AND status <> 200`],

@@ -32,16 +32,19 @@ function history(
       const oldest = ids.at(-1) ?? 1;
       return { ok: true, value: { rows: ids.map((id) => requestRow(id)), next: oldest > 1 ? oldest : null } };
     },
-    async () =>
-      outline === 0
-        ? null
-        : Array.from({ length: outline }, (_, at) => {
-            const before = count + 1 - Math.round((at * count) / outline);
-            const first = count + 1 - Math.round(((at + 1) * count) / outline);
-            let requests = 0;
-            for (let id = first; id < before; id += 1) if (fits(id)) requests += 1;
-            return { first, before, requests };
-          }).filter(({ requests }) => requests > 0),
+    {
+      ask: async () =>
+        outline === 0
+          ? null
+          : Array.from({ length: outline }, (_, at) => {
+              const before = count + 1 - Math.round((at * count) / outline);
+              const first = count + 1 - Math.round(((at + 1) * count) / outline);
+              let requests = 0;
+              for (let id = first; id < before; id += 1) if (fits(id)) requests += 1;
+              return { first, before, requests };
+            }).filter(({ requests }) => requests > 0),
+      exact: missing.size === 0,
+    },
   );
   return { log, asked, state };
 }
@@ -86,7 +89,12 @@ describe('the log', () => {
   test('a million rows are one list at once: its end and its middle are a page away, and nothing is asked for between', async () => {
     const { log, asked } = history(1_000_000, { outline: 12 });
     await log.reload();
-    expect(log.view()).toMatchObject({ count: 1_000_000, guessed: true, complete: false });
+    expect(log.view()).toMatchObject({
+      count: 1_000_000,
+      total: 1_000_000,
+      guessed: true,
+      complete: false,
+    });
     const shown = async (first: number) => {
       for (let turn = 0; turn < 4 && !(log.rowAt(first) && log.rowAt(first + 30)); turn += 1) {
         log.show(first, first + 30);
@@ -98,6 +106,8 @@ describe('the log', () => {
     expect(await shown(500_000)).toEqual([500_000, 499_970]);
     expect(await shown(499_850)).toEqual([500_150, 500_120]);
     expect(await shown(0)).toEqual([1_000_000, 999_970]);
+    log.add([requestRow(1_000_001)], false);
+    expect(log.view().total).toBe(1_000_001);
     expect(asked.length).toBeLessThan(20);
   });
 
@@ -114,6 +124,8 @@ describe('the log', () => {
     }
     const { count } = log.view();
     expect(Math.abs(count - total)).toBeLessThan(total / 100);
+    // Where they stand is guessed; how many there are is not.
+    expect(log.view().total).toBe(total);
     expect(ids([log.rowAt(count - 2), log.rowAt(count - 1)])).toEqual([51, 1]);
     expect(asked.length).toBeLessThan(20);
 
@@ -230,10 +242,17 @@ test.each<[RequestFilter, boolean]>([
   [{ q: 'gemini' }, false],
   [{ flag: 'estimated' }, true],
   [{ flag: 'overrun' }, false],
+  [{ cost: 200_000_000 }, true],
+  [{ cost: 200_000_001 }, false],
   [{ from: '2026-11-22T12:00:01.000Z' }, true],
   [{ to: '2026-11-22T12:00:01.000Z' }, false],
 ])('a pushed row is held against the filter %o as the gateway would: %s', (filter, passes) => {
-  const row = requestRow(1, { modelAsked: 'claude-latest', client: 'claude-code', flags: ['estimated'] });
+  const row = requestRow(1, {
+    modelAsked: 'claude-latest',
+    client: 'claude-code',
+    flags: ['estimated'],
+    costNano: 200_000_000,
+  });
   expect(passesFilter(row, filter)).toBe(passes);
 });
 
@@ -241,6 +260,8 @@ test('what stands in the address is read, and what makes no sense is left out', 
   expect(
     readFilter({ key: 'k1', status: 'error', flag: 'nonsense', from: '2026-11-01', to: 'soon', q: '  gpt ' }),
   ).toEqual({ key: 'k1', status: 'error', from: '2026-11-01T00:00:00.000Z', q: 'gpt' });
+  expect(readFilter({ cost: '1.50' })).toEqual({ cost: 1_500_000_000 });
+  for (const cost of ['0.05', '-1', 'much']) expect(readFilter({ cost })).toEqual({});
 });
 
 test.each([

@@ -1,4 +1,5 @@
 /** Usage rows as they are stored and as they are shown: reading only, the ledger alone writes them. */
+import { DEAR_NANO } from '#shared/defaults.ts';
 import type { Billing, DialectId, RequestDetail, RequestRow } from '#shared/model.ts';
 import { RequestFlag } from '#shared/model.ts';
 import { noUsage, type TokenUsage } from '../dialects/dialect.ts';
@@ -137,6 +138,9 @@ export function flagsOf({ flags }: Pick<StoredRequest, 'flags'>): RequestFlag[] 
 
 /** As the index `requests_odd` has it: few rows, each with a flag or without success. */
 export const ODD_ROWS = "(flags <> '' OR status < 200 OR status > 299)";
+
+/** As the index `requests_dear` has it: what cost at least `DEAR_NANO`. */
+export const DEAR_ROWS = `cost_nano >= ${DEAR_NANO}`;
 
 export function readRequests(db: Connection) {
   return db.prepare<[number], StoredRequest>('SELECT * FROM requests WHERE id = ?');

@@ -5,7 +5,14 @@
 import type { LogFilter, LogStretch, Parsed } from '#shared/contract.ts';
 import type { RequestDetail, RequestRow } from '#shared/model.ts';
 import { windowAt } from '../config/limits.ts';
-import { billOf, ODD_ROWS, readRequests, toRequestRow, type StoredRequest } from '../ledger/requests.ts';
+import {
+  billOf,
+  DEAR_ROWS,
+  ODD_ROWS,
+  readRequests,
+  toRequestRow,
+  type StoredRequest,
+} from '../ledger/requests.ts';
 import { spans } from '../ledger/rollup.ts';
 import type { Store } from '../store/store.ts';
 
@@ -61,10 +68,11 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
     for (const range of rangesOf(filter, before)) {
       const missing = count - ids.length;
       if (missing <= 0) break;
-      if (isOdd(filter)) {
+      const few = fewOf(filter);
+      if (few !== null) {
         const within = series === null ? [] : ['series IN (SELECT value FROM json_each(@series))'];
         const extra = series === null ? {} : { series: JSON.stringify(series) };
-        ids.push(...all('requests INDEXED BY requests_odd', [ODD_ROWS, ...within], range, extra, missing));
+        ids.push(...all(few.source, [few.rows, ...within], range, extra, missing));
       } else if (series === null || filter.session !== undefined || filter.agent !== undefined) {
         const within = series === null ? [] : ['series IN (SELECT value FROM json_each(@series))'];
         const extra = series === null ? {} : { series: JSON.stringify(series) };
@@ -143,8 +151,8 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
       .filter(({ low, high }) => low < high);
   }
 
-  /** Of those that did not go as they should, counted in the index of them. */
-  function oddOutline(filter: LogFilter): LogStretch[] {
+  /** Of those that an index has apart, counted in it. */
+  function fewOutline(filter: LogFilter, { source, rows }: Few): LogStretch[] {
     const series = seriesOf(filter);
     const [range] = rangesOf(filter, Number.MAX_SAFE_INTEGER);
     const last = newest.get() ?? null;
@@ -156,8 +164,8 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
     const low = Math.max(range.low, 0);
     return db
       .prepare<[Parameters], LogStretch>(
-        `SELECT min(id) AS first, max(id) + 1 AS before, count(*) AS requests FROM requests INDEXED BY requests_odd
-         WHERE ${[ODD_ROWS, 'id >= @low', 'id < @high', ...conditions].join(' AND ')}
+        `SELECT min(id) AS first, max(id) + 1 AS before, count(*) AS requests FROM ${source}
+         WHERE ${[rows, 'id >= @low', 'id < @high', ...conditions].join(' AND ')}
          GROUP BY id / @step ORDER BY id DESC`,
       )
       .all({
@@ -253,9 +261,11 @@ export function createRequestLog({ db }: Store, rollUp: () => void): RequestLog 
         const isAll = Object.values(rest).every((value) => value === undefined);
         return isAll ? sessionOutline(filter) : sessionPartOutline(filter);
       }
-      // Errors are summed; flags and single statuses are not.
-      const summed = filter.flag === undefined && (filter.status === 'error' || !isOdd(filter));
-      return summed ? sumsOutline(filter) : oddOutline(filter);
+      const few = fewOf(filter);
+      // Errors are summed; flags, single statuses and costs are not.
+      const summed =
+        filter.flag === undefined && filter.minCostNano === undefined && filter.status === 'error';
+      return few === null || summed ? sumsOutline(filter) : fewOutline(filter, few);
     },
 
     list({ limit, before, ...filter }) {
@@ -318,8 +328,21 @@ function isOdd({ flag, status }: LogFilter): boolean {
   );
 }
 
+/** Rows that an index has apart from the others, and what they are in its own words. */
+interface Few {
+  source: string;
+  rows: string;
+}
+
+/** Where to look for what the filter lets through, if that is part of a few. */
+function fewOf(filter: LogFilter): Few | null {
+  if (isOdd(filter)) return { source: 'requests INDEXED BY requests_odd', rows: ODD_ROWS };
+  if (filter.minCostNano === undefined) return null;
+  return { source: 'requests INDEXED BY requests_dear', rows: DEAR_ROWS };
+}
+
 /** What the index that finds the candidates leaves open. */
-function conditionsOf({ status, session, agent, flag, from, to }: LogFilter): {
+function conditionsOf({ status, session, agent, flag, minCostNano, from, to }: LogFilter): {
   conditions: string[];
   parameters: Parameters;
 } {
@@ -332,6 +355,7 @@ function conditionsOf({ status, session, agent, flag, from, to }: LogFilter): {
   };
   where('session = @session', 'session', session);
   where('agent = @agent', 'agent', agent);
+  where('cost_nano >= @minCostNano', 'minCostNano', minCostNano);
   // A flag is a whole word of the list: none is part of another.
   where('instr(flags, @flag) > 0', 'flag', flag);
   where('at >= @from', 'from', from && Date.parse(from));

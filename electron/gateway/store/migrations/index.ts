@@ -10,6 +10,7 @@ import { clients } from './0005-clients.ts';
 import { aggregates } from './0006-aggregates.ts';
 import { sessionLimits } from './0007-session-limits.ts';
 import { keyFallbacks } from './0008-key-fallbacks.ts';
+import { dearRequests } from './0009-dear-requests.ts';
 import type { Migration } from './migration.ts';
 
 export const migrations: readonly Migration[] = [
@@ -21,4 +22,5 @@ export const migrations: readonly Migration[] = [
   aggregates,
   sessionLimits,
   keyFallbacks,
+  dearRequests,
 ];
