@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * What the npm scripts and the `faregate` command of a checkout run: builds what is stale, then starts the desktop app, or the headless gateway where it was
- * asked for or where there can be no window.
+ * What the npm scripts and the `faregate` command of a checkout run: builds what is stale, then starts the desktop app,
+ * or the headless gateway where it was asked for or where there can be no window.
  *
  *   node electron/launch.ts [args]             desktop app
  *   node electron/launch.ts COMMAND [args]     a command of the command line (see `help`), in this very process
@@ -103,19 +103,13 @@ function needsDashboard(args: readonly string[]): boolean {
 }
 
 async function startDesktop(args: readonly string[]): Promise<void> {
-  const reason = whyNoWindow();
-  const binary = reason === null ? await electronBinary() : null;
-  if (binary === null) {
-    say(
-      `${reason ?? "Electron's program is not installed and could not be fetched"}; starting without a window.`,
-    );
-    return startHeadless(args);
-  }
+  const program = await findWindowProgram();
+  if (program === null) return startHeadless(args);
   await ensureBuilt(['main', 'preload', 'renderer']);
   const startedAt = performance.now();
   // Set by editors that are Electron apps themselves; it would turn the app into plain Node.
   const { ELECTRON_RUN_AS_NODE: _, ...env } = process.env;
-  const { code, signal } = await ended(spawn(binary, [projectRoot, ...args], { stdio: 'inherit', env }));
+  const { code, signal } = await ended(spawn(program, [projectRoot, ...args], { stdio: 'inherit', env }));
   if (crashed(signal) && performance.now() - startedAt < EARLY_CRASH_MS) {
     say(`Electron cannot run on this machine (${signal}); starting without a window.`);
     return startHeadless(args);
@@ -146,9 +140,9 @@ function crashed(signal: NodeJS.Signals | null): boolean {
   return signal === 'SIGTRAP' || signal === 'SIGABRT' || signal === 'SIGSEGV' || signal === 'SIGILL';
 }
 
-function whyNoWindow(env: NodeJS.ProcessEnv = process.env): string | null {
+function whyNoWindow(): string | null {
   if (process.platform !== 'linux') return null;
-  if (!env['DISPLAY'] && !env['WAYLAND_DISPLAY']) return 'There is no display here';
+  if (!process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']) return 'There is no display here';
   // Chromium refuses to run its sandbox for root.
   if (process.getuid?.() === 0) return 'A window is not opened for root';
   return null;

@@ -51,14 +51,15 @@ export async function startGateway(options: StartOptions): Promise<Started | nul
         proxies: proxySettings(process.env),
         machine: connectMethods({ dataDir, home: homedir(), env: process.env }),
       });
-      const moved = await listen(gateway, options.port).catch(async (error: unknown) => {
+      const outcome = await listen(gateway, options.port).catch(async (error: unknown) => {
         await gateway.close({ graceMs: 0 });
         throw error;
       });
-      if (moved === 'quit') {
+      if (outcome === 'quit') {
         await gateway.close({ graceMs: 0 });
         return null;
       }
+      const moved = outcome === 'moved';
       // A port for this one start is not where tools are to be led.
       const tools = moved || options.port === undefined ? await followTools(gateway, log) : [];
       // What a person leads elsewhere is news when the port changes, and not at every start from then on.
@@ -127,10 +128,8 @@ async function askedSecrets(dataDir: string, state: DesktopStateFile): Promise<D
   }
 }
 
-/**
- * Whether the gateway moved to another port. A port that is taken is the person's to decide about: tools are set to it.
- */
-async function listen(gateway: Gateway, port: number | undefined): Promise<boolean | 'quit'> {
+/** A port that is taken is the person's to decide about: tools are set to it. `moved`: it is another one from now on. */
+async function listen(gateway: Gateway, port: number | undefined): Promise<'as-wanted' | 'moved' | 'quit'> {
   let anyPort = false;
   for (;;) {
     try {
@@ -138,7 +137,7 @@ async function listen(gateway: Gateway, port: number | undefined): Promise<boole
       const listening = await gateway.listen(wanted === undefined ? {} : { port: wanted });
       // Kept, so that the tools need to be told of the new address once only.
       if (anyPort) await gateway.dispatch('settings.set', { port: listening.port });
-      return anyPort;
+      return anyPort ? 'moved' : 'as-wanted';
     } catch (error) {
       if (!(error instanceof ListenError)) throw error;
       const holder = error.code === 'EADDRINUSE' ? await findPortHolder(error.port) : null;

@@ -25,7 +25,7 @@ export interface Route {
 }
 
 /** Anything that is not an address of ours leads to the first page. */
-export function parseRoute(hash: string): Route {
+function parseRoute(hash: string): Route {
   const [path = '', search = ''] = hash.replace(/^#\/?/, '').split('?', 2);
   const [name, id] = path.split('/');
   const page = pageNames.find((each) => each === name);

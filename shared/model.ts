@@ -340,7 +340,7 @@ export const PriceRow = PriceInput.extend({ source: z.string(), setAt: time });
 export type PriceRow = z.infer<typeof PriceRow>;
 
 /** When the same request over and over is taken for a loop and pauses its key. */
-export const LoopBrake = z.object({
+export const LoopBrakeSettings = z.object({
   /** So many times in a row, each sent after the one before was answered. */
   requests: z
     .int('Enter a whole number of requests.')
@@ -353,7 +353,7 @@ export const LoopBrake = z.object({
   /** Only steps of an agent count: requests that declare tools and take as long as a model takes. */
   agentsOnly: z.boolean().default(false),
 });
-export type LoopBrake = z.infer<typeof LoopBrake>;
+export type LoopBrakeSettings = z.infer<typeof LoopBrakeSettings>;
 
 export const Settings = z.object({
   port: z.int().min(0).max(65535),
@@ -361,7 +361,7 @@ export const Settings = z.object({
   /** Percent of a limit at which the person is told. */
   thresholds: z.array(z.int().min(1).max(100)).max(10),
   /** null = off. */
-  loopBrake: LoopBrake.nullable(),
+  loopBrake: LoopBrakeSettings.nullable(),
   theme: z.enum(['system', 'light', 'dark']),
   /** Fetch newer price data once a day. */
   priceUpdates: z.boolean(),

@@ -192,7 +192,7 @@ async function setEnabled(client: Client, which: string, enabled: boolean): Prom
 }
 
 /** By id, or by a name that only one key has. */
-export async function findKey(client: Client, which: string): Promise<KeyRow> {
+async function findKey(client: Client, which: string): Promise<KeyRow> {
   const rows = await client.call('keys.list', {});
   const named = rows.filter(({ id, name }) => id === which || name === which);
   if (named.length > 1) {

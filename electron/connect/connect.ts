@@ -16,8 +16,7 @@ import {
   replaceFile,
   sha256,
 } from './files.ts';
-import type { Machine } from './machine-view.ts';
-import { executable } from './machine-view.ts';
+import { executable, type Machine } from './machine-view.ts';
 import { createConnections, type Connection, type FileRecord } from './records.ts';
 import { findInstalled, impossible, toolOf, tools, type Target, type Tool } from './tools.ts';
 

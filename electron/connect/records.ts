@@ -2,7 +2,6 @@
  * What was done to a tool's files, in the data folder: the bytes they had, what was written, and the key. Written before
  * the files are, so that whatever ends the program in between can be taken back.
  */
-import { rmSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import { ToolId } from '#shared/connect.ts';
@@ -49,7 +48,6 @@ export interface Connections {
   /** null where it never was connected. */
   read(tool: ToolId): Connection | null;
   write(connection: Connection): void;
-  remove(tool: ToolId): void;
 }
 
 export function createConnections(dataDir: string): Connections {
@@ -60,6 +58,5 @@ export function createConnections(dataDir: string): Connections {
       return bytes && Connection.parse(JSON.parse(bytes.toString('utf8')));
     },
     write: (connection) => replaceFile(fileOf(connection.tool), `${JSON.stringify(connection, null, 2)}\n`),
-    remove: (tool) => rmSync(fileOf(tool), { force: true }),
   };
 }

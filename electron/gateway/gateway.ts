@@ -1,7 +1,5 @@
 /** The gateway as one object: the only file of this folder that the rest of `electron/` imports. */
-import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:http';
-import { isIPv6 } from 'node:net';
 import { join, resolve as absolute } from 'node:path';
 import { LOOPBACK } from '#shared/defaults.ts';
 import type { Status } from '#shared/model.ts';
@@ -16,7 +14,8 @@ import { startDeadline } from './base/deadline.ts';
 import { createKeys } from './config/keys.ts';
 import { createProviders, type Secrets } from './config/providers.ts';
 import { createSettings } from './config/settings.ts';
-import { createGatewayServer, type ServerDependencies } from './http/server.ts';
+import { asHost, createExposedServer, startListening } from './http/listen.ts';
+import { createGatewayServer } from './http/server.ts';
 import { createLedger, type Ledger } from './ledger/ledger.ts';
 import { createOverruns } from './ledger/overruns.ts';
 import { createUnpriced } from './ledger/repricing.ts';
@@ -68,18 +67,6 @@ export interface GatewayOptions {
   waitMs?: number;
   /** How long a request waits for its input to be counted, in milliseconds; 5 s unless told. */
   countMs?: number;
-}
-
-/** The listener could not start. `code` is the system's, such as EADDRINUSE; the message says what to do. */
-export class ListenError extends Error {
-  readonly code: string;
-  readonly port: number;
-  constructor(code: string, port: number, message: string, cause: unknown) {
-    super(message, { cause });
-    this.name = 'ListenError';
-    this.code = code;
-    this.port = port;
-  }
 }
 
 /** Opens the data folder, settles what a crash left behind, and wires the parts. @throws DataFolderError */
@@ -268,20 +255,19 @@ async function wire(
   const serving = { keys, providers, ledger, proxy, models, now, onInternalError };
   const server = createGatewayServer(serving);
   let exposed: Server | null = null;
-  // What could not be written is tried again, so that a freed disk mends itself. And windows end: looked at by the clock
-  // each time, since a timer for the moment itself is wrong once the machine has slept or its clock was set.
-  const ticking = setInterval(() => {
-    if (ledger.problem() !== null) ledger.retry();
-    ledger.endPeriods();
-    watch.look();
-  }, TICK_MS).unref();
-
-  const tickPriceData = () => void priceData.tick().catch((error: unknown) => onInternalError(error));
-  const firstTick = setTimeout(tickPriceData, FIRST_PRICE_TICK_MS).unref();
-  const priceTicks = setInterval(tickPriceData, PRICE_TICK_MS).unref();
-  const tickBackups = () => void backups.tick();
-  const firstBackupTick = setTimeout(tickBackups, FIRST_BACKUP_TICK_MS).unref();
-  const backupTicks = setInterval(tickBackups, BACKUP_TICK_MS).unref();
+  const endRepeating = [
+    // What could not be written is tried again, so that a freed disk mends itself. And windows end: looked at by the
+    // clock each time, since a timer for the moment itself is wrong once the machine has slept or its clock was set.
+    repeat(TICK_MS, () => {
+      if (ledger.problem() !== null) ledger.retry();
+      ledger.endPeriods();
+      watch.look();
+    }),
+    // A start has other things to do first; after that a look at the clock now and then tells when a day is over.
+    repeat(PRICE_TICK_MS, () => void priceData.tick().catch(onInternalError), FIRST_PRICE_TICK_MS),
+    // The ledger is looked over soon: whatever broke it may have been what ended the process before.
+    repeat(BACKUP_TICK_MS, () => void backups.tick(), FIRST_BACKUP_TICK_MS),
+  ];
 
   async function close(graceMs: number): Promise<void> {
     // Listening ends at once; connections that are idle are closed, running requests go on.
@@ -299,11 +285,7 @@ async function wire(
     await new Promise((resolve) => setImmediate(resolve));
     for (const each of servers) each.closeAllConnections();
     await Promise.all(closed);
-    clearInterval(ticking);
-    clearTimeout(firstTick);
-    clearInterval(priceTicks);
-    clearTimeout(firstBackupTick);
-    clearInterval(backupTicks);
+    for (const end of endRepeating) end();
     announcer.flush();
     announcer.close();
     ledger.retry();
@@ -321,19 +303,15 @@ async function wire(
   return {
     async listen(where) {
       const port = where?.port ?? settings.get().port;
-      await startListening(server, port);
-      const address = server.address();
-      const actual = typeof address === 'object' && address !== null ? address.port : port;
+      const actual = await startListening(server, port);
       listening = { port: actual, url: `http://${LOOPBACK}:${actual}` };
       announcer.statusChanged();
       return listening;
     },
     async expose({ address, port, cert, key }) {
-      exposed = createExposed(serving, { address, cert, key });
-      await startListening(exposed, port, address);
-      const at = exposed.address();
-      const host = isIPv6(address) ? `[${address}]` : address;
-      return { url: `https://${host}:${typeof at === 'object' && at !== null ? at.port : port}` };
+      exposed = createExposedServer(serving, { address, cert, key });
+      const actual = await startListening(exposed, port, address);
+      return { url: `https://${asHost(address)}:${actual}` };
     },
     dispatch,
     subscribe: (listener) => announcer.subscribe(listener),
@@ -351,53 +329,22 @@ const COUNT_MS = 5_000;
 const TICK_MS = 1_000;
 const MAX_GRACE_MS = 5_000;
 const CLOSED = 'Stopped: Faregate was closed.';
-/** A start has other things to do first; after that a look at the clock now and then tells when a day is over. */
 const FIRST_PRICE_TICK_MS = 20_000;
 const PRICE_TICK_MS = 600_000;
-/** The ledger is looked over soon: whatever broke it may have been what ended the process before. */
 const FIRST_BACKUP_TICK_MS = 30_000;
 const BACKUP_TICK_MS = 300_000;
 
-/** @throws ListenError where the certificate or its key cannot be used. */
-function createExposed(
-  serving: ServerDependencies,
-  { address, cert, key }: { address: string; cert: string; key: string },
-): Server {
-  try {
-    const names = new X509Certificate(cert).subjectAltName ?? '';
-    const listed = [...names.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name = '']) =>
-      name.toLowerCase(),
-    );
-    const hosts = [address, ...listed].map((name) => (isIPv6(name) ? `[${name}]` : name));
-    return createGatewayServer(serving, { cert, key, hosts: new Set(hosts) });
-  } catch (cause) {
-    const message =
-      'The TLS certificate and its key cannot be used: give both as PEM, the key belonging to the certificate.';
-    throw new ListenError('ERR_TLS', 0, message, cause);
-  }
-}
-
-function startListening(server: Server, port: number, address: string = LOOPBACK): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException) => {
-      const code = error.code ?? 'UNKNOWN';
-      const mend =
-        code === 'EADDRINUSE'
-          ? `Port ${port} is used by another program. End it, or choose another port.`
-          : code === 'EADDRNOTAVAIL'
-            ? `This machine has no address ${address}. Give one of its own, or 0.0.0.0 for all of them.`
-            : code === 'EACCES'
-              ? `Port ${port} needs rights this user does not have. Choose a port above 1023.`
-              : `Faregate cannot listen on port ${port} (${code}). Choose another port.`;
-      reject(new ListenError(code, port, mend, error));
-    };
-    server.once('error', fail);
-    // Loopback unless a person said otherwise: the gateway spends money for whoever can reach it.
-    server.listen(port, address, () => {
-      server.off('error', fail);
-      resolve();
-    });
-  });
+/** Keeps no process from ending. Returns what ends it. */
+function repeat(everyMs: number, act: () => void, firstMs = everyMs): () => void {
+  let next: NodeJS.Timeout;
+  const first = setTimeout(() => {
+    next = setInterval(act, everyMs).unref();
+    act();
+  }, firstMs).unref();
+  return () => {
+    clearTimeout(first);
+    clearInterval(next);
+  };
 }
 
 /** Type, message and stack: never the values an error may carry along. */
@@ -415,6 +362,7 @@ export type { Secrets } from './config/providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './http/assets.ts';
 export { isSealedByKeyFile, keyFileSecrets, SecretKeyError } from './config/keyfile.ts';
 export { CallError, callsOf, type Call, type MachineHandlers } from './api/calls.ts';
+export { ListenError } from './http/listen.ts';
 export { createControl, readControlAddress, type Control, type Opened } from './http/control.ts';
 export { createWeb, type Web } from './http/web.ts';
 export { startDeadline } from './base/deadline.ts';

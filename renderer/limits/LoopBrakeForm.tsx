@@ -1,16 +1,20 @@
 import { Button, Checkbox, Switch, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { defaultSettings } from '#shared/defaults.ts';
-import { LoopBrake } from '#shared/model.ts';
+import { LoopBrakeSettings } from '#shared/model.ts';
 import { saveSettings } from '../actions.ts';
 import { strings } from '../strings.ts';
 import { notifyFailure } from '../ui/notify.ts';
 import { FormError, submitting } from '../ui/page.tsx';
 
 const words = strings.limits.loop;
-const initial: LoopBrake = defaultSettings.loopBrake ?? { requests: 30, seconds: 60, agentsOnly: true };
+const initial: LoopBrakeSettings = defaultSettings.loopBrake ?? {
+  requests: 30,
+  seconds: 60,
+  agentsOnly: true,
+};
 
-export function LoopBrakeForm({ brake }: { brake: LoopBrake | null }) {
+export function LoopBrakeForm({ brake }: { brake: LoopBrakeSettings | null }) {
   const stored = brake ?? initial;
   /** null = as it is stored. */
   const [typed, setTyped] = useState<{ requests: string; seconds: string } | null>(null);
@@ -18,13 +22,13 @@ export function LoopBrakeForm({ brake }: { brake: LoopBrake | null }) {
   const [done, setDone] = useState(false);
   const shown = typed ?? { requests: String(stored.requests), seconds: String(stored.seconds) };
 
-  const apply = async (loopBrake: LoopBrake | null) => {
+  const apply = async (loopBrake: LoopBrakeSettings | null) => {
     const answer = await saveSettings({ loopBrake });
     if (!answer.ok) notifyFailure(answer.error.message, strings.settings.notSaved);
     return answer.ok;
   };
   const save = async () => {
-    const read = LoopBrake.safeParse({
+    const read = LoopBrakeSettings.safeParse({
       requests: wholeNumber(shown.requests),
       seconds: wholeNumber(shown.seconds),
       agentsOnly: stored.agentsOnly,

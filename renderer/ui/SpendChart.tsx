@@ -89,7 +89,7 @@ export function SpendChart({
 }
 
 /** Four or five round amounts from zero to at least `most` dollars. */
-export function axisTicks(most: number): number[] {
+function axisTicks(most: number): number[] {
   if (!(most > 0)) return [0, 1];
   const rough = most / 4;
   const power = 10 ** Math.floor(Math.log10(rough));

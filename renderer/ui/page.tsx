@@ -216,7 +216,7 @@ export function submitting(run: () => Promise<void>) {
 
 const SHOWN_COPIED_MS = 1_600;
 
-export function useCopy(): [copied: boolean, copy: (text: string) => void] {
+function useCopy(): [copied: boolean, copy: (text: string) => void] {
   const [copied, setCopied] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);

@@ -153,7 +153,7 @@ export function changeOf(now: number, before: number): number | null {
 }
 
 /** Days whose average is taken for the days to come. */
-export const PACE_DAYS = 7;
+const PACE_DAYS = 7;
 
 export interface Projection {
   soFarNano: Nano;

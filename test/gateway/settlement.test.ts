@@ -4,7 +4,7 @@ import type { AnswerFacts, TokenUsage } from '../../electron/gateway/dialects/di
 import { noUsage } from '../../electron/gateway/dialects/dialect.ts';
 import { billableOf, readBill } from '../../electron/gateway/pricing/bill.ts';
 import type { Price } from '../../electron/gateway/pricing/cost.ts';
-import { outcomeOf, type Asked, type Ending } from '../../electron/gateway/proxy/settlement.ts';
+import { outcomeOf, type SettlementBasis, type Ending } from '../../electron/gateway/proxy/settlement.ts';
 
 /** Nano-dollars a token, in and out. */
 const priced = (source: string, input: number, output: number): Price => ({
@@ -23,7 +23,7 @@ const known: Record<string, Price> = {
   answered: priced('catalogue', 2, 20),
 };
 
-const asked = (more: Partial<Asked> = {}): Asked => ({
+const asked = (more: Partial<SettlementBasis> = {}): SettlementBasis => ({
   model: 'asked',
   estimate: ({ outputChars }) => ({ inputTokens: 100, outputTokens: Math.ceil(outputChars / 4) }),
   heldNano: 1_000_000,
@@ -203,7 +203,8 @@ describe('where the provider did not say what was used', () => {
 });
 
 describe('the bill that a row freezes', () => {
-  const bill = (request: Asked, seen: AnswerFacts) => readBill(outcomeOf(request, seen, ending()).price);
+  const bill = (request: SettlementBasis, seen: AnswerFacts) =>
+    readBill(outcomeOf(request, seen, ending()).price);
 
   test('says which price of which day, and its lines add up to the computed cost', () => {
     const dated = asked({ price: { ...priced('catalogue', 1, 10), date: '2026-09-23' } });

@@ -19,7 +19,7 @@ import {
 import path from 'node:path';
 
 export const KEY_FILE = 'secret.key';
-export const KEY_VARIABLE = 'FAREGATE_SECRET_KEY';
+const KEY_VARIABLE = 'FAREGATE_SECRET_KEY';
 
 /** The key cannot be used or does not fit; the message says what to do. */
 export class SecretKeyError extends Error {

@@ -111,7 +111,7 @@ export function leastOf<T>(all: readonly T[], by: (one: T) => number): T | null 
   return all.reduce<T | null>((least, next) => (least === null || by(next) < by(least) ? next : least), null);
 }
 
-export function isReached(limit: { limitNano: Nano; usedNano: Nano }): boolean {
+function isReached(limit: { limitNano: Nano; usedNano: Nano }): boolean {
   return limit.usedNano >= limit.limitNano;
 }
 

@@ -24,7 +24,7 @@ export interface Rollup {
 }
 
 /** The sums of `usage_sums` and `usage_agents`, in the order of their columns. */
-export const sumColumns = [
+const sumColumns = [
   'requests',
   'errors',
   'estimated',

@@ -186,7 +186,7 @@ export function vocabularyOf(model: string): Counting | null {
  * The names and texts of a body, without what is no text: data URLs and other long runs without a space. What is left
  * out keeps its bytes as its bound.
  */
-export function textsIn(fields: JsonFields): string[] {
+function textsIn(fields: JsonFields): string[] {
   const texts: string[] = [];
   const left: unknown[] = [
     'messages',

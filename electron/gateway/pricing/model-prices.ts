@@ -41,7 +41,7 @@ export function priceAtVendor(vendor: string, model: string, at: Date, address =
 }
 
 /** How many searches, requests and tokens cost: dollars as nano-dollars. */
-export function toNano(dollars: number | string): Nano {
+function toNano(dollars: number | string): Nano {
   const nano = decimalToNano(dollars);
   if (nano === null || nano > BigInt(Number.MAX_SAFE_INTEGER))
     throw new RangeError(`not a price: ${dollars}`);

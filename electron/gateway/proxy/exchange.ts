@@ -28,7 +28,7 @@ import type { Step } from './loop-brake.ts';
 import { Relay, Stopped } from './relay.ts';
 import { bodyEdits, type ReadRequest } from './request-body.ts';
 import type { UpstreamRoute } from './routes.ts';
-import { needsEstimate, outcomeOf, type Asked, type Ending } from './settlement.ts';
+import { needsEstimate, outcomeOf, type SettlementBasis, type Ending } from './settlement.ts';
 
 export interface ExchangeDependencies {
   ledger: Ledger;
@@ -40,7 +40,7 @@ export interface ExchangeDependencies {
 }
 
 /** An authenticated request whose body has been read. */
-export interface Call {
+export interface ClientCall {
   route: UpstreamRoute;
   key: Key;
   request: IncomingMessage;
@@ -65,7 +65,7 @@ export interface Exchange {
 /** What was set aside for it, and what it is settled by. */
 export interface Money {
   admitted: Admitted;
-  asked: Asked;
+  basis: SettlementBasis;
   step: Step;
 }
 
@@ -74,7 +74,7 @@ export interface Exchanges {
    * Resolves when it is over and settled: with an answer only where that was to be withheld and nothing was sent to the
    * client. @throws Refusal before anything was sent to the client.
    */
-  send(call: Call, exchange: Exchange): Promise<Withheld | null>;
+  send(call: ClientCall, exchange: Exchange): Promise<Withheld | null>;
   /** Ends a hold whose request never got to the provider; does nothing where it is settled already. */
   giveBack(money: Money): Promise<void>;
   /** What can be stopped from now on; returns what takes it out again. */
@@ -99,7 +99,7 @@ export function createExchanges(dependencies: ExchangeDependencies): Exchanges {
     return () => running.remove(entry);
   }
 
-  function send(call: Call, exchange: Exchange): Promise<Withheld | null> {
+  function send(call: ClientCall, exchange: Exchange): Promise<Withheld | null> {
     const { read, target, dialect, money } = exchange;
     const { provider } = target;
     const { stream } = read.facts;
@@ -142,8 +142,8 @@ export function createExchanges(dependencies: ExchangeDependencies): Exchanges {
             return recorded(settle(money, facts, ending), ending);
           const seen = { model: target.model, body: call.body, answer: facts };
           return countedEstimate(vocabulary, seen, dependencies.vocabularies).then((counted) => {
-            const asked = { ...money.asked, estimate: () => counted };
-            return recorded(settle({ ...money, asked }, facts, ending), ending);
+            const basis = { ...money.basis, estimate: () => counted };
+            return recorded(settle({ ...money, basis }, facts, ending), ending);
           });
         },
         fail: (error) =>
@@ -151,11 +151,11 @@ export function createExchanges(dependencies: ExchangeDependencies): Exchanges {
             error instanceof Stopped ? new Refusal('stopped', error.message) : unreachable(provider, error),
           ),
         done() {
-          left();
+          leave();
           resolve(withheld);
         },
       });
-      const left = enter(call.key, provider, relayed);
+      const leave = enter(call.key, provider, relayed);
       const { origin, path } = upstreamAddress(
         provider,
         pathOf(call.route, () => encodeModel(target.model)),
@@ -198,16 +198,16 @@ export function createExchanges(dependencies: ExchangeDependencies): Exchanges {
   }
 
   /** Whatever goes wrong between the answer and the ledger, the hold is not left behind: then it is taken as the cost. */
-  function settle({ admitted: { hold }, asked }: Money, seen: AnswerFacts, ending: Ending): Nano | null {
+  function settle({ admitted: { hold }, basis }: Money, seen: AnswerFacts, ending: Ending): Nano | null {
     try {
-      const outcome = outcomeOf(asked, seen, ending);
+      const outcome = outcomeOf(basis, seen, ending);
       ledger.settle(hold, outcome);
       overruns.learn(hold, outcome);
       return outcome.costNano;
     } catch (error) {
       dependencies.onInternalError(error);
       const cost = {
-        ...outcomeOf(asked, nothingSeen, { ...ending, neverArrived: true, status: 0 }),
+        ...outcomeOf(basis, nothingSeen, { ...ending, neverArrived: true, status: 0 }),
         status: ending.status,
       };
       ledger.settle(hold, { ...cost, costNano: hold.amountNano, flags: [...cost.flags, 'estimated'] });
@@ -215,7 +215,7 @@ export function createExchanges(dependencies: ExchangeDependencies): Exchanges {
     }
   }
 
-  function giveBack({ admitted: { hold }, asked }: Money): Promise<void> {
+  function giveBack({ admitted: { hold }, basis }: Money): Promise<void> {
     const ending = {
       status: 0,
       how: 'upstream-gone',
@@ -223,7 +223,7 @@ export function createExchanges(dependencies: ExchangeDependencies): Exchanges {
       firstByteMs: null,
       durationMs: now() - hold.at,
     } as const;
-    ledger.settle(hold, outcomeOf(asked, nothingSeen, ending));
+    ledger.settle(hold, outcomeOf(basis, nothingSeen, ending));
     return ledger.written();
   }
 

@@ -4,7 +4,7 @@
  * counts. Nothing of a request is kept but a checksum, in memory.
  */
 import { crc32 } from 'node:zlib';
-import type { LoopBrake as Brake } from '#shared/model.ts';
+import type { LoopBrakeSettings } from '#shared/model.ts';
 
 /** What makes two requests the same. */
 export interface Sent {
@@ -43,7 +43,10 @@ const REMEMBERED = 16;
 /** No model on a network answers sooner: what does is a stand-in for one, and its requests are a test's. */
 const MODEL_MS = 50;
 
-export function createLoopBrake(options: { settings(): Brake | null; now: () => number }): LoopBrake {
+export function createLoopBrake(options: {
+  settings(): LoopBrakeSettings | null;
+  now: () => number;
+}): LoopBrake {
   const { settings, now } = options;
   const seen = new Map<string, Map<string, Repeated>>();
 

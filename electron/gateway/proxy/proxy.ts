@@ -28,7 +28,7 @@ import { senderOf, type Sender } from './clients.ts';
 import {
   createExchanges,
   pathOf,
-  type Call,
+  type ClientCall,
   type Exchange,
   type ExchangeDependencies,
   type Money,
@@ -36,7 +36,7 @@ import {
 import type { LoopBrake, Step } from './loop-brake.ts';
 import { readRequest, routedModels, type ReadRequest } from './request-body.ts';
 import { requestBounds, type Priced } from './request-bound.ts';
-import type { Asked } from './settlement.ts';
+import type { SettlementBasis } from './settlement.ts';
 
 export interface ProxyDependencies extends ExchangeDependencies {
   admission: Admission;
@@ -54,7 +54,7 @@ export interface ProxyDependencies extends ExchangeDependencies {
 
 export interface Proxy {
   /** Resolves when the request is over and settled. @throws Refusal before anything was sent to the client. */
-  forward(call: Call): Promise<void>;
+  forward(call: ClientCall): Promise<void>;
   /**
    * Ends the running requests of a key, to a provider or all at once, with a sentence for the person; the true cost so
    * far is settled. How many that were.
@@ -74,7 +74,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   let closed: string | null = null;
   const idleWaiters: (() => void)[] = [];
 
-  async function forward(call: Call): Promise<void> {
+  async function forward(call: ClientCall): Promise<void> {
     if (closed !== null) throw new Refusal('stopped', closed);
     open += 1;
     let step: Step | undefined;
@@ -106,7 +106,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   }
 
   /** Where the key's fallback leads; null where it has none for this request. */
-  function secondTarget({ key, route }: Call, { facts }: ReadRequest, first: Target): Target | null {
+  function secondTarget({ key, route }: ClientCall, { facts }: ReadRequest, first: Target): Target | null {
     // What is stored at the one provider is not at the other.
     if (key.fallback === null || facts.storedInput) return null;
     return fallbackTarget(key.fallback, first, dependencies.providers.speaking(route.dialect));
@@ -138,7 +138,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
   ): Promise<{ attempt: Attempt; money: Money } | null> {
     const { call, read } = metered;
     let stopped = false;
-    const left = exchanges.enter(call.key, target.provider, { stop: () => void (stopped = true) });
+    const leave = exchanges.enter(call.key, target.provider, { stop: () => void (stopped = true) });
     try {
       refusePaused(call.key);
       requireCredential(target.provider);
@@ -162,12 +162,12 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
       if (error instanceof Refusal) return null;
       throw error;
     } finally {
-      left();
+      leave();
     }
   }
 
   function moneyOf(metered: MeteredRequest, attempt: Attempt, admitted: Admitted): Money {
-    return { admitted, asked: askedOf(metered, attempt, admitted), step: attempt.step };
+    return { admitted, basis: basisOf(metered, attempt, admitted), step: attempt.step };
   }
 
   /** Resolves with an answer only where it was to be withheld and nothing was sent to the client. */
@@ -207,7 +207,7 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     if (key.pause !== null) throw new Refusal('key_paused', loopText(key, key.pause.count));
   }
 
-  function enterLoop(call: Call, { fields }: ReadRequest): Step {
+  function enterLoop(call: ClientCall, { fields }: ReadRequest): Step {
     const { key, route, body } = call;
     const entered = dependencies.loops.enter({
       keyId: key.id,
@@ -220,11 +220,11 @@ export function createProxy(dependencies: ProxyDependencies): Proxy {
     throw new Refusal('key_paused', loopText(key, entered.loop));
   }
 
-  function askedOf(
+  function basisOf(
     { call, read }: MeteredRequest,
     { target: { provider, model }, models: [{ price }], fallback }: Attempt,
     { hold, clamp }: Admitted,
-  ): Asked {
+  ): SettlementBasis {
     return {
       model,
       estimate: (answer) => roughEstimate(model, call.body, answer),
@@ -298,7 +298,7 @@ const quoted = (name: string) => (/^[\w./:@-]+$/.test(name) ? name : `'${name.re
 
 /** One that costs money, and who sent it. */
 interface MeteredRequest {
-  call: Call;
+  call: ClientCall;
   read: ReadRequest;
   dialect: Dialect;
   sender: Sender;

@@ -19,7 +19,8 @@ export interface Ending {
   durationMs: number;
 }
 
-export interface Asked {
+/** What a settlement goes by beside the answer: known when the request is sent. */
+export interface SettlementBasis {
   model: string;
   /** What the request and what was seen of its answer come to, where the provider does not say. */
   estimate(answer: AnswerFacts): Estimate;
@@ -35,18 +36,18 @@ export interface Asked {
   priceOf(model: string): Price | null;
 }
 
-export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Outcome {
+export function outcomeOf(basis: SettlementBasis, answer: AnswerFacts, ending: Ending): Outcome {
   const flags: RequestFlag[] = [];
-  if (asked.clamped) flags.push('clamped');
-  if (asked.fallback) flags.push('fallback');
+  if (basis.clamped) flags.push('clamped');
+  if (basis.fallback) flags.push('fallback');
   if (ending.how === 'stopped') flags.push('stopped');
   if (ending.how === 'client-gone' || ending.how === 'upstream-gone') flags.push('interrupted');
 
   const billed = mayBeBilled(answer, ending);
   const counted = billed && needsEstimate(answer, ending);
-  const usage = counted ? estimatedUsage(asked, answer) : billed ? (answer.usage ?? noUsage) : noUsage;
-  const price = priceFor(asked, answer.model);
-  const outcome = billed ? billOf(asked, price, usage, answer) : nothingBilled(price);
+  const usage = counted ? estimatedUsage(basis, answer) : billed ? (answer.usage ?? noUsage) : noUsage;
+  const price = priceFor(basis, answer.model);
+  const outcome = billed ? billOf(basis, price, usage, answer) : nothingBilled(price);
   if (billed && !answer.failed && countsNoInput(usage, price)) {
     outcome.estimated = true;
     outcome.bill.doubts = [...(outcome.bill.doubts ?? []), 'no input was counted'];
@@ -63,11 +64,11 @@ export function outcomeOf(asked: Asked, answer: AnswerFacts, ending: Ending): Ou
   if (charged === null && (counted || outcome.estimated)) flags.push('estimated');
   if (costNano === null) {
     flags.push('unpriced');
-  } else if (costNano > asked.heldNano && asked.price !== null) {
+  } else if (costNano > basis.heldNano && basis.price !== null) {
     flags.push('overrun');
   }
   return {
-    model: answer.model ?? asked.model,
+    model: answer.model ?? basis.model,
     status: ending.status,
     usage,
     costNano,
@@ -109,14 +110,14 @@ function saysItCost({ usage, usageIsFinal, reportedCostNano }: AnswerFacts): boo
 }
 
 /** The person's own price for what was asked for stands; else the model that answered is what the provider bills. */
-function priceFor(asked: Asked, answered: string | null): Price | null {
-  if (asked.price?.source === 'own' || answered === null || answered === asked.model) return asked.price;
-  return asked.priceOf(answered) ?? asked.price;
+function priceFor(basis: SettlementBasis, answered: string | null): Price | null {
+  if (basis.price?.source === 'own' || answered === null || answered === basis.model) return basis.price;
+  return basis.priceOf(answered) ?? basis.price;
 }
 
-function estimatedUsage(asked: Asked, answer: AnswerFacts): TokenUsage {
+function estimatedUsage(basis: SettlementBasis, answer: AnswerFacts): TokenUsage {
   const known = answer.usage ?? noUsage;
-  const { inputTokens, outputTokens } = asked.estimate(answer);
+  const { inputTokens, outputTokens } = basis.estimate(answer);
   return {
     ...known,
     inputTokens: known.inputTokens > 0 ? known.inputTokens : inputTokens,
@@ -124,8 +125,8 @@ function estimatedUsage(asked: Asked, answer: AnswerFacts): TokenUsage {
   };
 }
 
-function billOf(asked: Asked, price: Price | null, usage: TokenUsage, answer: AnswerFacts): Billed {
+function billOf(basis: SettlementBasis, price: Price | null, usage: TokenUsage, answer: AnswerFacts): Billed {
   const { serviceTier, terms, extraPasses } = answer;
-  const billable = { usage, serviceTier, askedTier: asked.serviceTier, terms, extraPasses };
-  return billFor(price, billable, (model) => asked.priceOf(model));
+  const billable = { usage, serviceTier, askedTier: basis.serviceTier, terms, extraPasses };
+  return billFor(price, billable, (model) => basis.priceOf(model));
 }
