@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { app, dialog, Menu, nativeTheme, powerMonitor, session, type BrowserWindow } from 'electron';
+import { messageOf } from '#shared/caught.ts';
 import { APP_NAME } from '#shared/defaults.ts';
 import { Settings } from '#shared/model.ts';
 import { connectBridge } from './bridge.ts';
@@ -59,7 +60,7 @@ if (namesCommand(words)) {
 } else if (app.requestSingleInstanceLock()) {
   // Not awaited: Electron becomes ready only once this module has run to its end.
   runApp().catch((error: unknown) => {
-    dialog.showErrorBox(`${APP_NAME} cannot start`, error instanceof Error ? error.message : String(error));
+    dialog.showErrorBox(`${APP_NAME} cannot start`, messageOf(error));
     app.exit(1);
   });
 } else {

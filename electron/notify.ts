@@ -3,6 +3,7 @@
  * them back by itself, which is why none of them is ever marked urgent.
  */
 import { Notification } from 'electron';
+import { messageOf } from '#shared/caught.ts';
 import { APP_NAME } from '#shared/defaults.ts';
 import type { KeyRow, LimitNotice } from '#shared/model.ts';
 import { formatLimit, formatUsd, NANO_PER_USD } from '#shared/money.ts';
@@ -187,5 +188,3 @@ function formatMoment(at: string, now = new Date()): string {
   const day = date.toLocaleDateString(undefined, { weekday: 'short', day: 'numeric', month: 'short' });
   return `on ${day}, ${time}`;
 }
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

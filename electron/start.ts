@@ -1,6 +1,7 @@
 /** From the data folder to a gateway that listens, with the questions that only the person can answer. */
 import { homedir } from 'node:os';
 import { app, dialog, shell } from 'electron';
+import { messageOf, stackOf } from '#shared/caught.ts';
 import type { ToolRow } from '#shared/connect.ts';
 import { APP_NAME } from '#shared/defaults.ts';
 import { connectMethods } from './connect/connect.ts';
@@ -67,10 +68,7 @@ export async function startGateway(options: StartOptions): Promise<Started | nul
       return { gateway, followed: isNews ? tools : [] };
     } catch (error) {
       if (!(error instanceof DataFolderError || error instanceof SecretKeyError)) {
-        log.error(
-          { error: error instanceof Error ? error.stack : String(error) },
-          'The gateway could not start.',
-        );
+        log.error({ error: stackOf(error) }, 'The gateway could not start.');
       }
       if (!(await mendOrTryAgain(error, options))) return null;
     }
@@ -103,8 +101,6 @@ async function mendOrTryAgain(error: unknown, { dataDir, log }: StartOptions): P
   const again = ['Try again', 'Quit'] as const;
   return (await ask('error', 'No backup could be restored', messageOf(failure), again)) === 'Try again';
 }
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /**
  * Without a store of the system's the credentials are worth what a file is worth: the person's to decide, once. null

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { codeOf } from '#shared/caught.ts';
 import type { Input, MethodName, Output } from '#shared/contract.ts';
 import { Envelope, readAnswer } from '#shared/wire.ts';
 import { connectMethods } from '../connect/connect.ts';
@@ -72,7 +73,7 @@ export async function findRunning(dataDir: string): Promise<Client | null> {
 }
 
 function isNobody(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && nobodyThere.has(String(error.code));
+  return nobodyThere.has(codeOf(error));
 }
 
 /** Asks the running gateway for its dashboard; null where none runs. */

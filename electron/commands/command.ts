@@ -1,5 +1,6 @@
 /** What a command of the command line is, and what all of them share: reading arguments, amounts, output, failing. */
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+import { messageOf } from '#shared/caught.ts';
 import { formatUsd, parseAmount, type Nano } from '#shared/money.ts';
 import { UsageError } from '../options.ts';
 
@@ -47,7 +48,7 @@ function parse<const Options extends ParseArgsOptionsConfig>(args: readonly stri
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new UsageError(messageOf(error), { cause: error });
   }
 }
 

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
+import { codeOf } from '#shared/caught.ts';
 import type { Input } from '#shared/contract.ts';
 import { exportFormats } from '#shared/export.ts';
 import { requestFlags } from '#shared/model.ts';
@@ -144,7 +145,7 @@ async function write(
   return rows;
 }
 
-const isBrokenPipe = (error: Error) => 'code' in error && error.code === 'EPIPE';
+const isBrokenPipe = (error: Error) => codeOf(error) === 'EPIPE';
 
 function readStatus(text: string): 'ok' | 'error' | number {
   if (text === 'ok' || text === 'error') return text;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { stackOf } from '#shared/caught.ts';
 import { APP_NAME } from '#shared/defaults.ts';
 import { connectMethods } from '../connect/connect.ts';
 import {
@@ -121,7 +122,7 @@ function untilStopped({ gateway, web, control }: Running, { complain }: Context)
       .then(
         () => resolve(code),
         (error: unknown) => {
-          complain(`The gateway did not end in order: ${describe(error)}`);
+          complain(`The gateway did not end in order: ${stackOf(error)}`);
           resolve(1);
         },
       );
@@ -170,10 +171,6 @@ function readPem(file: string): string {
   }
 }
 
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
 function explain(error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   if (error instanceof ListenError) {
@@ -192,5 +189,5 @@ function explain(error: unknown): CommandError {
     error instanceof ProxySettingError
   )
     return new CommandError(error.message, { cause: error });
-  return new CommandError(`The gateway could not start: ${describe(error)}`, { cause: error });
+  return new CommandError(`The gateway could not start: ${stackOf(error)}`, { cause: error });
 }

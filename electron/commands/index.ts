@@ -1,4 +1,5 @@
 /** The command line: which word leads to which command, help, and what an error becomes. */
+import { stackOf } from '#shared/caught.ts';
 import { APP_NAME } from '#shared/defaults.ts';
 import { DataFolderError, SecretKeyError } from '../gateway/gateway.ts';
 import { CommandError, UsageError, type Command, type Context } from './command.ts';
@@ -74,13 +75,10 @@ export async function runCommandLine(args: readonly string[], context: Context):
     }
     const expected =
       error instanceof CommandError || error instanceof DataFolderError || error instanceof SecretKeyError;
-    context.complain(expected ? error.message : describe(error));
+    context.complain(expected ? error.message : stackOf(error));
     return 1;
   }
 }
-
-const describe = (error: unknown) =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);
 
 function overview(): string {
   const width = Math.max(...[...commands.keys()].map((name) => name.length));

@@ -1,5 +1,6 @@
 /** `faregate reconcile`: the ledger beside a provider's own export. */
 import { readFileSync } from 'node:fs';
+import { messageOf } from '#shared/caught.ts';
 import { MAX_EXPORT_CHARACTERS } from '#shared/contract.ts';
 import { formatUsd } from '#shared/money.ts';
 import type { BillRow, Reconciliation } from '#shared/reconciliation.ts';
@@ -72,8 +73,7 @@ function readExportFile(path: string): string {
   try {
     text = readFileSync(path === '-' ? 0 : path, 'utf8');
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    throw new CommandError(`The file cannot be read: ${detail}`, { cause: error });
+    throw new CommandError(`The file cannot be read: ${messageOf(error)}`, { cause: error });
   }
   if (text.length > MAX_EXPORT_CHARACTERS) {
     throw new CommandError(

@@ -17,6 +17,7 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { codeOf } from '#shared/caught.ts';
 
 /** A file cannot be read or replaced; the message says what to do. */
 export class FileError extends Error {}
@@ -36,7 +37,7 @@ export function readBytes(file: string): Buffer | null {
     return readFileSync(file);
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return null;
-    throw new FileError(`${file} cannot be read (${codeOf(cause)}). Correct its permissions.`, { cause });
+    throw new FileError(`${file} cannot be read (${reasonOf(cause)}). Correct its permissions.`, { cause });
   }
 }
 
@@ -82,7 +83,7 @@ export function replaceFile(file: string, bytes: Buffer | string): void {
     renameSync(beside, file);
   } catch (cause) {
     rmSync(beside, { force: true });
-    throw new FileError(`${file} cannot be written (${codeOf(cause)}). Nothing was changed.`, { cause });
+    throw new FileError(`${file} cannot be written (${reasonOf(cause)}). Nothing was changed.`, { cause });
   }
 }
 
@@ -90,7 +91,7 @@ export function removeFile(file: string): void {
   try {
     rmSync(file, { force: true });
   } catch (cause) {
-    throw new FileError(`${file} cannot be removed (${codeOf(cause)}).`, { cause });
+    throw new FileError(`${file} cannot be removed (${reasonOf(cause)}).`, { cause });
   }
 }
 
@@ -103,6 +104,4 @@ function mayWrite(entry: string): boolean {
   }
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';
-}
+const reasonOf = (error: unknown) => codeOf(error) || 'unknown reason';

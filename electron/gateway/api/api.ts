@@ -1,5 +1,6 @@
 /** The contract's handlers, without a transport: parse the input, handle, answer in an envelope. Never rejects. */
 import type * as z from 'zod';
+import { codeOf } from '#shared/caught.ts';
 import {
   isMethodName,
   methods,
@@ -99,7 +100,7 @@ function describe(error: unknown, { ledger, onInternalError }: ApiDependencies):
   if (error instanceof RangeTooLong) return { code: 'invalid_input', message: error.message, field: 'from' };
   if (error instanceof BackupError) return { code: 'conflict', message: error.message };
   onInternalError(error);
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   if (code.startsWith('SQLITE')) {
     const message =
       ledger.problem() ??

@@ -17,6 +17,7 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { codeOf } from '#shared/caught.ts';
 
 export const KEY_FILE = 'secret.key';
 const KEY_VARIABLE = 'FAREGATE_SECRET_KEY';
@@ -132,8 +133,8 @@ function readKeyFile(file: string): Buffer | null {
     // The file that is checked is the file that is read, and never one that a link points at.
     descriptor = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return null;
-    if (hasCode(error, 'ELOOP'))
+    if (codeOf(error) === 'ENOENT') return null;
+    if (codeOf(error) === 'ELOOP')
       throw new SecretKeyError(`${file} is a link; the key file has to be a file.`, error);
     throw new SecretKeyError(`The key file ${file} cannot be read: ${String(error)}`, error);
   }
@@ -169,12 +170,12 @@ function createKeyFile(file: string): Buffer {
   try {
     linkSync(draft, file);
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) {
+    if (codeOf(error) === 'EEXIST') {
       const other = readKeyFile(file);
       if (other) return other;
     }
     // Some file systems, such as exFAT, know no links; there the last of two writers wins.
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].some((code) => hasCode(error, code))) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(codeOf(error))) {
       throw new SecretKeyError(`The key file ${file} cannot be created: ${String(error)}`, error);
     }
     renameSync(draft, file);
@@ -194,8 +195,4 @@ function syncFolder(folder: string): void {
   } finally {
     closeSync(descriptor);
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { codeOf } from '#shared/caught.ts';
 import { Refusal } from '#shared/errors.ts';
 import { entryOf } from '../base/entry.ts';
 
@@ -50,7 +51,7 @@ async function decoded(packed: Promise<Buffer>, encoding: string): Promise<Buffe
   try {
     return await decode(body, { maxOutputLength: MAX_BODY_BYTES });
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
+    if (codeOf(cause) === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
     throw new Refusal('bad_request', `The body is not valid ${encoding}.`, { cause });
   }
 }

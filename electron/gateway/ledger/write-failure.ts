@@ -1,4 +1,5 @@
 /** What is said where the ledger cannot be written, and what to do about it. */
+import { codeOf, messageOf } from '#shared/caught.ts';
 import { isDamage } from '../store/store.ts';
 
 /** The ledger cannot be written: requests on limited keys must not be served. The message says what to do. */
@@ -14,12 +15,11 @@ export const DAMAGED_SENTENCE =
 
 export function describeWriteFailure(cause: unknown): string {
   if (isDamage(cause)) return DAMAGED_SENTENCE;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const code = codeOf(cause);
   if (code === 'SQLITE_FULL')
     return 'The disk is full: usage cannot be recorded. Free some space; limited keys are refused until then.';
   if (code.startsWith('SQLITE_READONLY') || code.startsWith('SQLITE_IOERR')) {
     return 'The ledger cannot be written. Check the data folder and its disk; limited keys are refused until then.';
   }
-  const detail = cause instanceof Error ? cause.message : String(cause);
-  return `The ledger cannot be written (${detail}). Limited keys are refused until it can.`;
+  return `The ledger cannot be written (${messageOf(cause)}). Limited keys are refused until it can.`;
 }

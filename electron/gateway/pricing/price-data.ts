@@ -8,6 +8,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, write
 import { join } from 'node:path';
 import { request, type Dispatcher } from 'undici';
 import * as z from 'zod';
+import { messageOf } from '#shared/caught.ts';
 import type { PriceDataInfo, PriceRefresh } from '#shared/pricing.ts';
 import { catalogue, type CatalogueVendor } from './catalogue.ts';
 import { readPriceFile, suspicion } from './price-file.ts';
@@ -108,7 +109,7 @@ export async function createPriceData(options: Options): Promise<PriceData> {
     try {
       got = await download(url, options.agent, etag);
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       log?.info({ detail }, 'price data not reached');
       return answer(
         'unreachable',
@@ -134,7 +135,7 @@ export async function createPriceData(options: Options): Promise<PriceData> {
     try {
       store(path, { fetchedAt: at, url, etag: got.etag, vendors: read.vendors });
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       return refuse(`it could not be saved (${detail}).`);
     }
     await catalogue.replace({ info: { name: nameOf(date), date }, vendors: read.vendors });

@@ -13,6 +13,7 @@
 import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parse } from 'csv-parse';
+import { messageOf } from '#shared/caught.ts';
 import type { ProviderKind } from '#shared/model.ts';
 import { decimalToNano, type Nano } from '#shared/money.ts';
 import { billClasses, billFormats, type BillClass, type BillFormat } from '#shared/reconciliation.ts';
@@ -337,8 +338,7 @@ function readCsv(text: string): Source {
         for await (const line of records) yield { line: line as Line, decimalComma: delimiter === ';' };
       } catch (error) {
         if (error instanceof ExportError) throw error;
-        const detail = error instanceof Error ? error.message : String(error);
-        throw new ExportError(`The file cannot be read as CSV: ${detail}`, { cause: error });
+        throw new ExportError(`The file cannot be read as CSV: ${messageOf(error)}`, { cause: error });
       }
     },
   };

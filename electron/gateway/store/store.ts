@@ -14,6 +14,7 @@ import {
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Database as Connection } from 'better-sqlite3';
+import { codeOf } from '#shared/caught.ts';
 import { createCheckpoints } from './checkpoints.ts';
 import { migrations } from './migrations/index.ts';
 
@@ -310,10 +311,6 @@ function fileId(path: string): string | null {
   // As BigInt: file numbers of some systems are beyond what a number can say.
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found ? `${found.dev} ${found.ino}` : null;
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 export function isDamage(cause: unknown): boolean {

@@ -1,5 +1,6 @@
 /** The connections to providers: directly, or through the proxy that the environment names. */
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { codeOf } from '#shared/caught.ts';
 
 /** Thirty minutes to the first byte: a model may think for long, a dead connection is found by TCP keep-alive. */
 const FIRST_BYTE_MS = 30 * 60_000;
@@ -101,7 +102,7 @@ function byName(headers: readonly string[]): Record<string, string[]> {
 export function isProxyRefusal(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   // undici has a code of its own for some of these only.
-  const code = 'code' in error ? error.code : undefined;
+  const code = codeOf(error);
   if (code === 'UND_ERR_PRX_CONN' || code === 'UND_ERR_PRX_TLS') return true;
   return /when HTTP Tunneling|Proxy Authentication Required/.test(error.message);
 }

@@ -15,6 +15,7 @@ import {
 import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
+import { codeOf, messageOf } from '#shared/caught.ts';
 
 export interface BackupTask {
   /** The database. */
@@ -79,10 +80,9 @@ function sync(path: string): void {
 }
 
 function describe(error: unknown): BackupResult {
-  const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   const damaged = error instanceof Damaged || code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
-  return { done: false, damaged, code, message };
+  return { done: false, damaged, code, message: messageOf(error) };
 }
 
 function answer(): BackupResult {
