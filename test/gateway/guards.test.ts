@@ -96,6 +96,9 @@ describe('bodies', () => {
     ['the model twice', `{"model":"gpt-4o-mini","model":"gpt-4o","messages":[]}`],
     ['the model twice, once in disguise', `{"model":"gpt-4o-mini","mod\\u0065l":"gpt-4o","messages":[]}`],
     ['the output bound twice', `{"model":"gpt-4o","messages":[],"max_tokens":1,"max_tokens":100000}`],
+    ['the output bound again, for readers that pass over case', chat.replace('{', '{"Max_Tokens":100000,')],
+    ['the model again, in capitals', chat.replace('{', '{"MODEL":"gpt-4o-mini",')],
+    ['the stream again, with a long s', chat.replace('{', '{"\u017ftream":true,')],
     ['a second object after the first', `${chat}${chat}`],
     ['a trailing comma', chat.replace(/\}$/, ',}')],
     ['an array', `[${chat}]`],
@@ -103,6 +106,19 @@ describe('bodies', () => {
     ['nothing', ''],
   ])('%s is refused', async (_, body) => {
     expect((await send({ body })).status).toBe(400);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test.each([
+    ['names that are each given twice', Array.from({ length: 200_000 }, (_, at) => `"k${at >> 1}":${at}`)],
+    ['more names than any protocol has', Array.from({ length: 1_000_000 }, (_, at) => `"k${at}":${at}`)],
+    ['a name given without end', Array.from({ length: 1_000_000 }, (_, at) => `"k":${at}`)],
+  ])('%s are refused before they keep anyone waiting', async (_what, members) => {
+    const body = chat.replace('{', `{${members.join(',')},`);
+    const startedAt = performance.now();
+    const { status, text } = await send({ body });
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect([status, text]).toEqual([400, expect.stringMatching(/more than 10000 fields/)]);
     expect(upstream.requests).toEqual([]);
   });
 

@@ -47,7 +47,7 @@ describe('scanObject', () => {
     fc.assert(
       fc.property(object, layout, (json, how) => {
         const fields = scan(write(json, how));
-        expect(fields?.duplicates).toEqual([]);
+        expect(fields?.duplicates.size).toBe(0);
         for (const [field, expected] of Object.entries(json)) {
           expect(fields?.has(field)).toBe(true);
           expect(fields?.get(field)).toEqual(expected);
@@ -90,7 +90,7 @@ describe('scanObject', () => {
 
   it('reads escaped names and tells of names given twice', () => {
     const fields = scan('{"mod\\u0065l":"cheap","x":1,"model":"dear"}');
-    expect(fields?.duplicates).toEqual(['model']);
+    expect([...(fields?.duplicates ?? [])]).toEqual(['model']);
     expect(fields?.get('model')).toBe('dear');
   });
 

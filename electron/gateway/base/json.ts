@@ -27,7 +27,9 @@ export interface JsonEdit {
 /** What `scanObject` returns: the fields, and what a parser would hide. */
 export interface JsonObject extends JsonFields {
   /** Names that stand more than once at the top level: parsers disagree about which of the values counts. */
-  readonly duplicates: string[];
+  readonly duplicates: ReadonlySet<string>;
+  /** Names at the top level, each once. */
+  names(): Iterable<string>;
   /** A field that is an object itself, scanned in turn; null where it is none. */
   object(name: string): JsonObject | null;
 }
@@ -44,12 +46,15 @@ const CLOSE_BRACE = 0x7d;
 /** Where a call of the native search begins to cost less than a loop. */
 const NEAR = 128;
 
+/** No protocol has a hundred fields. A name is made of each, and millions of them would keep everyone else waiting. */
+export const MAX_MEMBERS = 10_000;
+
 /** Not found, or not JSON: the scanners below return an index, and this where there is none. */
 const NONE = -1;
 
 /**
  * The top-level fields of the JSON object that is all of `bytes` (a byte order mark and white space around it are
- * allowed), in one pass; null where it is no object or does not end. What lies inside a value is not checked: `get`
+ * allowed), in one pass; null where it is no object, does not end, or has more than MAX_MEMBERS fields. What lies inside a value is not checked: `get`
  * gives undefined for a value that cannot be parsed. Where a name is repeated the last value counts, as in JSON.parse.
  */
 export function scanObject(bytes: Buffer): JsonObject | null {
@@ -60,20 +65,30 @@ export function scanObject(bytes: Buffer): JsonObject | null {
   return end === NONE || skipSpace(bytes, end) !== bytes.length ? null : scanned;
 }
 
+const noNames: ReadonlySet<string> = new Set();
+
 /** A class and no closures: there are two for each request, and their functions are then shared. */
 class ScannedObject implements JsonObject, Visitor {
   readonly bytes: Buffer;
-  readonly duplicates: string[] = [];
   readonly signs = new Set<Sign>();
   readonly #spans = new Map<string, Span>();
+  #duplicates: Set<string> | undefined;
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
   }
 
   member(name: string, start: number, end: number): void {
-    if (this.#spans.has(name) && !this.duplicates.includes(name)) this.duplicates.push(name);
+    if (this.#spans.has(name)) (this.#duplicates ??= new Set()).add(name);
     this.#spans.set(name, { start, end });
+  }
+
+  get duplicates(): ReadonlySet<string> {
+    return this.#duplicates ?? noNames;
+  }
+
+  names(): Iterable<string> {
+    return this.#spans.keys();
   }
 
   has(name: string): boolean {
@@ -208,7 +223,7 @@ function objectStart(bytes: Buffer): number {
 function scanMembers(bytes: Buffer, open: number, visitor: Visitor, signs: Set<Sign> | null = null): number {
   let at = skipSpace(bytes, open + 1);
   if (bytes[at] === CLOSE_BRACE) return at + 1;
-  for (;;) {
+  for (let members = 0; members < MAX_MEMBERS; members++) {
     if (bytes[at] !== QUOTE) return NONE;
     const nameEnd = skipString(bytes, at);
     if (nameEnd === NONE) return NONE;
@@ -225,6 +240,7 @@ function scanMembers(bytes: Buffer, open: number, visitor: Visitor, signs: Set<S
     if (bytes[at] !== COMMA) return NONE;
     at = skipSpace(bytes, at + 1);
   }
+  return NONE;
 }
 
 /** Top-level names of most requests and answers: no string is made of them each time. */

@@ -1,6 +1,6 @@
 /** What a request says in its body, as far as its cost hangs on it, and the edits that are made to it. Pure. */
 import { Refusal } from '#shared/errors.ts';
-import { scanObject, type JsonEdit, type JsonObject } from '../base/json.ts';
+import { MAX_MEMBERS, scanObject, type JsonEdit, type JsonObject } from '../base/json.ts';
 import { nothingAsked, type Dialect, type RequestFacts } from '../dialects/dialect.ts';
 import { MAX_MODEL_NAME } from '../dialects/values.ts';
 import type { Target } from '../upstream/routing.ts';
@@ -71,14 +71,32 @@ const SPELLINGS = [
   ['serviceTier', 'service_tier'],
 ] as const;
 
+const decisiveFolded = new Map(Array.from(DECISIVE, (name) => [folded(name), name]));
+
+/** What servers that do not mind the case compare: Go's encoding/json takes `MAX_TOKENS` for `max_tokens`. */
+function folded(name: string): string {
+  return name.toUpperCase().toLowerCase();
+}
+
+/** A field on which the price hangs for some servers and not for others, and its name; null where there is none. */
+function misspelt(fields: JsonObject): { given: string; meant: string } | null {
+  for (const given of fields.names()) {
+    // Nearly all names: there is nothing to fold.
+    if (/^[a-z0-9_]*$/.test(given) || DECISIVE.has(given)) continue;
+    const meant = decisiveFolded.get(folded(given));
+    if (meant !== undefined) return { given, meant };
+  }
+  return null;
+}
+
 /** A field on which the price hangs and that is given twice; null where there is none. */
 function givenTwice(fields: JsonObject): string | null {
-  const twice = fields.duplicates.find((name) => DECISIVE.has(name));
+  const twice = [...fields.duplicates].find((name) => DECISIVE.has(name));
   if (twice !== undefined) return twice;
   const both = SPELLINGS.find((names) => names.every((name) => fields.has(name)));
   if (both !== undefined) return both[0];
   for (const name of SPELLINGS[0]) {
-    const inside = fields.has(name) ? fields.object(name)?.duplicates[0] : undefined;
+    const [inside] = fields.has(name) ? (fields.object(name)?.duplicates ?? []) : [];
     if (inside !== undefined) return `${name}.${inside}`;
   }
   return null;
@@ -97,9 +115,15 @@ export function readRequest(
   }
   const fields = scanObject(body);
   if (fields === null)
-    throw new Refusal('bad_request', 'The body is not a JSON object. Send the request as JSON.');
+    throw new Refusal(
+      'bad_request',
+      `The body is not a JSON object, or has more than ${MAX_MEMBERS} fields. Send the request as JSON.`,
+    );
   const twice = givenTwice(fields);
   if (twice !== null) throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
+  const other = misspelt(fields);
+  if (other !== null)
+    throw new Refusal('bad_request', `The field "${other.given}" is not known. Call it "${other.meant}".`);
   const facts = dialect.read(fields, { model: route.model, stream: route.stream });
   if (facts.model === null && route.kind === 'metered') {
     throw new Refusal('bad_request', 'The request names no model. Set the field "model".');
