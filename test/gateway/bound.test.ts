@@ -7,6 +7,7 @@ import type { DialectId } from '#shared/model.ts';
 import type { Price } from '../../electron/gateway/pricing/cost.ts';
 import { boundNano, leastNano } from '../../electron/gateway/proxy/bound.ts';
 import { boundOfBody, inputBound } from '../support/bounds.ts';
+import { anyCharacter } from '../support/characters.ts';
 import { fixturesDir, loadExchanges, type Exchange } from '../support/fixtures.ts';
 
 const dialectOf: Readonly<Record<string, DialectId>> = {
@@ -125,7 +126,7 @@ describe.skipIf(fixturesDir === null)('the money that a request needs at least',
 
 describe('text of any kind', () => {
   const kinds: Readonly<Record<string, fc.Arbitrary<string>>> = {
-    'any characters': fc.string({ unit: 'binary', maxLength: 300 }),
+    'any characters': fc.string({ unit: anyCharacter, maxLength: 300 }),
     'what people see as characters': fc.string({ unit: 'grapheme', maxLength: 300 }),
     Chinese: fc.string({
       unit: fc.integer({ min: 0x4e00, max: 0x9fff }).map((code) => String.fromCodePoint(code)),

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { applyEdits, scanObject, type JsonEdit } from '../../electron/gateway/base/json.ts';
 import type { Sign } from '../../electron/gateway/base/signs.ts';
+import { anyCharacter } from '../support/characters.ts';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
@@ -13,7 +14,7 @@ const scan = (text: string) => scanObject(Buffer.from(text));
  */
 const name = fc.oneof(
   fc.constantFrom('model', 'stream_options', 'include_usage', 'a', '', 'é', '"', 'a\nb'),
-  fc.string({ unit: 'binary' }).filter((one) => one !== '__proto__' && !one.includes('\\')),
+  fc.string({ unit: anyCharacter }).filter((one) => one !== '__proto__' && !one.includes('\\')),
 );
 const value = fc.letrec<{ value: Json }>((tie) => ({
   value: fc.oneof(
@@ -21,7 +22,7 @@ const value = fc.letrec<{ value: Json }>((tie) => ({
     fc.constant(null),
     fc.boolean(),
     fc.double({ noNaN: true, noDefaultInfinity: true }).map((number) => (Object.is(number, -0) ? 0 : number)),
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: anyCharacter }),
     fc.array(tie('value'), { maxLength: 4 }),
     fc.dictionary(name, tie('value'), { maxKeys: 5, noNullPrototype: true }),
   ),

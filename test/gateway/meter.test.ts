@@ -5,6 +5,7 @@ import type { AnswerFacts, AnswerReader, EventVerdict } from '../../electron/gat
 import { dialects } from '../../electron/gateway/dialects/index.ts';
 import type { Framing, Meter } from '../../electron/gateway/metering/framing.ts';
 import { createMeter } from '../../electron/gateway/metering/meter.ts';
+import { anyCharacter } from '../support/characters.ts';
 
 /** Notes what it is given; hides events whose data starts with `hide`, takes `last` for the last. */
 class NotingReader implements AnswerReader {
@@ -231,7 +232,7 @@ describe('a stream of events', () => {
 describe('a streamed array', () => {
   const elements = fc.array(
     fc.record({
-      text: fc.string({ unit: 'binary' }),
+      text: fc.string({ unit: anyCharacter }),
       deep: fc.array(fc.array(fc.constant({})), { maxLength: 2 }),
     }),
     { maxLength: 5 },

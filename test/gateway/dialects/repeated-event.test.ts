@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import type { DialectId } from '#shared/model.ts';
 import { dialects } from '../../../electron/gateway/dialects/index.ts';
+import { anyCharacter } from '../../support/characters.ts';
 
 type Event = [data: string, type: string | undefined];
 
@@ -27,7 +28,7 @@ const blockDelta = (more: object) => messages({ type: 'content_block_delta', ind
 
 const said = fc.oneof(
   fc.constantFrom('', 'content', 'acme', 'a', '"', '\\', '\n', 'é€𝄞', 'null', '","content":"x'),
-  fc.string({ unit: 'binary', maxLength: 8 }),
+  fc.string({ unit: anyCharacter, maxLength: 8 }),
 );
 const usage = { prompt_tokens: 3, completion_tokens: 2 };
 
