@@ -1,11 +1,12 @@
 /** The command line as a test gives it: the built program as a process of its own, or the commands in the test's process. */
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { runCommandLine } from '../../electron/commands/index.ts';
-import { projectRoot } from './gateway.ts';
+import { projectRoot, temporaryFolder } from './gateway.ts';
 
 export interface Ended {
   /** The name of the signal where one ended it. */
@@ -40,8 +41,42 @@ export function startCommand(args: readonly string[], options: { env?: NodeJS.Pr
   return { child, output, ended };
 }
 
+export interface CommandStage {
+  /** An empty folder, and in it the place of a data folder, which is not made. */
+  begin(): { folder: string; dataDir: string };
+  /** As a process: for what starts others, hears signals, or is about the process itself. */
+  start: typeof startCommand;
+  /** Kills what still runs, and removes the folder. */
+  end(): Promise<void>;
+}
+
+/** What the tests of a file need to give commands, one test after the other. */
+export function commandStage(): CommandStage {
+  const started: ChildProcess[] = [];
+  let folder = '';
+  return {
+    begin() {
+      folder = temporaryFolder();
+      return { folder, dataDir: join(folder, 'data') };
+    },
+    start(...given) {
+      const command = startCommand(...given);
+      started.push(command.child);
+      return command;
+    },
+    async end() {
+      for (const child of started.splice(0)) {
+        if (child.exitCode !== null || child.signalCode !== null) continue;
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
 /**
- * Runs a command as `electron/cli.ts` does, without the third of a second that a process takes to start. Not for what
+ * Runs a command as `electron/command-line.ts` does, without the third of a second that a process takes to start. Not for what
  * starts programs or listens for signals: those have this process' own.
  */
 export async function runCommand(
