@@ -31,7 +31,8 @@ import { createProxy } from './proxy/proxy.ts';
 import { createReplaceable, type Gateway, type Restore } from './replaceable.ts';
 import { createRequestLog } from './reports/request-log.ts';
 import { createUsage } from './reports/usage.ts';
-import { asDataFolderError, DATABASE_FILE, isDamage, openStore, type Store } from './store/store.ts';
+import { asDataFolderError, DATABASE_FILE, isDamage } from './store/data-folder.ts';
+import { openStore, type Store } from './store/store.ts';
 import { createModelLists } from './upstream/models.ts';
 import { createUpstreamAgent, type ProxySettings } from './upstream/upstream-agent.ts';
 
@@ -356,7 +357,7 @@ function describeError(error: unknown): object {
 
 export { listBackups } from './backups/backups.ts';
 export { restoreBackup, RestoreError } from './backups/restore.ts';
-export { DataFolderError, makeDataFolder } from './store/store.ts';
+export { DataFolderError, makeDataFolder } from './store/data-folder.ts';
 export { proxySettings, ProxySettingError } from './upstream/upstream-agent.ts';
 export type { Secrets } from './config/providers.ts';
 export { loadAssets, type AssetResponse, type Assets } from './http/assets.ts';

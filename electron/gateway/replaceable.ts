@@ -6,7 +6,7 @@ import type { Answer } from '#shared/contract.ts';
 import type { EventListener } from './announcer.ts';
 import { CallError } from './api/calls.ts';
 import { mustExist, restoreBackup, RestoreError, type Restored } from './backups/restore.ts';
-import { DataFolderError } from './store/store.ts';
+import { DataFolderError } from './store/data-folder.ts';
 
 export interface Gateway {
   /**

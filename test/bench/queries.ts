@@ -8,7 +8,8 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Input, MethodName } from '#shared/contract.ts';
 import { createGateway, type Gateway } from '../../electron/gateway/gateway.ts';
-import { DATABASE_FILE, openStore } from '../../electron/gateway/store/store.ts';
+import { DATABASE_FILE } from '../../electron/gateway/store/data-folder.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { startGateway, temporaryFolder } from '../support/gateway.ts';
 import { fillHistory } from '../support/history.ts';
 

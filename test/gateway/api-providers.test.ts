@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { SERVED } from '../../electron/gateway/proxy/routes.ts';
 import { contractForEachTest } from '../support/contract.ts';
 import { addProvider, usd } from '../support/gateway.ts';
 import { startUpstream } from '../support/upstream.ts';
@@ -79,6 +80,12 @@ describe('a provider', () => {
     await contract.gateway.call('providers.create', { kind: 'openai', slug: 'taken' });
     expect(await refusal('providers.create', input)).toMatchObject(error);
     expect(await contract.gateway.call('providers.list', {})).toHaveLength(1);
+  });
+
+  test('cannot take the first word of an address that the gateway serves without a version', async () => {
+    const words = SERVED.matchAll(/\/v1(?:beta)?\/(\w+)/g).map(([, word]) => word ?? '');
+    for (const slug of new Set(words))
+      expect(await refusal('providers.create', { kind: 'openai', slug })).toMatchObject({ field: 'slug' });
   });
 
   test('that asks for the same slug at the same time is refused', async () => {

@@ -19,7 +19,7 @@ import {
   listBackups,
 } from '../../electron/gateway/backups/backups.ts';
 import { restoreBackup } from '../../electron/gateway/backups/restore.ts';
-import { DataFolderError, RESTORED_FILE } from '../../electron/gateway/store/store.ts';
+import { DataFolderError, RESTORED_FILE } from '../../electron/gateway/store/data-folder.ts';
 import { addDimeProviders } from '../support/bounded-requests.ts';
 import { send } from '../support/client.ts';
 import { fakeClock, startCore, temporaryFolder, usd, type CoreGateway } from '../support/gateway.ts';

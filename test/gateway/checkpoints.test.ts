@@ -15,7 +15,8 @@ import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createCheckpoints } from '../../electron/gateway/store/checkpoints.ts';
-import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store/store.ts';
+import { DATABASE_FILE } from '../../electron/gateway/store/data-folder.ts';
+import { openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 

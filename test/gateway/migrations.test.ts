@@ -7,13 +7,8 @@ import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { migrations } from '../../electron/gateway/store/migrations/index.ts';
-import {
-  DATABASE_FILE,
-  DataFolderError,
-  migrate,
-  newestVersion,
-  openStore,
-} from '../../electron/gateway/store/store.ts';
+import { DATABASE_FILE, DataFolderError } from '../../electron/gateway/store/data-folder.ts';
+import { migrate, newestVersion, openStore } from '../../electron/gateway/store/store.ts';
 import { addProvider, projectRoot, startCore, temporaryFolder } from '../support/gateway.ts';
 import { startUpstream } from '../support/upstream.ts';
 

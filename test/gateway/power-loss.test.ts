@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createLedger, type Hold } from '../../electron/gateway/ledger/ledger.ts';
-import { DATABASE_FILE, openStore } from '../../electron/gateway/store/store.ts';
+import { DATABASE_FILE } from '../../electron/gateway/store/data-folder.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { temporaryFolder } from '../support/gateway.ts';
 import { booksForEachTest, outcome } from '../support/ledger.ts';
 

@@ -13,7 +13,8 @@ import {
   type LedgerOptions,
   type Outcome,
 } from '../../electron/gateway/ledger/ledger.ts';
-import { DATABASE_FILE, openStore, type Store } from '../../electron/gateway/store/store.ts';
+import { DATABASE_FILE } from '../../electron/gateway/store/data-folder.ts';
+import { openStore, type Store } from '../../electron/gateway/store/store.ts';
 import { fakeClock, temporaryFolder, type FakeClock } from './gateway.ts';
 
 export interface Books {

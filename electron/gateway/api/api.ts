@@ -16,13 +16,8 @@ import { BackupError, type BackupFile, type Backups } from '../backups/backups.t
 import type { Restored } from '../backups/restore.ts';
 import { keyStatus, type Key } from '../config/keys.ts';
 import { limitState } from '../config/limits.ts';
-import {
-  ProviderFieldError,
-  providerKindFacts,
-  sameOrigin,
-  toProviderRow,
-  type Provider,
-} from '../config/providers.ts';
+import { providerKindFacts } from '../config/provider-kinds.ts';
+import { ProviderFieldError, sameOrigin, toProviderRow, type Provider } from '../config/providers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Unpriced } from '../ledger/repricing.ts';
 import type { PriceData } from '../pricing/price-data.ts';

@@ -5,7 +5,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { DATABASE_FILE } from '../store/store.ts';
+import { DATABASE_FILE } from '../store/data-folder.ts';
 import type { BackupResult, BackupTask } from '../workers/backup-worker.ts';
 import { workerFile } from '../workers/worker-file.ts';
 

@@ -24,11 +24,10 @@ import {
   DataFolderError,
   finishRestore,
   isDamage,
-  migrate,
-  newestVersion,
   RESTORED_FILE,
   withFolder,
-} from '../store/store.ts';
+} from '../store/data-folder.ts';
+import { migrate, newestVersion } from '../store/store.ts';
 import { backupFolder, listBackups } from './backups.ts';
 
 export interface RestoreOptions {

@@ -4,7 +4,7 @@
  * SQLite is the truth; the balances in memory are what admission reads. A hold is checked and taken there in one
  * synchronous step, so that concurrent requests cannot both take the last dollar, and is written before anything is
  * sent; a settlement changes them once it is written, before the client has the end of its answer. What comes at the
- * same time shares a transaction. One process owns the file (see store.ts).
+ * same time shares a transaction. One process owns the file (see data-folder.ts).
  */
 import type { RequestRow } from '#shared/model.ts';
 import { assertNano, type Nano } from '#shared/money.ts';
@@ -19,7 +19,8 @@ import {
   type SharedScope,
   type TopUp,
 } from '../config/limits.ts';
-import { isDamage, type Store } from '../store/store.ts';
+import { isDamage } from '../store/data-folder.ts';
+import type { Store } from '../store/store.ts';
 import {
   createBalances,
   scopeId,

@@ -1,6 +1,6 @@
 /** What is said where the ledger cannot be written, and what to do about it. */
 import { codeOf, messageOf } from '#shared/caught.ts';
-import { isDamage } from '../store/store.ts';
+import { isDamage } from '../store/data-folder.ts';
 
 /** The ledger cannot be written: requests on limited keys must not be served. The message says what to do. */
 export class LedgerUnavailable extends Error {

@@ -4,7 +4,8 @@
  */
 import { PriceInput, type PriceAmounts, type PriceRow, type PriceTier } from '#shared/model.ts';
 import { assertNano, decimalToNano, formatPlainUsd, NANO_PER_USD, type Nano } from '#shared/money.ts';
-import { providerKindFacts, type Provider } from '../config/providers.ts';
+import { providerKindFacts } from '../config/provider-kinds.ts';
+import type { Provider } from '../config/providers.ts';
 import type { Store } from '../store/store.ts';
 import { catalogue } from './catalogue.ts';
 import { freePrice, tokenClasses, type Price, type Tier } from './cost.ts';

@@ -5,7 +5,8 @@
 import { Refusal } from '#shared/errors.ts';
 import type { Key } from '../config/keys.ts';
 import type { Scope } from '../config/limits.ts';
-import { providerKindFacts, type Provider, type Providers } from '../config/providers.ts';
+import { providerKindFacts } from '../config/provider-kinds.ts';
+import type { Provider, Providers } from '../config/providers.ts';
 import { PAUSED_SENTENCE } from '../config/settings.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import { dialects } from '../dialects/index.ts';

@@ -11,7 +11,8 @@ import {
   type ClassComparison,
   type Reconciliation,
 } from '#shared/reconciliation.ts';
-import { providerKindFacts, type Provider } from '../config/providers.ts';
+import { providerKindFacts } from '../config/provider-kinds.ts';
+import type { Provider } from '../config/providers.ts';
 import { usageOf, type StoredRequest } from '../ledger/requests.ts';
 import { readBill, SAME_MODEL } from '../pricing/bill.ts';
 import type { Store } from '../store/store.ts';

@@ -7,29 +7,25 @@ import {
   mkdirSync,
   openSync,
   renameSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Database as Connection } from 'better-sqlite3';
-import { codeOf } from '#shared/caught.ts';
 import { createCheckpoints } from './checkpoints.ts';
+import {
+  asDataFolderError,
+  DATABASE_FILE,
+  DataFolderError,
+  finishRestore,
+  makeDataFolder,
+  mustNotBeGone,
+  takeLock,
+} from './data-folder.ts';
 import { migrations } from './migrations/index.ts';
 
 export type { Connection };
-
-/** The data folder cannot be used as it is: from a newer version, in use by another process, damaged, read-only. */
-export class DataFolderError extends Error {
-  /** The ledger is damaged or gone: a backup in its place would mend it. */
-  readonly restorable: boolean;
-  constructor(message: string, cause?: unknown, restorable = false) {
-    super(message, { cause });
-    this.name = 'DataFolderError';
-    this.restorable = restorable;
-  }
-}
 
 export interface Store {
   readonly db: Connection;
@@ -56,25 +52,11 @@ export interface Store {
   close(): void;
 }
 
-export const DATABASE_FILE = 'faregate.db';
-
 /** Only a stranger's tool can lock the file, and every stream stands still while a write waits for it. */
 const BUSY_MS = 250;
 
 /** What a request writes is a few kilobytes, and a few hundred where its price has many tiers; doubled as hex. */
 const PROOF_BYTES = 192 * 1024;
-
-/** Makes the folder where it is not there yet. @throws DataFolderError with what to do, where it cannot. */
-export function makeDataFolder(dataDir: string): void {
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new DataFolderError(
-      `The data folder ${dataDir} cannot be created. Choose another one or correct its permissions.`,
-      cause,
-    );
-  }
-}
 
 /** @throws DataFolderError with what to do, where the folder cannot be used. */
 export function openStore(dataDir: string): Store {
@@ -88,39 +70,6 @@ export function openStore(dataDir: string): Store {
     lock.close();
     throw cause;
   }
-}
-
-/** Runs `work` while no other process, and no store, can have the folder open. @throws DataFolderError */
-export function withFolder<T>(dataDir: string, work: () => T): T {
-  const lock = takeLock(dataDir);
-  try {
-    return work();
-  } finally {
-    lock.close();
-  }
-}
-
-/** A whole database in a file of this name is what a restore has decided on: from then on it is carried out, also by the next start. */
-export const RESTORED_FILE = `${DATABASE_FILE}.restored`;
-
-/** Puts what a restore has made in the ledger's place. The log of the old ledger must not be applied to the new one. */
-export function finishRestore(dataDir: string): void {
-  const restored = join(dataDir, RESTORED_FILE);
-  if (!existsSync(restored)) return;
-  const path = join(dataDir, DATABASE_FILE);
-  for (const ending of ['-wal', '-shm', '-journal']) rmSync(path + ending, { force: true });
-  renameSync(restored, path);
-}
-
-/** A ledger that vanished is not taken for a first start: that would forget keys and usage without a word. */
-function mustNotBeGone(dataDir: string): void {
-  const path = join(dataDir, DATABASE_FILE);
-  if (existsSync(path) || !existsSync(join(dataDir, 'backups'))) return;
-  throw new DataFolderError(
-    `${path} is gone, but there are backups of it. Restore one, or move the folder "backups" away to start with an empty ledger.`,
-    undefined,
-    true,
-  );
 }
 
 function openDatabase(dataDir: string, lock: Connection): Store {
@@ -142,33 +91,6 @@ function openDatabase(dataDir: string, lock: Connection): Store {
     throw asDataFolderError(path, cause);
   }
   return withDurability(db, path, lock);
-}
-
-/**
- * One process a data folder: two gateways would each admit up to the whole limit. The lock is SQLite's own on a file
- * beside the ledger, because the operating system gives it back however the process ends.
- */
-function takeLock(dataDir: string): Connection {
-  const path = join(dataDir, 'faregate.lock');
-  let lock: Connection | undefined;
-  try {
-    lock = new Database(path, { timeout: 0 });
-    lock.pragma('journal_mode = MEMORY');
-    lock.exec('BEGIN EXCLUSIVE');
-    return lock;
-  } catch (cause) {
-    lock?.close();
-    if (codeOf(cause).startsWith('SQLITE_BUSY')) {
-      throw new DataFolderError(
-        `Faregate is already running with the data folder ${dataDir}. Use the running one, or start with another --data-dir.`,
-        cause,
-      );
-    }
-    throw new DataFolderError(
-      `The data folder ${dataDir} cannot be written. Choose another one or correct its permissions.`,
-      cause,
-    );
-  }
 }
 
 /** Brings the file to the newest version in one transaction: all of it or nothing. */
@@ -311,25 +233,4 @@ function fileId(path: string): string | null {
   // As BigInt: file numbers of some systems are beyond what a number can say.
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found ? `${found.dev} ${found.ino}` : null;
-}
-
-export function isDamage(cause: unknown): boolean {
-  const code = codeOf(cause);
-  return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
-}
-
-/** Why the database at `path` cannot be opened or read, and what to do. */
-export function asDataFolderError(path: string, cause: unknown): DataFolderError {
-  return new DataFolderError(describeOpenFailure(path, cause), cause, isDamage(cause));
-}
-
-function describeOpenFailure(path: string, cause: unknown): string {
-  const code = codeOf(cause);
-  if (isDamage(cause))
-    return `${path} is damaged and cannot be read. Restore a backup, or move the file away to start with an empty ledger.`;
-  if (code.startsWith('SQLITE_READONLY') || code === 'SQLITE_CANTOPEN') {
-    return `${path} cannot be written. Correct the permissions of the file and its folder.`;
-  }
-  if (code === 'SQLITE_FULL') return `The disk that holds ${path} is full. Free some space and start again.`;
-  return `${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}.`;
 }

@@ -3,7 +3,8 @@ import type { Dispatcher } from 'undici';
 import * as z from 'zod';
 import { Refusal } from '#shared/errors.ts';
 import type { DialectId } from '#shared/model.ts';
-import { providerKindFacts, type Provider, type Providers } from '../config/providers.ts';
+import { providerKindFacts } from '../config/provider-kinds.ts';
+import type { Provider, Providers } from '../config/providers.ts';
 import { noProvider } from './routing.ts';
 import { fetchJson, unreachable } from './upstream.ts';
 

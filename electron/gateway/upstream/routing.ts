@@ -1,7 +1,8 @@
 /** Which provider serves a request, by the dialect it speaks and the model it names. */
 import { Refusal } from '#shared/errors.ts';
 import type { DialectId } from '#shared/model.ts';
-import { providerKindFacts, type Provider, type Providers } from '../config/providers.ts';
+import { providerKindFacts } from '../config/provider-kinds.ts';
+import type { Provider, Providers } from '../config/providers.ts';
 import { catalogue } from '../pricing/catalogue.ts';
 import { isVendor, type Prices } from '../pricing/prices.ts';
 

@@ -2,7 +2,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { Refusal } from '#shared/errors.ts';
-import { providerKindFacts, type Provider } from '../config/providers.ts';
+import { providerKindFacts } from '../config/provider-kinds.ts';
+import type { Provider } from '../config/providers.ts';
 import { isProxyRefusal } from './upstream-agent.ts';
 
 /**
