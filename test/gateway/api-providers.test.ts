@@ -83,7 +83,7 @@ describe('a provider', () => {
   });
 
   test('cannot take the first word of an address that the gateway serves without a version', async () => {
-    const words = SERVED.matchAll(/\/v1(?:beta)?\/(\w+)/g).map(([, word]) => word ?? '');
+    const words = [...SERVED.matchAll(/\/v1(?:beta)?\/(\w+)/g)].map(([, word]) => word ?? '');
     for (const slug of new Set(words))
       expect(await refusal('providers.create', { kind: 'openai', slug })).toMatchObject({ field: 'slug' });
   });
