@@ -10,17 +10,14 @@
  *
  * The JSON answers of the same providers' APIs have the same fields in time buckets and are read by the same code.
  */
-import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { parse } from 'csv-parse';
-import { messageOf } from '#shared/caught.ts';
 import type { ProviderKind } from '#shared/model.ts';
 import { decimalToNano, type Nano } from '#shared/money.ts';
 import { billClasses, billFormats, type BillClass, type BillFormat } from '#shared/reconciliation.ts';
 import { entryOf } from '../base/entry.ts';
+import { ExportError, readLines, type Line } from './export-lines.ts';
 
-/** The file cannot be read; the message says what to do. */
-export class ExportError extends Error {}
+export { ExportError } from './export-lines.ts';
 
 /** What was billed for one model on one day. */
 export interface BilledGroup {
@@ -51,9 +48,6 @@ export const exportFacts: Readonly<Record<BillFormat, { name: string; kind: Prov
     'openrouter-activity': { name: 'OpenRouter activity', kind: 'openrouter', money: true },
   };
 
-/** One line of an export: what its columns say, by lower-case name. */
-type Line = Readonly<Record<string, string>>;
-
 /** What a reader makes of a line; undefined parts are not in it. */
 interface Item {
   model: string | null;
@@ -68,28 +62,24 @@ const LINES_A_TURN = 500;
 
 /** @throws ExportError */
 export async function readExport(text: string): Promise<ProviderExport> {
-  const body = text.replace(/^\uFEFF/, '').trim();
-  if (body === '') throw new ExportError('The file is empty.');
-  const source = /^[[{]/.test(body) ? readJson(body) : readCsv(body);
+  const source = readLines(text);
   const groups = new Map<string, BilledGroup>();
-  const notes: string[] = [];
   let format: BillFormat | undefined;
   let [from, to, number] = ['9999', '0000', 0];
   for await (const { line, decimalComma } of source) {
     number += 1;
     if (number % LINES_A_TURN === 0) await nextTurn();
     format ??= formatOf(line);
-    const at = (column: string, value: string) => new Where(number, column, value, decimalComma);
-    const day = dayOf(line, at);
+    const cellAt = (column: string, value: string) => new Cell(number, column, value, decimalComma);
+    const day = dayOf(line, cellAt);
     if (day < from) from = day;
     if (day > to) to = day;
-    const item = readers[format](line, at);
+    const item = readers[format](line, cellAt);
     if (item) add(groups, day, item);
   }
   if (format === undefined)
     throw new ExportError('The file has a heading and no lines. Export a period with usage.');
-  if (source.notes) notes.push(...source.notes);
-  return { format, groups: [...groups.values()], from, to, notes };
+  return { format, groups: [...groups.values()], from, to, notes: source.notes };
 }
 
 function add(groups: Map<string, BilledGroup>, day: string, item: Item): void {
@@ -116,8 +106,8 @@ function add(groups: Map<string, BilledGroup>, day: string, item: Item): void {
   }
 }
 
-/** A place in the file, for reading what stands there and for saying where it cannot be read. */
-class Where {
+/** One cell of the file, for reading what stands in it and for saying where it cannot be read. */
+class Cell {
   readonly line: number;
   readonly column: string;
   readonly value: string;
@@ -163,7 +153,7 @@ class Where {
   }
 }
 
-type At = (column: string, value: string) => Where;
+type CellAt = (column: string, value: string) => Cell;
 
 const required: Readonly<Record<BillFormat, readonly (readonly string[])[]>> = {
   'openai-costs': [['amount_value'], ['start_time', 'start_time_iso']],
@@ -190,11 +180,11 @@ function formatOf(line: Line): BillFormat {
 const dayColumns = ['usage_date_utc', 'start_time_iso', 'start_time', 'created_at', 'date'];
 
 /** Providers bill by days of UTC. A time without a zone is UTC in all of these exports. */
-function dayOf(line: Line, at: At): string {
+function dayOf(line: Line, cellAt: CellAt): string {
   const column = dayColumns.find((name) => (line[name] ?? '') !== '');
-  if (column === undefined) throw at(dayColumns.find((name) => name in line) ?? 'date', '').fault('day');
+  if (column === undefined) throw cellAt(dayColumns.find((name) => name in line) ?? 'date', '').fault('day');
   const value = line[column] ?? '';
-  const where = at(column, value);
+  const cell = cellAt(column, value);
   let time: number;
   if (/^\d{10}(\.0+)?$/.test(value)) time = Number(value) * 1000;
   else if (/^\d{13}$/.test(value)) time = Number(value);
@@ -203,25 +193,25 @@ function dayOf(line: Line, at: At): string {
     time = Date.parse(
       `${value.slice(0, 10)}T${zoned ? value.slice(11).replace(/ ?UTC$/i, 'Z') : '00:00:00Z'}`,
     );
-  } else throw where.fault('day such as 2026-11-22');
-  if (Number.isNaN(time)) throw where.fault('day such as 2026-11-22');
+  } else throw cell.fault('day such as 2026-11-22');
+  if (Number.isNaN(time)) throw cell.fault('day such as 2026-11-22');
   return new Date(time).toISOString().slice(0, 10);
 }
 
-const readers: Readonly<Record<BillFormat, (line: Line, at: At) => Item | null>> = {
-  'openai-costs'(line, at) {
+const readers: Readonly<Record<BillFormat, (line: Line, cellAt: CellAt) => Item | null>> = {
+  'openai-costs'(line, cellAt) {
     const value = line['amount_value'] ?? '';
     // A day without any cost has a line without an amount.
     if (value === '') return null;
     const currency = line['amount_currency'] ?? 'usd';
     if (currency !== '' && currency.toLowerCase() !== 'usd')
-      throw at('amount_currency', currency).fault('usd');
-    return { nano: at('amount_value', value).nano(), ...openaiLineItem(line['line_item'] ?? '') };
+      throw cellAt('amount_currency', currency).fault('usd');
+    return { nano: cellAt('amount_value', value).nano(), ...openaiLineItem(line['line_item'] ?? '') };
   },
 
-  'openai-usage'(line, at) {
+  'openai-usage'(line, cellAt) {
     if ((line['model'] ?? '') === '' && (line['input_tokens'] ?? '') === '') return null;
-    const count = (column: string) => at(column, line[column] ?? '').count();
+    const count = (column: string) => cellAt(column, line[column] ?? '').count();
     const cached = count('input_cached_tokens');
     return {
       model: line['model'] || null,
@@ -234,22 +224,22 @@ const readers: Readonly<Record<BillFormat, (line: Line, at: At) => Item | null>>
     };
   },
 
-  'anthropic-cost'(line, at) {
+  'anthropic-cost'(line, cellAt) {
     const type = line['token_type'] ?? '';
     const costType = line['cost_type'] ?? '';
     const model = line['model'] ?? '';
     return {
       // Searches and the like stand under no model, or under one that only says so.
       model: /^claude/i.test(model) ? model : null,
-      nano: at('cost_usd', line['cost_usd'] ?? '').nano(),
+      nano: cellAt('cost_usd', line['cost_usd'] ?? '').nano(),
       class: /search/.test(`${type} ${costType}`)
         ? 'webSearch'
         : (entryOf(anthropicClasses, type) ?? 'other'),
     };
   },
 
-  'anthropic-usage'(line, at) {
-    const count = (column: string) => at(column, line[column] ?? '').count();
+  'anthropic-usage'(line, cellAt) {
+    const count = (column: string) => cellAt(column, line[column] ?? '').count();
     return {
       model: line['model_version'] || null,
       tokens: {
@@ -263,11 +253,11 @@ const readers: Readonly<Record<BillFormat, (line: Line, at: At) => Item | null>>
     };
   },
 
-  'openrouter-activity'(line, at) {
-    const amount = (column: string) => at(column, line[column] ?? '').nano();
+  'openrouter-activity'(line, cellAt) {
+    const amount = (column: string) => cellAt(column, line[column] ?? '').nano();
     const count = (...columns: string[]) => {
       const column = columns.find((name) => (line[name] ?? '') !== '') ?? columns[0] ?? '';
-      return at(column, line[column] ?? '').count();
+      return cellAt(column, line[column] ?? '').count();
     };
     const cached = count('tokens_cached');
     return {
@@ -313,124 +303,3 @@ const anthropicClasses: Readonly<Record<string, BillClass>> = {
   output: 'output',
   output_tokens: 'output',
 };
-
-interface Source extends AsyncIterable<{ line: Line; decimalComma: boolean }> {
-  notes?: string[];
-}
-
-function readCsv(text: string): Source {
-  const delimiter = delimiterOf(text);
-  return {
-    async *[Symbol.asyncIterator]() {
-      const records = Readable.from(pieces(text)).pipe(
-        parse({
-          bom: true,
-          delimiter,
-          columns: (names: string[]) =>
-            names.map((name) => name.trim().toLowerCase().replaceAll(/\s+/g, '_')),
-          relax_column_count: true,
-          relax_quotes: true,
-          skip_empty_lines: true,
-          trim: true,
-        }),
-      );
-      try {
-        for await (const line of records) yield { line: line as Line, decimalComma: delimiter === ';' };
-      } catch (error) {
-        if (error instanceof ExportError) throw error;
-        throw new ExportError(`The file cannot be read as CSV: ${messageOf(error)}`, { cause: error });
-      }
-    },
-  };
-}
-
-/** In pieces, so that the parser gives way to others between them. */
-function* pieces(text: string): Generator<string> {
-  for (let at = 0; at < text.length; at += 65_536) yield text.slice(at, at + 65_536);
-}
-
-/** The sign that parts most columns of the heading; a spreadsheet of a language with decimal commas writes semicolons. */
-function delimiterOf(text: string): string {
-  const heading = /^.*$/m.exec(text)?.[0].replaceAll(/"[^"]*"/g, '') ?? '';
-  const [best = ','] = [',', ';', '\t'].toSorted((a, b) => heading.split(b).length - heading.split(a).length);
-  return best;
-}
-
-/** The buckets of a providers' API: each result becomes a line with the columns that the CSV would have. */
-function readJson(text: string): Source {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new ExportError('The file begins like JSON and is not. Save the answer of the API unchanged.', {
-      cause: error,
-    });
-  }
-  const notes: string[] = [];
-  return {
-    notes,
-    async *[Symbol.asyncIterator]() {
-      for (const page of Array.isArray(value) ? value : [value]) {
-        if (isObject(page) && page['has_more'] === true) {
-          notes.push('The file holds one page of several; days of the other pages are missing.');
-        }
-        const entries = isObject(page) && Array.isArray(page['data']) ? page['data'] : [page];
-        for (const entry of entries) for (const line of linesOf(entry)) yield { line, decimalComma: false };
-      }
-    },
-  };
-}
-
-function linesOf(entry: unknown): Line[] {
-  if (!isObject(entry))
-    throw new ExportError('The JSON is no list of days. Save the answer of the API unchanged.');
-  if (!Array.isArray(entry['results'])) return [flat(entry)];
-  const { results, ...bucket } = entry;
-  const day = flat(bucket);
-  return results.map((result: unknown) => {
-    const line = flat(isObject(result) ? result : {}, '', { ...day });
-    if ('starting_at' in line) asAnthropicCsv(line);
-    return line;
-  });
-}
-
-/** Anthropic's API has cents as a decimal, and names for its columns that its CSV has not. */
-function asAnthropicCsv(line: Record<string, string>): void {
-  const copy = (to: string, from: string) => {
-    line[to] = line[from] ?? '';
-  };
-  copy('usage_date_utc', 'starting_at');
-  if ('amount' in line) {
-    line['cost_usd'] = fromCents(line['amount'] ?? '');
-    return;
-  }
-  copy('model_version', 'model');
-  copy('usage_input_tokens_no_cache', 'uncached_input_tokens');
-  copy('usage_input_tokens_cache_read', 'cache_read_input_tokens');
-  copy('usage_input_tokens_cache_write_5m', 'cache_creation_ephemeral_5m_input_tokens');
-  copy('usage_input_tokens_cache_write_1h', 'cache_creation_ephemeral_1h_input_tokens');
-  copy('usage_output_tokens', 'output_tokens');
-  copy('web_search_count', 'server_tool_use_web_search_requests');
-}
-
-/** Moves the point by two places, in the text: a float would round. */
-function fromCents(text: string): string {
-  return /e/i.test(text) ? String(Number(text) / 100) : `${text}e-2`;
-}
-
-/** `{amount: {value: 1}}` as `{amount_value: '1'}`, which is how the exports name it. */
-function flat(
-  value: Readonly<Record<string, unknown>>,
-  prefix = '',
-  line: Record<string, string> = {},
-): Record<string, string> {
-  for (const [name, part] of Object.entries(value)) {
-    if (isObject(part)) flat(part, `${prefix}${name}_`, line);
-    else line[`${prefix}${name}`] = typeof part === 'string' || typeof part === 'number' ? String(part) : '';
-  }
-  return line;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

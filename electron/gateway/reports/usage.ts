@@ -3,10 +3,12 @@
  * offsets of a quarter of an hour come out right, because every period is a pair of instants before SQL sees it.
  */
 import type { Output, Parsed } from '#shared/contract.ts';
-import type { Every, SessionUsage, UsageGroup, UsagePoint } from '#shared/model.ts';
+import type { Every, UsageGroup, UsagePoint } from '#shared/model.ts';
 import { localeFirstWeekday, windowAt } from '../config/limits.ts';
-import { rowSums, spans, UTC_DAY_MS, type Dimension } from '../ledger/rollup.ts';
+import { spans, UTC_DAY_MS, type Dimension } from '../ledger/rollup.ts';
 import type { Store } from '../store/store.ts';
+import { createSessions, type Sessions } from './sessions.ts';
+import { merge, PLAIN, ROWS, SUMS, sumsOf, type Sums } from './sums.ts';
 
 export interface Usage {
   /** Sums of the requests that started in [from, to), by local time, or by who or what they were. */
@@ -14,10 +16,9 @@ export interface Usage {
   /** The same by time and by group at once, oldest first. */
   series(range: Parsed<'usage.series'>): UsagePoint[];
   sparklines(range: Parsed<'usage.sparklines'>): Output<'usage.sparklines'>;
-  sessions(filter: Parsed<'usage.sessions'>): Output<'usage.sessions'>;
+  sessions: Sessions;
 }
 
-type Sums = Omit<UsageGroup, 'group'>;
 type Filter = Pick<Parsed<'usage.series'>, 'keyId' | 'provider' | 'model' | 'client'>;
 
 /** [from, to) in milliseconds, cut to what is asked for; `at` is where the whole period starts. */
@@ -46,32 +47,6 @@ const columns: Readonly<Record<Dimension, string>> = {
   client: 's.client',
   none: "''",
 };
-
-const expressions: Readonly<Record<keyof Sums, string>> = {
-  requests: 'u.requests',
-  errors: 'u.errors',
-  estimatedRequests: 'u.estimated',
-  unpricedRequests: 'u.unpriced',
-  inputTokens: 'u.input_tokens',
-  cachedInputTokens: 'u.cached_input_tokens',
-  cacheWriteTokens: 'u.cache_write_tokens',
-  outputTokens: 'u.output_tokens',
-  reasoningTokens: 'u.reasoning_tokens',
-  costNano: 'u.cost_nano',
-  costCreditsNano: 'u.cost_nano - u.own_key_nano',
-  costOwnKeyNano: 'u.own_key_nano',
-  savedNano: 'u.saved_nano',
-};
-/** Over `u`, a table of sums or single rows made alike. */
-const PLAIN = Object.entries(expressions)
-  .map(([name, value]) => `${value} AS ${name}`)
-  .join(', ');
-const SUMS = Object.entries(expressions)
-  .map(([name, value]) => `sum(${value}) AS ${name}`)
-  .join(', ');
-
-/** Single requests in the columns of the sums. */
-const ROWS = `(SELECT r.at, r.series, r.session, r.agent, ${rowSums} FROM requests AS r)`;
 
 const PIECES = `pieces (a, b, period) AS MATERIALIZED (
   SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(@pieces))`;
@@ -218,10 +193,6 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
     return [...found.values()].toSorted((x, y) => (x.group < y.group ? -1 : 1));
   }
 
-  const agents = db.prepare<[number], { agent: string; parent: string } & Sums>(
-    `SELECT u.agent, max(u.parent) AS parent, ${SUMS} FROM usage_agents AS u WHERE u.session = ? GROUP BY u.agent`,
-  );
-
   return {
     summary({ from, to, groupBy, ...filter }) {
       if (groupBy === 'hour' || groupBy === 'day' || groupBy === 'week' || groupBy === 'month') {
@@ -258,119 +229,12 @@ export function createUsage({ db }: Store, rollUp: () => void, now: () => number
       return [...lines].map(([keyId, costNano]) => ({ keyId, costNano }));
     },
 
-    sessions({ from, to, keyId, client, session, before, limit }) {
-      rollUp();
-      const [beforeAt, beforeId] = (before ?? '').split('/').map(Number);
-      const conditions = [
-        ...(keyId === undefined ? [] : ['key_id = @keyId']),
-        ...(client === undefined ? [] : ['client = @client']),
-        ...(session === undefined ? [] : ['session = @session']),
-        ...(from === undefined ? [] : ['last_at >= @from']),
-        ...(to === undefined ? [] : ['first_at < @to']),
-        ...(before == null ? [] : ['(last_at, id) < (@beforeAt, @beforeId)']),
-      ];
-      const rows = db
-        .prepare<[object], SessionRecord>(
-          `SELECT * FROM usage_sessions ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
-           ORDER BY last_at DESC, id DESC LIMIT @limit`,
-        )
-        .all({
-          keyId,
-          client,
-          session,
-          from: from && Date.parse(from),
-          to: to && Date.parse(to),
-          beforeAt,
-          beforeId,
-          limit: limit + 1,
-        });
-      const page = rows.slice(0, limit);
-      const end = page.at(-1);
-      return {
-        sessions: page.map(toSession),
-        next: rows.length > limit && end ? `${end.last_at}/${end.id}` : null,
-      };
-    },
+    sessions: createSessions(db, rollUp),
   };
-
-  function toSession(record: SessionRecord): SessionUsage {
-    const rows = agents.all(record.id);
-    const total = new Map<string, { group: string } & Sums>();
-    const subagents: SessionUsage['agents'] = [];
-    for (const { agent, parent, ...sums } of rows) {
-      merge(total, '', { group: '', ...sums });
-      if (agent !== '') subagents.push({ agent, parentAgent: parent === '' ? null : parent, ...sums });
-    }
-    const { group: _, ...sums } = total.get('') ?? { group: '', ...nothing };
-    return {
-      id: record.id,
-      session: record.session,
-      client: record.client === '' ? null : record.client,
-      keyId: record.key_id,
-      firstAt: new Date(record.first_at).toISOString(),
-      lastAt: new Date(record.last_at).toISOString(),
-      agents: subagents.toSorted((a, b) => b.costNano - a.costNano),
-      ...sums,
-    };
-  }
 }
-
-interface SessionRecord {
-  id: number;
-  key_id: string;
-  session: string;
-  client: string;
-  first_at: number;
-  last_at: number;
-}
-
-const nothing: Sums = {
-  requests: 0,
-  errors: 0,
-  estimatedRequests: 0,
-  unpricedRequests: 0,
-  inputTokens: 0,
-  cachedInputTokens: 0,
-  cacheWriteTokens: 0,
-  outputTokens: 0,
-  reasoningTokens: 0,
-  costNano: 0,
-  costCreditsNano: 0,
-  costOwnKeyNano: 0,
-  savedNano: 0,
-};
-
-/**
- * A literal, to be spread first in another: `Object.assign`, rest properties and a spread behind other properties take
- * microseconds for each of ten thousand rows.
- */
-const sumsOf = (row: Sums): Sums => ({
-  requests: row.requests,
-  errors: row.errors,
-  estimatedRequests: row.estimatedRequests,
-  unpricedRequests: row.unpricedRequests,
-  inputTokens: row.inputTokens,
-  cachedInputTokens: row.cachedInputTokens,
-  cacheWriteTokens: row.cacheWriteTokens,
-  outputTokens: row.outputTokens,
-  reasoningTokens: row.reasoningTokens,
-  costNano: row.costNano,
-  costCreditsNano: row.costCreditsNano,
-  costOwnKeyNano: row.costOwnKeyNano,
-  savedNano: row.savedNano,
-});
 
 const groupOf = (row: Sums, group: string): UsageGroup => ({ ...sumsOf(row), group });
 const pointOf = (row: SumsOf, at: string): UsagePoint => ({ ...sumsOf(row), at, group: row.group });
-
-/** Adds the sums of `row` to those that are there under the name. */
-function merge<Row extends Sums>(into: Map<string, Row>, name: string, row: Row): void {
-  const there = into.get(name);
-  if (there === undefined) into.set(name, row);
-  else for (const sum of sumNames) there[sum] += row[sum];
-}
-
-const sumNames = Object.keys(expressions) as (keyof Sums)[];
 
 type Level = 'month' | 'day' | 'utcDay';
 
