@@ -36,10 +36,26 @@ const nobodyThere: ReadonlySet<string> = new Set([
   'EPIPE',
 ]);
 
-/** The running gateway, or one of this process's own. */
-export async function openClient(context: Context, dataDirOption: string | undefined): Promise<Client> {
+/**
+ * The running gateway, or one of this process's own. Only what makes the first thing in a data folder makes the folder
+ * as well (`makeFolder`): everything else looks for what is in it, and a name that was mistyped is to be noticed.
+ */
+export async function openClient(
+  context: Context,
+  dataDirOption: string | undefined,
+  { makeFolder = false } = {},
+): Promise<Client> {
   const dataDir = parseDataDir(dataDirOption);
-  return (await findRunning(dataDir)) ?? (await startOwn(context, dataDir));
+  const running = await findRunning(dataDir);
+  if (running) return running;
+  if (!existsSync(dataDir)) {
+    if (!makeFolder)
+      throw new CommandError(
+        `There is no data folder ${dataDir} yet. Start Faregate once, or name another folder with --data-dir.`,
+      );
+    context.complain(`The data folder ${dataDir} is new.`);
+  }
+  return startOwn(context, dataDir);
 }
 
 /** null where no gateway runs on this data folder. */
@@ -86,11 +102,6 @@ export async function askToOpen(dataDir: string): Promise<unknown> {
 }
 
 async function startOwn(context: Context, dataDir: string): Promise<Client> {
-  if (!existsSync(dataDir)) {
-    throw new CommandError(
-      `There is no data folder ${dataDir} yet. Start Faregate once, or name another folder with --data-dir.`,
-    );
-  }
   const gateway = await createGateway({
     dataDir,
     secrets: keyFileSecrets({ dataDir, env: context.env }),

@@ -174,10 +174,8 @@ function readPem(file: string): string {
 function explain(error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   if (error instanceof ListenError) {
-    return new CommandError(
-      `${error.message} Start with --port N for another one, or --port 0 for any free one.`,
-      { cause: error },
-    );
+    const how = error.code === 'EADDRNOTAVAIL' ? '' : ' --port N names one, --port 0 takes any that is free.';
+    return new CommandError(`${error.message}${how}`, { cause: error });
   }
   if (error instanceof DataFolderError && error.restorable)
     return new CommandError(`${error.message} \`faregate restore\` lists and restores them.`, {

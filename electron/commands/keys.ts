@@ -127,14 +127,13 @@ export const keysCommand: Command = {
   async run(args, context) {
     const { values, positionals } = readArguments(args, options, { max: 3 });
     const [action = 'list', ...words] = positionals;
-    const client =
-      action === 'list' || actions[action] ? await openClient(context, values['data-dir']) : null;
-    if (!client) throw new UsageError(`Unknown action '${action}'.`);
+    const found = actions[action];
+    if (!found && action !== 'list') throw new UsageError(`Unknown action '${action}'.`);
+    if (found && words.length !== found.words)
+      throw new UsageError(`'${action}' takes ${found.words} ${found.words === 1 ? 'word' : 'words'}.`);
+    const client = await openClient(context, values['data-dir'], { makeFolder: action === 'create' });
     try {
-      if (action === 'list') return await list(client, values, context);
-      const found = actions[action];
-      if (!found || words.length !== found.words)
-        throw new UsageError(`'${action}' takes ${found?.words} words.`);
+      if (!found) return await list(client, values, context);
       report(await found.run(client, words, values), values, context);
       return 0;
     } finally {

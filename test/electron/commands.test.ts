@@ -1,6 +1,6 @@
 /** The command line: against a gateway that runs, and against none. `run` has a file of its own. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod';
@@ -72,10 +72,14 @@ test('the program writes what a command prints, complains on the other stream, a
 
 describe('without a running gateway', () => {
   test('keys are made, limited, rotated, switched off and deleted in the ledger itself', async () => {
-    mkdirSync(dataDir);
     const keys = (...args: string[]) => faregate('keys', ...args, '--data-dir', dataDir);
+    // A folder is made for the first key, and for nothing that looks for one.
+    expect(await keys('list')).toMatchObject({ code: 1, stderr: expect.stringContaining('no data folder') });
+    expect(await keys('create')).toMatchObject({ code: 2, stderr: expect.stringContaining('takes 1 word.') });
+    expect(existsSync(dataDir)).toBe(false);
     const made = await keys('create', 'ci', '--limit', '$2.50', '--recurring', '0.5', '--every', 'day');
     expect(made.stdout).toMatch(/^sk-fg-[0-9A-Za-z]{43}\n$/);
+    expect(made.stderr).toContain(`The data folder ${dataDir} is new.`);
     await keys('set-limit', 'ci', '10');
     expect((await keys('top-up', 'ci', '5')).stdout).toContain('$10.00 + $5.00');
     await keys('disable', 'ci');

@@ -156,8 +156,12 @@ describe('a status other than 200', () => {
 });
 
 test('a Gemini stream that was asked for as an array, and is refused with one object, is read', async () => {
-  const bytes = '{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT"}}';
-  for (const status of [200, 400]) {
+  for (const [status, bytes] of [
+    [200, '{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT"}}'],
+    [400, '{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT"}}'],
+    [404, '{"detail":"Not Found"}'],
+    [200, '{"code":503,"message":"overloaded"}'],
+  ] as const) {
     upstream.reset();
     upstream.reply(/./, { status, headers: { 'content-type': 'application/json' }, chunks: [bytes] });
     const answer = await send(`${gateway.url}/v1beta/models/acme:streamGenerateContent`, {

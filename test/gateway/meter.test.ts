@@ -258,7 +258,18 @@ describe('a streamed array', () => {
     meter.push(Buffer.from('{"error":{"code":4'));
     meter.push(Buffer.from('00}}\n'));
     expect(reader.events).toEqual([['{"error":{"code":400}}', undefined]]);
+    expect([meter.complete, meter.end().length, meter.complete]).toEqual([false, 0, true]);
   });
+
+  it.each(['{"error":', '[{"a":1}', '{"a":1}\n{"b":2}\n'])(
+    'is not complete where it stops after %s',
+    (sent) => {
+      const { meter } = meterOf('json-array');
+      meter.push(Buffer.from(sent));
+      meter.end();
+      expect(meter.complete).toBe(false);
+    },
+  );
 
   it.each([
     ['', '[{"error":1}]'],

@@ -16,6 +16,7 @@ export class ArrayMeter implements Meter {
   #last: 'nothing' | 'bracket' | 'element' | 'comma' = 'nothing';
   #element: Buffer[] = [];
   #elementLength = 0;
+  #elements = 0;
 
   constructor(reader: AnswerReader) {
     this.#reader = reader;
@@ -55,7 +56,9 @@ export class ArrayMeter implements Meter {
   }
 
   end(): Buffer {
-    this.complete ||= this.#depth === 0 && this.#reader.finished;
+    // An object that stands alone, in no array, is how a refusal comes, whatever is in it.
+    const alone = !this.#opened && this.#elements === 1;
+    this.complete ||= this.#depth === 0 && (this.#reader.finished || alone);
     return nothing;
   }
 
@@ -75,6 +78,7 @@ export class ArrayMeter implements Meter {
   #close(bytes: Buffer): void {
     this.#collect(bytes);
     this.#last = 'element';
+    this.#elements += 1;
     if (this.#elementLength <= MAX_EVENT) {
       const verdict = this.#reader.event(join(this.#element).toString('utf8'), undefined);
       if (verdict === 'last') this.complete = true;
