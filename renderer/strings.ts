@@ -272,7 +272,7 @@ export const strings = {
       'The service that answers the requests, with its own credential. It is stored encrypted and never shown again.',
     key: 'Create an API key',
     keyText:
-      'Your tools use it in place of the provider’s credential. Usage is counted, and can be limited, for each key.',
+      'Your tools use it in place of the provider’s credential; usage is counted, and can be limited, for each key. Connecting a tool makes one for it.',
     request: 'Send a request',
     requestText:
       'Connect sets up Claude Code, Codex and others for you, and has a snippet for everything else.',
@@ -317,6 +317,7 @@ export const strings = {
     baseUrlNeeded: 'This kind has no default address. Enter one such as http://127.0.0.1:8000/v1.',
     credential: 'Credential',
     credentialHint: 'Stored encrypted; never shown again.',
+    credentialShow: 'Show or hide what is typed',
     credentialNeeded: 'Enter the credential. Without it this provider cannot be used.',
     credentialOptionalHint: 'Most local servers need none.',
     credentialKept: 'Stored. Leave empty to keep it.',
@@ -327,6 +328,7 @@ export const strings = {
       'Who is billed: your own provider key, or prepaid credits. Usage is shown for each. Free counts as $0.',
     test: 'Test',
     testing: 'Testing',
+    testFailed: (name: string) => `${name} is saved, but its test failed`,
     testOk: (count: string) => (count === '1' ? 'OK: 1 model' : `OK: ${count} models`),
     more: 'More options',
     deleteTitle: 'Delete provider',

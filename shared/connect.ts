@@ -46,6 +46,8 @@ export const ConnectPlan = z.object({
   /** `write`: entries are written; `restore`: the files get their bytes back; `take-out`: only our entries are removed. */
   how: z.enum(['write', 'restore', 'take-out']),
   keyName: z.string(),
+  /** Why it would not work as things are; null where nothing is in its way. */
+  warning: z.string().nullable(),
   files: z.array(
     z.object({
       path: z.string(),

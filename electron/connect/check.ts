@@ -17,16 +17,22 @@ const probes = {
   gemini: { path: '/v1beta/models', headers: (key: string) => ({ 'x-goog-api-key': key }) },
 } as const;
 
+/** Why none of its requests would be served, whatever is written into its configuration; null where they would be. */
+export async function whyUnserved(tool: Tool, call: Call): Promise<string | null> {
+  const providers = (await call('providers.list', {})).filter((provider) => provider.enabled);
+  return providers.some(({ dialects }) => dialects.some((dialect) => tool.needs.includes(dialect)))
+    ? null
+    : `No enabled provider speaks the protocol of ${tool.name}. Add one under Providers.`;
+}
+
 export async function checkTool(
   tool: Tool,
   connection: Connection,
   call: Call,
 ): Promise<{ ok: boolean; message: string }> {
   const bad = (message: string) => ({ ok: false, message });
-  const providers = (await call('providers.list', {})).filter((provider) => provider.enabled);
-  if (!providers.some(({ dialects }) => dialects.some((dialect) => tool.needs.includes(dialect)))) {
-    return bad(`No enabled provider speaks the protocol of ${tool.name}. Add one under Providers.`);
-  }
+  const unserved = await whyUnserved(tool, call);
+  if (unserved !== null) return bad(unserved);
   if (tool.entersKey) {
     return bad(`${tool.name} keeps the key where it cannot be checked from here: send it a first message.`);
   }

@@ -4,7 +4,7 @@ import { APP_NAME } from '#shared/defaults.ts';
 import type { DialectId } from '#shared/model.ts';
 import { CallError, type Call, type MachineHandlers } from '../gateway/gateway.ts';
 import { diffOf, PLACEHOLDER, planFile, readdressed, standingOf, withoutOurs } from './changes.ts';
-import { checkTool } from './check.ts';
+import { checkTool, whyUnserved } from './check.ts';
 import { readEntries } from './edit.ts';
 import {
   assertReplaceable,
@@ -232,7 +232,7 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
         const planned = undo
           ? planUndo(connected(id))
           : planWrite(tool, await targetOf(tool, PLACEHOLDER, model));
-        return describePlan(tool, planned);
+        return describePlan(tool, planned, undo ? null : await whyUnserved(tool, call));
       }),
 
     'connect.apply': ({ tool: id, planHash, model, limitNano }) =>
@@ -301,13 +301,14 @@ function createConnect(options: ConnectOptions, call: Call): MachineHandlers {
   };
 }
 
-function describePlan(tool: Tool, planned: Planned): ConnectPlan {
+function describePlan(tool: Tool, planned: Planned, warning: string | null): ConnectPlan {
   const open = planned.files.filter(({ path }) => planned.how === 'write' && isOpenToOthers(path));
   return {
     tool: tool.id,
     hash: hashOfPlan(tool.id, planned),
     how: planned.how,
     keyName: tool.name,
+    warning,
     files: planned.files.map(({ path, before, after }) => ({
       path,
       before: before === null ? null : sha256(before),

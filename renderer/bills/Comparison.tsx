@@ -3,7 +3,7 @@ import { IconAlertTriangle, IconCheck, IconChevronRight } from '@tabler/icons-re
 import { useState } from 'react';
 import { formatUsd } from '#shared/money.ts';
 import type { BillRow, ClassComparison, Reconciliation } from '#shared/reconciliation.ts';
-import { formatCount } from '../format.ts';
+import { formatCalendarDay, formatCount } from '../format.ts';
 import { strings } from '../strings.ts';
 
 const words = strings.bills;
@@ -17,7 +17,9 @@ export function Comparison({ found }: { found: Reconciliation }) {
   return (
     <section aria-labelledby="comparison">
       <div className="comparison-head">
-        <h2 id="comparison">{words.heading(found.formatName, found.from, found.to)}</h2>
+        <h2 id="comparison">
+          {words.heading(found.formatName, formatCalendarDay(found.from), formatCalendarDay(found.to))}
+        </h2>
         <span className={agrees ? 'with-icon good' : 'with-icon near'}>
           {agrees ? <IconCheck size={15} /> : <IconAlertTriangle size={15} />}
           {agrees
@@ -133,7 +135,7 @@ function Row({ row, money }: { row: BillRow; money: boolean }) {
   return (
     <>
       <tr>
-        <td className="nowrap amount">{row.day}</td>
+        <td className="nowrap amount">{formatCalendarDay(row.day)}</td>
         <th scope="row" className="name">
           {row.classes.length === 0 ? (
             model

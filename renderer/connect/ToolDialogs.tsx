@@ -95,10 +95,17 @@ export function ConnectToolDialog({ row }: { row: ToolRow }) {
           inputMode="decimal"
           autoComplete="off"
           className="amount-field"
+          {...(row.needsModel ? {} : { 'data-autofocus': true })}
           value={amount}
           error={limit.ok ? undefined : limit.message}
           onChange={(event) => setAmount(event.currentTarget.value)}
         />
+        {plan && plan.warning !== null && (
+          <p className="notice" role="status">
+            <IconAlertTriangle size={15} />
+            {plan.warning}
+          </p>
+        )}
         {plan && <p>{hasKey ? words.keyKept : words.keyMade(plan.keyName)}</p>}
         {plan && <Diff files={plan.files} />}
         {plan && <Notes notes={plan.notes} />}

@@ -6,6 +6,7 @@ import { Billing, ProviderKind, providerKinds, type ProviderRow } from '#shared/
 import { call, changeProviders, closeDialog } from '../actions.ts';
 import { formatCount } from '../format.ts';
 import { strings } from '../strings.ts';
+import { notifyFailure } from '../ui/notify.ts';
 import { Dialog, FormError, submitting } from '../ui/page.tsx';
 import { kinds } from './kinds.ts';
 
@@ -68,8 +69,10 @@ export function ProviderDialog({
         })
       : await changeProviders('providers.create', { kind: draft.kind, ...typedFields(draft) });
     setBusy(false);
-    if (answer.ok) closeDialog();
-    else setErrors(errorsFrom(answer.error));
+    if (!answer.ok) return setErrors(errorsFrom(answer.error));
+    closeDialog();
+    // Whoever has tested it has seen what came of it.
+    if (test === null) void tellIfRefused(answer.value);
   };
 
   const runTest = async () => {
@@ -108,6 +111,7 @@ export function ProviderDialog({
           description={credentialHint(row, kind.needsCredential)}
           inputWrapperOrder={['label', 'input', 'description', 'error']}
           placeholder={row?.hasCredential ? words.credentialPlaceholderStored : ''}
+          visibilityToggleButtonProps={{ 'aria-label': words.credentialShow }}
           // Not a password of this page: browsers must not offer to keep or fill it.
           autoComplete="new-password"
           value={draft.credential}
@@ -154,6 +158,13 @@ export function ProviderDialog({
       </form>
     </Dialog>
   );
+}
+
+/** A credential with a mistake is said now, not with the first request that fails. */
+async function tellIfRefused({ id, kind, name, enabled }: ProviderRow): Promise<void> {
+  if (!enabled) return;
+  const answer = await call('providers.test', { id, kind });
+  if (answer.ok && !answer.value.ok) notifyFailure(answer.value.message, words.testFailed(name));
 }
 
 function MoreFields({

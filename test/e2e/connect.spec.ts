@@ -72,6 +72,22 @@ test('Claude Code is connected with a limit, checked, and disconnected', async (
   await expect(row).toContainText('Not connected');
   expect(readFileSync(file, 'utf8')).toContain('"sonnet"');
   expect(readFileSync(file, 'utf8')).not.toContain('sk-fg-');
+
+  // What it would not work with is said before anything is written, also of a credential that nobody tested.
+  await page.getByRole('button', { name: 'Connect Codex' }).click();
+  const codex = page.getByRole('dialog', { name: 'Connect Codex' });
+  await expect(codex.getByRole('status')).toContainText('Add one under Providers.');
+  await expect(codex.getByLabel('Usage limit (USD)')).toBeFocused();
+  await page.keyboard.press('Escape');
+  await page.getByRole('link', { name: 'Providers' }).click();
+  await page.getByRole('button', { name: 'Add provider' }).click();
+  const adding = page.getByRole('dialog', { name: 'Add provider' });
+  await adding.getByLabel('Base URL').fill(`${upstream.url}/v1`);
+  await adding.getByLabel('Credential').fill('sk-wrong');
+  await adding.getByRole('button', { name: 'Add provider' }).click();
+  await expect(adding).toBeHidden();
+  const failed = page.getByRole('alert').filter({ hasText: 'OpenAI is saved, but its test failed' });
+  await expect(failed).toContainText('OpenAI does not accept the credential');
 });
 
 test('the dashboard opens by a one-time link, once', async ({ gateway, page }) => {

@@ -345,6 +345,11 @@ test('the check says what is missing', async () => {
   expect(await core.call('connect.check', { tool: 'claude-code' })).toMatchObject({
     message: expect.stringContaining('Add one under Providers'),
   });
+  // Said before it is connected, too: a tool that works now would not afterwards.
+  expect(await core.call('connect.plan', { tool: 'claude-code' })).toMatchObject({
+    warning: expect.stringContaining('Add one under Providers'),
+  });
+  expect(await core.call('connect.plan', { tool: 'codex' })).toMatchObject({ warning: null });
 });
 
 /** Settings with whatever people put around them. */
