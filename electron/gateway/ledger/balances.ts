@@ -121,7 +121,7 @@ export function createBalances(
       balance.window = window.before;
       ended.add(balance);
       return current(balance);
-    } else if (at < window.start) carry(balance.scope, window, recurring.every, at);
+    } else if (at < window.start) carry(balance, window, recurring.every, at);
     else if (window.carried) window.carried = undefined;
     return balance;
   }
@@ -129,13 +129,29 @@ export function createBalances(
   /**
    * The clock was set back behind the window's start. What is spent goes on counting in that window; where the calendar
    * says that an earlier one runs, what was spent in it counts too. So a clock that was wrong gives no money twice, in
-   * whichever direction it was.
+   * whichever direction it was. With the next one that the calendar begins it is over: a clock that was years ahead for
+   * an hour locks nothing for years.
    */
-  function carry(scope: Scope, window: Window, every: Every, at: number): void {
+  function carry(balance: Balance<Scope>, window: Window, every: Every, at: number): void {
     const { start, end } = windowAt(at, every);
     if (end > window.start) window.carried = undefined;
-    else if (window.carried?.from !== start)
-      window.carried = { from: start, nano: spentBetween(scope, start, window.start) };
+    else if (window.carried === undefined || start < window.carried.from)
+      window.carried = { from: start, nano: spentBetween(balance.scope, start, window.start) };
+    else if (start > window.carried.from) moveBack(balance, { start, end });
+  }
+
+  /** Written at once: what a restart would find in the file is the window that goes on for years. */
+  function moveBack(balance: Balance<Scope>, { start, end }: { start: number; end: number }): void {
+    const { scope } = balance;
+    const usedNano = spentBetween(scope, start, end);
+    try {
+      sql.setWindow[scope.kind === 'key' ? 'key' : 'shared'].run(start, usedNano, scopeId(scope));
+    } catch {
+      // A ledger that cannot be written refuses whoever has a limit; the next look comes when it can.
+      return;
+    }
+    balance.window = { start, end, usedNano };
+    ended.add(balance);
   }
 
   function spentBetween(scope: Scope, from: number, to: number): Nano {

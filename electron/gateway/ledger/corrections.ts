@@ -120,6 +120,8 @@ export function createCorrections({
       balance.usageNano = sumOf(balance.usageNano, delta);
       const window = windowOf(balance, before);
       if (window) window.usedNano = sumOf(window.usedNano, delta);
+      const carried = carriedIn(balance, before);
+      if (carried) carried.nano = sumOf(carried.nano, delta);
     }
     const account = balances.key(before.key_id);
     if (account) {
@@ -184,4 +186,11 @@ function countedBy(row: StoredRequest): Counted {
 function windowOf({ window }: Balance, row: StoredRequest): Window | null {
   const settled = window?.before ?? window;
   return settled !== null && row.settled_at >= settled.start ? settled : null;
+}
+
+/** What was spent before a window that the clock was set back behind; null where the cost is not of that time. */
+function carriedIn({ window }: Balance, row: StoredRequest): Window['carried'] | null {
+  const carried = window?.carried;
+  const within = carried && row.settled_at >= carried.from && row.settled_at < (window?.start ?? 0);
+  return within ? carried : null;
 }

@@ -169,6 +169,14 @@ export function statements({ db }: Store) {
       'INSERT INTO corrections (request_id, at, cost_before_nano, cost_after_nano, reason) VALUES (?, ?, ?, ?, ?)',
     ),
     /** Settled in [from, to), by one key, of one provider, or by all. */
+    setWindow: {
+      key: db.prepare<[start: number, used: Nano, id: string]>(
+        'UPDATE keys SET window_start = ?, window_used_nano = ? WHERE id = ?',
+      ),
+      shared: db.prepare<[start: number, used: Nano, id: string]>(
+        'UPDATE limit_scopes SET window_start = ?, window_used_nano = ? WHERE id = ?',
+      ),
+    },
     spentBetween: {
       key: db.prepare(`${SPENT_BETWEEN} AND key_id = ?`).pluck(),
       provider: db.prepare(`${SPENT_BETWEEN} AND provider_id = ?`).pluck(),

@@ -96,6 +96,47 @@ describe.each([
     expect(used(scope)).toBe(900);
   });
 
+  test('has what a cost was corrected by that was spent before, while the clock is set back', () => {
+    const { key, scope } = limited();
+    const id = books.spend(key, 600);
+    clock.advance(2 * DAY);
+    books.spend(key, 150);
+    clock.advance(-2 * DAY);
+    expect(used(scope)).toBe(750);
+    books.ledger.correct(id, 100, 'The bill says so.');
+    expect(used(scope)).toBe(250);
+    books.ledger.correct(id, 900, 'It did not.');
+    expect(used(scope)).toBe(1050);
+    books.reopen();
+    expect(used(scope)).toBe(1050);
+    clock.advance(2 * DAY);
+    expect(used(scope)).toBe(150);
+  });
+
+  test('that began when the clock was years ahead is over when the next day begins', () => {
+    const { key, scope } = limited();
+    books.spend(key, 300);
+    clock.advance(3650 * DAY);
+    books.spend(key, 1000);
+    clock.advance(-3650 * DAY);
+    expect(used(scope)).toBe(1300);
+    refusedMore(key, 0);
+    clock.advance(DAY);
+    books.ledger.endPeriods();
+    expect(used(scope)).toBe(0);
+    books.reopen();
+    expect(used(scope)).toBe(0);
+    books.spend(key, 200);
+    books.reopen();
+    expect(used(scope)).toBe(200);
+    // The day before is not paid for twice.
+    clock.advance(-DAY);
+    expect(used(scope)).toBe(500);
+    refusedMore(key, 500);
+    clock.advance(2 * DAY);
+    expect(used(scope)).toBe(0);
+  });
+
   test('is not shaken by seconds', () => {
     const { key, scope } = limited();
     books.spend(key, 600);
