@@ -2,7 +2,7 @@
 import type { Nano } from '#shared/money.ts';
 import { windowAt } from '../config/limits.ts';
 import type { Statements } from './ledger-statements.ts';
-import { spans } from './rollup.ts';
+import { spans } from './rollup-statements.ts';
 
 export interface PeriodTotals {
   /** `at` is when the request began, in milliseconds. */

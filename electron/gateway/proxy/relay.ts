@@ -51,29 +51,29 @@ export interface RelayOptions {
 }
 
 /** How long the end of a stream may follow its last event. */
-const LAST_EVENT_MS = 20;
+const END_FOLLOWS_MS = 20;
 
 /**
  * How long the headers of an answer in one piece wait for its body, so that they can say what it cost. The body follows
  * at once, but for providers that send blanks while the model works: those are passed on as they come.
  */
-const WHOLE_MS = 30;
+const HEAD_WAITS_MS = 30;
 
 /** An answer that is longer or takes longer than a provider's refusal does is not withheld after all. */
-const WITHHELD_BYTES = 65_536;
-const WITHHELD_MS = 5_000;
+const MAX_WITHHELD_BYTES = 65_536;
+const MAX_WITHHELD_MS = 5_000;
 
 /**
  * Up to here the end of an answer is given to Node as text of one byte a character, which are the same bytes: text
  * leaves in one string with the headers, bytes in a list of two. What does not fit on Node's stack (16 KB in
  * StreamBase::WriteString) would be copied once more.
  */
-const SHORT = 12 * 1024;
+const MAX_TEXT_BYTES = 12 * 1024;
 
 /** Where an ending starts with JSON. */
 const BRACE = 0x7b;
 /** How far apart two writes are not read as one. */
-const ALONE_MS = 30;
+const APART_MS = 30;
 
 /** Thrown into the upstream request to end it; never shown. */
 class Ended extends Error {}
@@ -95,9 +95,11 @@ export class Relay implements Dispatcher.DispatchHandler {
   #finished = false;
   #clientGone = false;
   #grace: NodeJS.Timeout | undefined;
+  /** Of what looks like the last event, until the cost is on record. */
   #last: Buffer | undefined;
   #lastTimer: NodeJS.Timeout | undefined;
-  #late: readonly string[] = [];
+  /** What `settle` returned: headers that were not known before. */
+  #lateHeaders: readonly string[] = [];
   /** The answer's headers as long as they wait, and the bytes that wait behind them. */
   #head: string[] | undefined;
   #behindHead: Buffer[] = [];
@@ -158,8 +160,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#head = [...responseHeaders(raw, bodyChanged), ...options.extraHeaders];
     this.#withholding = options.withholds(statusCode);
     const inOnePiece = this.#meter !== undefined && !options.stream && contentType.includes('json');
-    if (this.#withholding) this.#headTimer = setTimeout(() => this.#sendHead(), WITHHELD_MS);
-    else if (inOnePiece) this.#headTimer = setTimeout(() => this.#sendHead(), WHOLE_MS);
+    if (this.#withholding) this.#headTimer = setTimeout(() => this.#sendHead(), MAX_WITHHELD_MS);
+    else if (inOnePiece) this.#headTimer = setTimeout(() => this.#sendHead(), HEAD_WAITS_MS);
     else this.#sendHead();
   }
 
@@ -227,8 +229,9 @@ export class Relay implements Dispatcher.DispatchHandler {
       firstByteMs: this.#firstByteAt === null ? null : this.#firstByteAt - this.#startedAt,
       durationMs: now() - this.#startedAt,
     });
-    if (headers instanceof Promise) this.#settling = headers.then((known) => void (this.#late = known));
-    else this.#late = headers;
+    if (headers instanceof Promise)
+      this.#settling = headers.then((known) => void (this.#lateHeaders = known));
+    else this.#lateHeaders = headers;
   }
 
   /** At once where the settlement took no time; otherwise unless everything is over by then. */
@@ -255,7 +258,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (this.#head !== undefined) {
       this.#behindHead.push(bytes);
       this.#withheldBytes += bytes.length;
-      if (this.#withholding && this.#withheldBytes > WITHHELD_BYTES) this.#sendHead();
+      if (this.#withholding && this.#withheldBytes > MAX_WITHHELD_BYTES) this.#sendHead();
       return;
     }
     this.#owed -= bytes.length;
@@ -281,7 +284,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#response.writeHead(
       this.#status,
       this.#reason,
-      announced ? [...head, 'trailer', COST_HEADER] : [...head, ...this.#late],
+      announced ? [...head, 'trailer', COST_HEADER] : [...head, ...this.#lateHeaders],
     );
     this.#head = undefined;
     if (!endFollows) {
@@ -295,12 +298,12 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   #end(bytes: Buffer): void {
     const response = this.#response;
-    if (this.#trailing) response.addTrailers(pairsOf(this.#late));
+    if (this.#trailing) response.addTrailers(pairsOf(this.#lateHeaders));
     this.#owed -= bytes.length;
     // A client that keeps the connection would wait for the rest of what was announced, or take the next answer for it.
     if (this.#owed > 0 && this.#owed !== Infinity)
       response.prependOnceListener('finish', () => response.req.socket.destroySoon());
-    if (bytes.length > SHORT) response.end(bytes);
+    if (bytes.length > MAX_TEXT_BYTES) response.end(bytes);
     else response.end(bytes.toString('latin1'), 'latin1');
   }
 
@@ -353,7 +356,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#lastTimer = setTimeout(() => {
       this.#settle('complete');
       this.#afterSettling(() => this.#releaseLast());
-    }, LAST_EVENT_MS);
+    }, END_FOLLOWS_MS);
   }
 
   #complete(): void {
@@ -373,7 +376,7 @@ export class Relay implements Dispatcher.DispatchHandler {
         this.#releaseLast();
         this.#options.withheld({
           status: this.#status,
-          headers: [...this.#head, ...this.#late],
+          headers: [...this.#head, ...this.#lateHeaders],
           body: Buffer.concat([...this.#behindHead, rest]),
         });
         return this.#finish();
@@ -398,10 +401,10 @@ export class Relay implements Dispatcher.DispatchHandler {
   /** An error that is no event is seen only by who reads it alone: Gemini CLI parses what one read brings. */
   async #endInPieces(bare: Buffer, rest: Buffer, before: Promise<void> | undefined): Promise<void> {
     await before;
-    await delay(ALONE_MS);
+    await delay(APART_MS);
     this.#owed -= bare.length;
     this.#response.write(bare);
-    await delay(ALONE_MS);
+    await delay(APART_MS);
     this.#end(rest);
   }
 

@@ -13,7 +13,7 @@ import {
   toRequestRow,
   type StoredRequest,
 } from '../ledger/requests.ts';
-import { spans } from '../ledger/rollup.ts';
+import { spans } from '../ledger/rollup-statements.ts';
 import type { Store } from '../store/store.ts';
 
 export interface RequestLog {

@@ -1,6 +1,6 @@
 /** The sums that are shown of requests, as SQL reads them from tables of sums and from single rows alike. */
 import type { UsageGroup } from '#shared/model.ts';
-import { rowSums } from '../ledger/rollup.ts';
+import { rowSums } from '../ledger/rollup-statements.ts';
 
 export type Sums = Omit<UsageGroup, 'group'>;
 

@@ -5,7 +5,8 @@
 import type { Output, Parsed } from '#shared/contract.ts';
 import type { Every, UsageGroup, UsagePoint } from '#shared/model.ts';
 import { localeFirstWeekday, windowAt } from '../config/limits.ts';
-import { spans, UTC_DAY_MS, type Dimension } from '../ledger/rollup.ts';
+import { UTC_DAY_MS } from '../ledger/rollup.ts';
+import { spans, type Dimension } from '../ledger/rollup-statements.ts';
 import type { Store } from '../store/store.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { merge, PLAIN, ROWS, SUMS, sumsOf, type Sums } from './sums.ts';
