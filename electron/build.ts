@@ -200,8 +200,10 @@ async function bundle({ entry, output, format, split = false }: Bundle): Promise
 const plainBuiltins: Plugin = {
   name: 'plain-builtins',
   renderChunk(code) {
+    // They stand first, one a line. What follows is megabytes, and to parse it takes longer than all else of a build.
+    const imports = /^(?:import [^;\n]*;\n)*/.exec(code)?.[0] ?? '';
     let plain = code;
-    for (const statement of this.parse(code).body.toReversed()) {
+    for (const statement of this.parse(imports).body.toReversed()) {
       if (statement.type !== 'ImportDeclaration' || !isBuiltin(statement.source.value)) continue;
       const module = `process.getBuiltinModule(${JSON.stringify(statement.source.value)})`;
       const named: string[] = [];

@@ -1,7 +1,7 @@
 /** The gateway under test: the built program as a process of its own, or the core inside the test with its own clock. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -27,6 +27,8 @@ import {
   type GatewayOptions,
   type Secrets,
 } from '../../electron/gateway/gateway.ts';
+import { DATABASE_FILE } from '../../electron/gateway/store/data-folder.ts';
+import { openStore } from '../../electron/gateway/store/store.ts';
 import { PATIENCE_MS } from './patience.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -224,7 +226,7 @@ export interface CoreGateway extends RunningGateway {
 export async function startCore(
   options: Partial<Omit<GatewayOptions, 'secrets' | 'version'>> = {},
 ): Promise<CoreGateway> {
-  const dataDir = options.dataDir ?? temporaryFolder();
+  const dataDir = options.dataDir ?? folderWithLedger();
   const gateway = await createGateway({
     secrets: readableSecrets,
     version: '0.0.0-test',
@@ -266,6 +268,23 @@ const readableSecrets: Secrets = {
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'faregate-'));
+}
+
+let emptyLedger: Buffer | undefined;
+
+/**
+ * A temporary folder with the ledger that a first start makes in an empty one. To make it takes as long as all else that
+ * a gateway opens, so it is made once a worker; that a first start does so is for the tests of programs to show.
+ */
+export function folderWithLedger(): string {
+  const dataDir = temporaryFolder();
+  const ledger = join(dataDir, DATABASE_FILE);
+  if (emptyLedger) writeFileSync(ledger, emptyLedger, { mode: 0o600 });
+  else {
+    openStore(dataDir).close();
+    emptyLedger = readFileSync(ledger);
+  }
+  return dataDir;
 }
 
 /** Adds a provider that is the upstream; a base URL goes up to and including the version segment. */

@@ -15,7 +15,7 @@ import {
 } from '../../electron/gateway/ledger/ledger.ts';
 import { DATABASE_FILE } from '../../electron/gateway/store/data-folder.ts';
 import { openStore, type Store } from '../../electron/gateway/store/store.ts';
-import { fakeClock, temporaryFolder, type FakeClock } from './gateway.ts';
+import { fakeClock, folderWithLedger, temporaryFolder, type FakeClock } from './gateway.ts';
 
 export interface Books {
   /** As of the last opening. */
@@ -63,7 +63,7 @@ export function booksForEachTest(options?: LedgerOptions): Books {
   };
 
   beforeEach(() => {
-    folder = temporaryFolder();
+    folder = folderWithLedger();
     clock.set('2026-11-18T10:00:00Z');
     Object.assign(seen, { problems: 0, freed: [] });
     books.wake = () => {};

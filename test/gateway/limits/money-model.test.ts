@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 import type { KeyRow } from '#shared/model.ts';
 import { addDimeProviders } from '../../support/bounded-requests.ts';
 import { abandonable, send, type Incoming } from '../../support/client.ts';
-import { fakeClock, startCore, temporaryFolder, usd, type CoreGateway } from '../../support/gateway.ts';
+import { fakeClock, startCore, folderWithLedger, usd, type CoreGateway } from '../../support/gateway.ts';
 import { answerAsProvider } from '../../support/provider-answers.ts';
 import { gate, startUpstream, type Gate, type Upstream } from '../../support/upstream.ts';
 
@@ -150,7 +150,7 @@ async function play(steps: readonly Step[]): Promise<void> {
         clock.advance(one.minutes * 60_000);
       } else {
         // The files of this instant go on elsewhere; the process they came from has no part in it any more.
-        const dataDir = temporaryFolder();
+        const dataDir = folderWithLedger();
         for (const ending of ['', '-wal'])
           copyFileSync(join(gateway.dataDir, `faregate.db${ending}`), join(dataDir, `faregate.db${ending}`));
         abandoned.push(gateway);

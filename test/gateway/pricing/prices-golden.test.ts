@@ -9,7 +9,7 @@ import { noUsage, type TokenUsage } from '../../../electron/gateway/dialects/dia
 import { cost } from '../../../electron/gateway/pricing/cost.ts';
 import { createPrices, type Prices } from '../../../electron/gateway/pricing/prices.ts';
 import { openStore, type Store } from '../../../electron/gateway/store/store.ts';
-import { projectRoot, temporaryFolder } from '../../support/gateway.ts';
+import { projectRoot, folderWithLedger } from '../../support/gateway.ts';
 
 const secrets = {
   seal: async (plain: string) => Buffer.from(plain),
@@ -22,7 +22,7 @@ let providers: Providers;
 let prices: Prices;
 
 beforeEach(async () => {
-  folder = temporaryFolder();
+  folder = folderWithLedger();
   store = openStore(folder);
   providers = await createProviders(store, secrets, () => 0);
   prices = createPrices(store, () => 0);

@@ -13,7 +13,7 @@ import { noUsage, type TokenUsage } from '../../../electron/gateway/dialects/dia
 import { cost, freePrice, rateAt, type Price } from '../../../electron/gateway/pricing/cost.ts';
 import { createPrices, type Prices } from '../../../electron/gateway/pricing/prices.ts';
 import { openStore, type Store } from '../../../electron/gateway/store/store.ts';
-import { temporaryFolder } from '../../support/gateway.ts';
+import { folderWithLedger } from '../../support/gateway.ts';
 
 const at = Date.parse('2026-08-01T12:00:00Z');
 const secrets = {
@@ -27,7 +27,7 @@ let providers: Providers;
 let prices: Prices;
 
 beforeEach(async () => {
-  folder = temporaryFolder();
+  folder = folderWithLedger();
   store = openStore(folder);
   providers = await createProviders(store, secrets, () => at);
   prices = createPrices(store, () => at);

@@ -6,7 +6,7 @@ import { createRollup } from '../../../electron/gateway/ledger/rollup.ts';
 import { createRequestLog, type RequestLog } from '../../../electron/gateway/reports/request-log.ts';
 import { createUsage, type Usage } from '../../../electron/gateway/reports/usage.ts';
 import { openStore, type Store } from '../../../electron/gateway/store/store.ts';
-import { temporaryFolder } from '../../support/gateway.ts';
+import { folderWithLedger } from '../../support/gateway.ts';
 import { fillHistory, type History } from '../../support/history.ts';
 
 const until = Date.parse('2026-11-18T10:30:00Z');
@@ -17,7 +17,7 @@ let log: RequestLog;
 let usage: Usage;
 
 beforeAll(() => {
-  folder = temporaryFolder();
+  folder = folderWithLedger();
   store = openStore(folder);
   history = fillHistory(store, { rows: 4000, days: 40, until, keys: 8 });
   const rollup = createRollup(store, () => []);
