@@ -3,7 +3,7 @@ import { expect, test as base, type Locator, type Page } from '@playwright/test'
 import type { Input } from '#shared/contract.ts';
 import type { KeyRow } from '#shared/model.ts';
 import { addProvider, startGateway, type GatewayProcess } from '../support/gateway.ts';
-import { keepMessages } from '../support/page.ts';
+import { easePages } from '../support/page.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 export const upstreamCredential = 'sk-upstream-e2e';
@@ -34,7 +34,7 @@ export const test = base.extend<Stage>({
       if (message.type() === 'error' && message.text().includes('Content Security Policy'))
         problems.push(message.text());
     });
-    await keepMessages(page.context());
+    await easePages(page.context());
     await page.goto(gateway.dashboardUrl);
     await use(page);
     expect(problems, 'faults and policy violations in the page').toEqual([]);

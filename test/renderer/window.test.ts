@@ -5,7 +5,7 @@ import { chromium, type Browser, type Page } from '@playwright/test';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
 import { chromiumArguments, findChromium } from '../support/chromium.ts';
 import { projectRoot } from '../support/gateway.ts';
-import { expectPage as expect, keepMessages } from '../support/page.ts';
+import { expectPage as expect, easePages } from '../support/page.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 import {
   emptyState,
@@ -53,7 +53,7 @@ describe.skipIf(executablePath === null)('the window', () => {
     });
     page = await browser.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
-    await keepMessages(page.context());
+    await easePages(page.context());
     await page.goto(`${backend.url}/#token=${backend.token}`);
   });
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
 import { chromiumArguments, ensureChromium } from '../chromium.ts';
-import { keepMessages } from '../page.ts';
+import { easePages } from '../page.ts';
 import { PATIENCE_MS } from '../patience.ts';
 import { toChromium } from './contents.ts';
 import { CDP_ENDPOINT, type Command, type FromApp } from './protocol.ts';
@@ -28,7 +28,7 @@ export async function openBrowser(): Promise<TestBrowser> {
     timeout: PATIENCE_MS,
   });
   context.setDefaultTimeout(PATIENCE_MS);
-  await keepMessages(context);
+  await easePages(context);
   // Chromium writes the port it chose, and the path of the browser's own endpoint, into its profile.
   const [port, endpoint] = readFileSync(path.join(profile, 'DevToolsActivePort'), 'utf8').trim().split('\n');
   return {

@@ -1,5 +1,6 @@
 /** What the inputs are made of: values, texts and bytes that are nearly right, since those get furthest in. */
 import fc from 'fast-check';
+import { anyCharacter } from '../characters.ts';
 
 const hostileNames = [
   '__proto__',
@@ -26,7 +27,7 @@ const aLongRun = fc
   )
   .map(([piece, times]) => piece.repeat(times));
 export const aText = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ unit: anyCharacter, maxLength: 40 }),
   fc.constantFrom(
     'acme',
     'true',
