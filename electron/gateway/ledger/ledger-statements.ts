@@ -168,7 +168,6 @@ export function statements({ db }: Store) {
     insertCorrection: db.prepare(
       'INSERT INTO corrections (request_id, at, cost_before_nano, cost_after_nano, reason) VALUES (?, ?, ?, ?, ?)',
     ),
-    /** Settled in [from, to), by one key, of one provider, or by all. */
     setWindow: {
       key: db.prepare<[start: number, used: Nano, id: string]>(
         'UPDATE keys SET window_start = ?, window_used_nano = ? WHERE id = ?',
@@ -177,6 +176,7 @@ export function statements({ db }: Store) {
         'UPDATE limit_scopes SET window_start = ?, window_used_nano = ? WHERE id = ?',
       ),
     },
+    /** Settled in [from, to), by one key, of one provider, or by all. */
     spentBetween: {
       key: db.prepare(`${SPENT_BETWEEN} AND key_id = ?`).pluck(),
       provider: db.prepare(`${SPENT_BETWEEN} AND provider_id = ?`).pluck(),

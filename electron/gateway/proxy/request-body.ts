@@ -91,8 +91,7 @@ function misspelt(fields: JsonObject): { given: string; meant: string } | null {
 
 /** A field on which the price hangs and that is given twice; null where there is none. */
 function givenTwice(fields: JsonObject): string | null {
-  const twice = [...fields.duplicates].find((name) => DECISIVE.has(name));
-  if (twice !== undefined) return twice;
+  for (const name of fields.duplicates) if (DECISIVE.has(name)) return name;
   const both = SPELLINGS.find((names) => names.every((name) => fields.has(name)));
   if (both !== undefined) return both[0];
   for (const name of SPELLINGS[0]) {
