@@ -60,7 +60,7 @@ export function Comparison({ found }: { found: Reconciliation }) {
           <h3>{words.causes}</h3>
           <ul>
             {found.causes.map((cause) => (
-              <li key={cause}>{cause}</li>
+              <li key={cause}>{withDays(cause)}</li>
             ))}
           </ul>
         </div>
@@ -246,3 +246,6 @@ function percentText(percent: number | null): string {
   const size = Math.abs(percent);
   return `${sign(percent)}${size.toFixed(size < 10 ? 2 : 1)}%`;
 }
+
+/** The sentences are the gateway's, with days as it counts them; here they read as the days beside them. */
+const withDays = (text: string) => text.replaceAll(/\b\d{4}-\d{2}-\d{2}\b/g, formatCalendarDay);

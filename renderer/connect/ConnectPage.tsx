@@ -32,11 +32,13 @@ export function ConnectPage() {
           </section>
         )}
       </ListState>
-      <section aria-labelledby="others" className="connect-section">
-        <h2 id="others">{words.others}</h2>
-        <p className="dim">{words.othersText}</p>
-        {hasAddress && <ToolTabs secret="KEY" />}
-      </section>
+      {load.state !== 'loading' && (
+        <section aria-labelledby="others" className="connect-section">
+          <h2 id="others">{words.others}</h2>
+          <p className="dim">{words.othersText}</p>
+          {hasAddress && <ToolTabs secret="KEY" />}
+        </section>
+      )}
     </Page>
   );
 }

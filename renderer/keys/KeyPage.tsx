@@ -308,7 +308,7 @@ function LastRequests({ id }: { id: string }) {
                     </a>
                   </td>
                   <td className="model">{row.model}</td>
-                  <td className="dim">{row.client}</td>
+                  <td className="dim model">{row.client}</td>
                   <td className="end amount dim">{formatDuration(row.durationMs)}</td>
                   <td className="end">
                     <StatusText status={row.status} />

@@ -30,7 +30,8 @@ export function PriceDataSection() {
     reload();
   };
 
-  if (info === null) return null;
+  // Its place is kept, so that nothing below it moves when it comes.
+  if (info === null) return <div className="section price-data price-data-waiting" />;
   const problem = outcome === null ? info.problem : null;
   const failed = outcome !== null && (outcome.outcome === 'refused' || outcome.outcome === 'unreachable');
   return (
@@ -85,7 +86,9 @@ function PriceUpdatesSwitch({ description }: { description?: string }) {
 /** The same switch among the settings, with what it fetches. */
 export function PriceUpdatesSetting() {
   const { value: info } = useAnswer('prices.data', {});
-  return <PriceUpdatesSwitch description={info ? words.dailyHint(new URL(info.url).host) : ''} />;
+  // As long before it is known as it will be, so that nothing below it moves.
+  const host = info ? new URL(info.url).host : '…'.repeat(24);
+  return <PriceUpdatesSwitch description={words.dailyHint(host)} />;
 }
 
 function described({ name, date, origin }: PriceDataInfo): string {

@@ -55,7 +55,7 @@ export function PricesPage() {
           <OwnPrices prices={prices} />
         </ListState>
       </section>
-      <CatalogueSection />
+      {load.state !== 'loading' && <CatalogueSection />}
     </Page>
   );
 }
@@ -125,7 +125,7 @@ function Row({ row }: { row: PriceRow }) {
       <td className="end amount">{dollars(row.cachedInput)}</td>
       <td className="end amount">{dollars(row.output)}</td>
       <td className="dim other-prices" title={otherAmounts(row)}>
-        {otherAmounts(row)}
+        {otherAmounts(row) || '–'}
       </td>
       <td className="dim from" title={from}>
         {from}

@@ -61,9 +61,9 @@ function Row({ row }: { row: UnpricedModel }) {
       <td>{name ?? row.provider}</td>
       <td className="end amount">{formatCount(row.requests)}</td>
       <td className="end amount">
-        {row.requests === 0 ? '' : `${formatCompact(row.inputTokens)} / ${formatCompact(row.outputTokens)}`}
+        {row.requests === 0 ? '–' : `${formatCompact(row.inputTokens)} / ${formatCompact(row.outputTokens)}`}
       </td>
-      <td className="end amount">{row.refused === 0 ? '' : formatCount(row.refused)}</td>
+      <td className="end amount">{row.refused === 0 ? '–' : formatCount(row.refused)}</td>
       <td className="dim nowrap">
         <When iso={row.lastAt} />
       </td>

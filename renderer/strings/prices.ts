@@ -42,7 +42,7 @@ export const prices = {
     text: 'In US dollars per million tokens. They are used before those of the catalogue.',
     none: 'None. Known models are priced from the catalogue below.',
     noneYet: 'None. Known models are priced from the catalogue below; your own need a provider first.',
-    typed: 'Entered by hand',
+    typed: 'By hand',
   },
   catalogue: {
     title: 'Catalogue',

@@ -219,7 +219,7 @@ for (const { name: look, use, shot } of looks) {
       await page.getByRole('button', { name: 'Undo' }).waitFor();
       await shot(page, 'keys-undo');
       await press(/^Pause/);
-      await page.getByRole('alert').first().waitFor();
+      await page.getByText('Faregate is paused.').waitFor();
       await shot(page, 'paused');
       await page.getByRole('button', { name: 'Create API key' }).click();
       await page.getByLabel('Name').fill('fresh');
