@@ -44,7 +44,7 @@ export type TargetName = keyof typeof targets;
 
 export const targetNames = Object.keys(targets).filter(isTargetName);
 
-export function isTargetName(name: string): name is TargetName {
+function isTargetName(name: string): name is TargetName {
   return Object.hasOwn(targets, name);
 }
 

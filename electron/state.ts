@@ -1,22 +1,26 @@
 /** What the desktop app remembers about itself: where the window stood, and what the person was told already. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import * as z from 'zod';
 
-export interface WindowBounds {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-  maximized: boolean;
-}
+const WindowBounds = z.object({
+  x: z.int(),
+  y: z.int(),
+  width: z.int(),
+  height: z.int(),
+  maximized: z.boolean().catch(false),
+});
+export type WindowBounds = z.infer<typeof WindowBounds>;
 
-export interface DesktopState {
-  bounds: WindowBounds | null;
+/** Each part by itself: what cannot be understood of one leaves the others as they are. */
+const DesktopState = z.object({
+  bounds: WindowBounds.nullable().catch(null),
   /** Names of the notices that are shown once and were. */
-  told: string[];
+  told: z.array(z.string()).catch([]),
   /** When a newer version was last looked for, in milliseconds since the epoch. */
-  updateCheckedAt: number;
-}
+  updateCheckedAt: z.int().catch(0),
+});
+export type DesktopState = z.infer<typeof DesktopState>;
 
 export interface DesktopStateFile {
   get(): DesktopState;
@@ -52,31 +56,10 @@ export function openDesktopState(dataDir: string): DesktopStateFile {
 }
 
 function read(file: string): DesktopState {
-  const fresh: DesktopState = { bounds: null, told: [], updateCheckedAt: 0 };
   try {
-    const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    if (typeof value !== 'object' || value === null) return fresh;
-    return {
-      bounds: 'bounds' in value ? asBounds(value.bounds) : null,
-      told:
-        'told' in value && Array.isArray(value.told)
-          ? value.told.filter((name) => typeof name === 'string')
-          : [],
-      updateCheckedAt:
-        'updateCheckedAt' in value && isWhole(value.updateCheckedAt) ? value.updateCheckedAt : 0,
-    };
+    return DesktopState.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch {
-    return fresh;
+    // The first start, or a file that was cut off: see above.
+    return DesktopState.parse({});
   }
-}
-
-function asBounds(value: unknown): WindowBounds | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const { x, y, width, height, maximized } = value as Record<keyof WindowBounds, unknown>;
-  if (!isWhole(x) || !isWhole(y) || !isWhole(width) || !isWhole(height)) return null;
-  return { x, y, width, height, maximized: maximized === true };
-}
-
-function isWhole(value: unknown): value is number {
-  return Number.isSafeInteger(value);
 }

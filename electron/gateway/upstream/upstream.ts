@@ -132,7 +132,7 @@ export function requestHeaders(
 }
 
 /** Added after the client's own headers were filtered, so that no `Connection` header can take them away again. */
-export function credentialHeaders(provider: Provider, headers: IncomingHttpHeaders = {}): string[] {
+function credentialHeaders(provider: Provider, headers: IncomingHttpHeaders = {}): string[] {
   const { credential: form } = providerKindFacts[provider.kind];
   const added: string[] = [];
   if (provider.credential !== null) {
