@@ -225,7 +225,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     const headers = this.#options.settle({
       status: this.#status,
       how,
-      neverArrived: error !== undefined && neverArrived(error),
+      // Without a controller it has not been written to any connection.
+      neverArrived: error !== undefined && (this.#controller === undefined || neverArrived(error)),
       firstByteMs: this.#firstByteAt === null ? null : this.#firstByteAt - this.#startedAt,
       durationMs: now() - this.#startedAt,
     });

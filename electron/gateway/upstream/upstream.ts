@@ -180,20 +180,20 @@ export class NotSent extends Error {
   }
 }
 
-/** Whether the request cannot have reached the provider, so that it cannot be billed. */
+/**
+ * Whether this error alone says that the request cannot have reached the provider, so that it cannot be billed: there
+ * was no connection. The same codes come from one that breaks while the provider works (EHOSTUNREACH when the network
+ * changes, EPROTO in the middle of TLS), so what the system was asked for decides.
+ */
 export function neverArrived(error: unknown): boolean {
   if (error instanceof NotSent || isProxyRefusal(error)) return true;
-  const code = errorCode(error);
-  return (
-    [
-      'ECONNREFUSED',
-      'ENOTFOUND',
-      'EAI_AGAIN',
-      'EHOSTUNREACH',
-      'ENETUNREACH',
-      'UND_ERR_CONNECT_TIMEOUT',
-    ].includes(code) || isTlsFault(code)
-  );
+  if (!(error instanceof Error)) return false;
+  const syscall = 'syscall' in error ? error.syscall : undefined;
+  if (syscall === 'connect' || syscall === 'getaddrinfo') return true;
+  if (errorCode(error) === 'UND_ERR_CONNECT_TIMEOUT') return true;
+  // One for each address of the name that was tried.
+  if (error instanceof AggregateError) return error.errors.every(neverArrived);
+  return error.cause !== undefined && neverArrived(error.cause);
 }
 
 /** What to tell the person when there is no answer to pass on. */
@@ -216,6 +216,13 @@ export function unreachable(provider: Provider, error: unknown): Refusal {
     return new Refusal('upstream_timeout', `${where} did not answer in time. Check the connection to it.`, {
       cause: error,
     });
+  }
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    return new Refusal(
+      'upstream_unreachable',
+      `${where} cannot be reached: too many files and connections are open (${code}). Send fewer requests at once, or start Faregate with a higher limit of open files (ulimit -n).`,
+      { cause: error },
+    );
   }
   const reason =
     code === 'ECONNREFUSED'

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { neverArrived, unreachable } from '../../../electron/gateway/upstream/upstream.ts';
 import { send } from '../../support/client.ts';
 import { addProvider, startCore, usd, type CoreGateway, type EventRecord } from '../../support/gateway.ts';
 import { PATIENCE_MS } from '../../support/patience.ts';
@@ -263,6 +264,33 @@ describe('a provider that', () => {
     expect(await settled()).toMatchObject({ status: 0, costNano: 0, flags: ['interrupted'] });
     await gateway.call('providers.delete', { id: lost.id });
     tally.survived += 1;
+  });
+});
+
+describe('an error of the system', () => {
+  const fault = (code: string, syscall: string) =>
+    Object.assign(new Error(`${syscall} ${code}`), { code, syscall });
+  test.each([
+    ['no file is left to connect with', fault('EMFILE', 'connect'), true],
+    ['no port is left to connect from', fault('EADDRNOTAVAIL', 'connect'), true],
+    ['no network is there', fault('ENETUNREACH', 'connect'), true],
+    ['no address of the name answers', new AggregateError([fault('ECONNREFUSED', 'connect')]), true],
+    ['the name server fails', fault('EAI_FAIL', 'getaddrinfo'), true],
+    ['the network goes while the provider works', fault('EHOSTUNREACH', 'read'), false],
+    ['the provider goes while it works', new Error('x', { cause: fault('ECONNRESET', 'read') }), false],
+    ['what comes is no TLS any more', fault('EPROTO', 'write'), false],
+  ])('is free only where the request cannot have arrived: %s', (_what, error, free) => {
+    expect(neverArrived(error)).toBe(free);
+  });
+
+  test('that is about too many open files says so', async () => {
+    const [provider] = await gateway.call('providers.list', {});
+    if (provider === undefined) throw new Error('there is no provider');
+    const { message } = unreachable(
+      { ...provider, createdAt: 0, credential: null, credentialState: 'none' },
+      fault('EMFILE', 'connect'),
+    );
+    expect(message).toMatch(/too many files and connections are open \(EMFILE\)\. Send fewer requests/);
   });
 });
 
