@@ -1,9 +1,9 @@
 /** The limit as a person types it: one field; a recurring one and one per session are folded away until they are wanted. */
 import { NativeSelect, TextInput } from '@mantine/core';
-import { IconAlertTriangle, IconChevronRight } from '@tabler/icons-react';
-import { useId, useState, type ReactNode } from 'react';
+import { IconAlertTriangle } from '@tabler/icons-react';
 import { Every, type KeyRow } from '#shared/model.ts';
 import { strings } from '../strings.ts';
+import { Fold } from '../ui/Fold.tsx';
 import { limitWarning, readDraft, type LimitDraft, type LimitErrors } from './limit-form.ts';
 
 const everyOptions = Every.options.map((every) => ({ value: every, label: strings.limit.everyLabel[every] }));
@@ -95,40 +95,6 @@ export function LimitFields({
           {warning?.field === 'sessionAmount' && <Warning text={warning.text} />}
         </Fold>
       )}
-    </>
-  );
-}
-
-/** Folded away until it is wanted, unless it says something already. */
-function Fold({
-  label,
-  filled,
-  wrong,
-  children,
-}: {
-  label: string;
-  filled: boolean;
-  wrong: boolean;
-  children: ReactNode;
-}) {
-  const [open, setOpen] = useState(filled);
-  const panel = useId();
-  const unfolded = open || wrong;
-  return (
-    <>
-      <button
-        type="button"
-        className="fold"
-        aria-expanded={unfolded}
-        aria-controls={panel}
-        onClick={() => setOpen(!unfolded)}
-      >
-        <IconChevronRight size={14} />
-        {label}
-      </button>
-      <div id={panel} hidden={!unfolded}>
-        {children}
-      </div>
     </>
   );
 }

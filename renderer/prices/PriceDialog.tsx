@@ -1,13 +1,14 @@
 import { NativeSelect, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
-import { IconChevronRight, IconX } from '@tabler/icons-react';
-import { useId, useState } from 'react';
+import { IconX } from '@tabler/icons-react';
+import { useState } from 'react';
 import { PriceInput, type PriceAmounts, type PriceRow, type PriceTier } from '#shared/model.ts';
 import type { CatalogueModel } from '#shared/pricing.ts';
 import { call, changeProviders, closeDialog, openDialog } from '../actions.ts';
 import { formatCount } from '../format.ts';
 import { useApp } from '../store.ts';
 import { strings } from '../strings.ts';
+import { Fold } from '../ui/Fold.tsx';
 import { useAnswer, useLatest } from '../ui/answer.ts';
 import { Dialog, DialogButtons, FormError, submitting } from '../ui/page.tsx';
 import { amountsText, tierText } from './amounts.ts';
@@ -50,9 +51,6 @@ export function PriceDialog({
   const [errors, setErrors] = useState<Errors>({});
   const [busy, setBusy] = useState(false);
   const { typed, tiers } = draft;
-  const [open, setOpen] = useState(() => otherPrices.some((each) => typed[each]));
-  const panel = useId();
-  const unfolded = open || otherPrices.some((each) => errors[each]);
 
   const save = async () => {
     const filled = amounts.flatMap((each) => {
@@ -83,7 +81,6 @@ export function PriceDialog({
     const copy = copyOf(entry);
     setDraft(copy);
     setErrors({});
-    if (otherPrices.some((each) => copy.typed[each])) setOpen(true);
   };
 
   const amountField = (each: Amount) => (
@@ -133,19 +130,14 @@ export function PriceDialog({
         <div className="field-row">{mainPrices.map(amountField)}</div>
         <p className="hint">{words.unit}</p>
         {draft.copied !== null && <Copied copied={draft.copied} />}
-        <button
-          type="button"
-          className="fold"
-          aria-expanded={unfolded}
-          aria-controls={panel}
-          onClick={() => setOpen(!unfolded)}
+        <Fold
+          label={words.more}
+          filled={otherPrices.some((each) => Boolean(typed[each]))}
+          wrong={otherPrices.some((each) => errors[each] !== undefined)}
+          className="field-grid"
         >
-          <IconChevronRight size={14} />
-          {words.more}
-        </button>
-        <div id={panel} hidden={!unfolded} className="field-grid">
           {otherPrices.map(amountField)}
-        </div>
+        </Fold>
         {tiers.length > 0 && (
           <ul className="price-tiers">
             {tiers.map((tier) => (

@@ -1,11 +1,12 @@
 import { Button, Checkbox, NativeSelect, PasswordInput, TextInput } from '@mantine/core';
-import { IconChevronRight, IconCircleCheck, IconCircleX } from '@tabler/icons-react';
-import { useId, useState } from 'react';
+import { IconCircleCheck, IconCircleX } from '@tabler/icons-react';
+import { useState } from 'react';
 import type { ContractError } from '#shared/contract.ts';
 import { Billing, ProviderKind, providerKinds, type ProviderRow } from '#shared/model.ts';
 import { call, changeProviders, closeDialog } from '../actions.ts';
 import { formatCount } from '../format.ts';
 import { strings } from '../strings.ts';
+import { Fold } from '../ui/Fold.tsx';
 import { notifyFailure } from '../ui/notify.ts';
 import { Dialog, FormError, submitting } from '../ui/page.tsx';
 import { kinds } from './kinds.ts';
@@ -176,63 +177,52 @@ function MoreFields({
   errors: Errors;
   change: (part: Partial<Draft>) => void;
 }) {
-  const [open, setOpen] = useState(false);
-  const panel = useId();
-  const unfolded = open || Boolean(errors.name ?? errors.slug ?? errors.billing);
   const billingDefault = strings.billing[kinds[draft.kind].billing];
   return (
-    <>
-      <button
-        type="button"
-        className="fold"
-        aria-expanded={unfolded}
-        aria-controls={panel}
-        onClick={() => setOpen(!unfolded)}
-      >
-        <IconChevronRight size={14} />
-        {words.more}
-      </button>
-      <div id={panel} hidden={!unfolded} className="dialog-form">
-        <div className="field-row">
-          <TextInput
-            label={words.name}
-            placeholder={kinds[draft.kind].label}
-            autoComplete="off"
-            maxLength={80}
-            className="grow"
-            value={draft.name}
-            error={errors.name}
-            onChange={(event) => change({ name: event.currentTarget.value })}
-          />
-          <TextInput
-            label={words.slug}
-            placeholder={draft.kind}
-            autoComplete="off"
-            spellCheck={false}
-            maxLength={40}
-            className="grow"
-            value={draft.slug}
-            error={errors.slug}
-            onChange={(event) => change({ slug: event.currentTarget.value })}
-          />
-        </div>
-        <p className="hint">{words.slugHint}</p>
-        <NativeSelect
-          label={words.billing}
-          description={words.billingHint}
-          inputWrapperOrder={['label', 'input', 'description', 'error']}
-          data={[
-            ...(draft.billing === '' ? [{ value: '', label: billingDefault }] : []),
-            ...Billing.options
-              .filter((each) => draft.billing !== '' || each !== kinds[draft.kind].billing)
-              .map((each) => ({ value: each, label: strings.billing[each] })),
-          ]}
-          value={draft.billing}
-          error={errors.billing}
-          onChange={(event) => change({ billing: Billing.safeParse(event.currentTarget.value).data ?? '' })}
+    <Fold
+      label={words.more}
+      wrong={Boolean(errors.name ?? errors.slug ?? errors.billing)}
+      className="dialog-form"
+    >
+      <div className="field-row">
+        <TextInput
+          label={words.name}
+          placeholder={kinds[draft.kind].label}
+          autoComplete="off"
+          maxLength={80}
+          className="grow"
+          value={draft.name}
+          error={errors.name}
+          onChange={(event) => change({ name: event.currentTarget.value })}
+        />
+        <TextInput
+          label={words.slug}
+          placeholder={draft.kind}
+          autoComplete="off"
+          spellCheck={false}
+          maxLength={40}
+          className="grow"
+          value={draft.slug}
+          error={errors.slug}
+          onChange={(event) => change({ slug: event.currentTarget.value })}
         />
       </div>
-    </>
+      <p className="hint">{words.slugHint}</p>
+      <NativeSelect
+        label={words.billing}
+        description={words.billingHint}
+        inputWrapperOrder={['label', 'input', 'description', 'error']}
+        data={[
+          ...(draft.billing === '' ? [{ value: '', label: billingDefault }] : []),
+          ...Billing.options
+            .filter((each) => draft.billing !== '' || each !== kinds[draft.kind].billing)
+            .map((each) => ({ value: each, label: strings.billing[each] })),
+        ]}
+        value={draft.billing}
+        error={errors.billing}
+        onChange={(event) => change({ billing: Billing.safeParse(event.currentTarget.value).data ?? '' })}
+      />
+    </Fold>
   );
 }
 
