@@ -4,6 +4,7 @@
  */
 import type { RecurringLimit } from '#shared/model.ts';
 import { fakeClock, startCore, usd, type CoreGateway, type FakeClock } from '../support/gateway.ts';
+import { seededRandom } from '../support/random.ts';
 import { startUpstream, type Upstream, type UpstreamRequest } from '../support/upstream.ts';
 
 const DAY = 86_400_000;
@@ -94,7 +95,7 @@ export async function makeHistory(dataDir: string, days = 62): Promise<void> {
   const upstream = await startUpstream();
   const clock = fakeClock(new Date(Date.now() - days * DAY).toISOString());
   const core = await startCore({ dataDir, clock });
-  const random = numbers(7);
+  const random = seededRandom(7);
   try {
     answerLike(upstream, random, clock);
     await core.call('providers.create', {
@@ -233,16 +234,5 @@ function completion(tool: Tool, input: number, cached: number, output: number) {
       total_tokens: input + output,
       prompt_tokens_details: { cached_tokens: cached },
     },
-  };
-}
-
-/** The same numbers in [0, 1) every time (mulberry32). */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }

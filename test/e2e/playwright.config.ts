@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { defineConfig } from '@playwright/test';
 import { chromiumArguments, findChromium } from '../support/chromium.ts';
@@ -9,8 +10,9 @@ export default defineConfig({
   testDir: import.meta.dirname,
   testMatch: '*.spec.ts',
   outputDir: resolve(import.meta.dirname, '..', '..', 'test-results'),
-  // Each worker is a Chromium and a gateway of its own, and waits for them half of its time.
-  workers: 3,
+  // Each is a Chromium and a gateway of its own. What they leave of the processors is for the tests that run beside them,
+  // which take longer (test/run.ts): with more of these, both have more to start and neither is over sooner.
+  workers: Math.max(2, Math.floor(availableParallelism() / 2)),
   // What passes only the second time is a finding.
   retries: 0,
   fullyParallel: true,

@@ -5,6 +5,7 @@
 import { requestColumns, type StoredRequest } from '../../electron/gateway/ledger/requests.ts';
 import { createRollup } from '../../electron/gateway/ledger/rollup.ts';
 import type { Store } from '../../electron/gateway/store/store.ts';
+import { seededRandom } from './random.ts';
 
 export interface History {
   keyIds: string[];
@@ -29,7 +30,7 @@ export function fillHistory(
   { rows, days = 365, until, keys = 25 }: { rows: number; days?: number; until: number; keys?: number },
 ): History {
   const { db } = store;
-  const random = generator(42);
+  const random = seededRandom(42);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() ** 2 * list.length)] as T;
   const keyIds = Array.from(
     { length: keys },
@@ -130,15 +131,4 @@ export function fillHistory(
   });
   rollup.catchUp();
   return { keyIds, session: example };
-}
-
-/** Mulberry32: small, and the same everywhere. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -11,6 +11,7 @@ import Database from 'better-sqlite3';
 import { field } from './bounded-requests.ts';
 import { addProvider, projectRoot, startGateway, usd, type GatewayProcess } from './gateway.ts';
 import { answerAsProvider } from './provider-answers.ts';
+import { seededRandom } from './random.ts';
 import { gate, startUpstream, type Gate, type Upstream, type UpstreamRequest } from './upstream.ts';
 
 /** What all rounds came to. */
@@ -88,7 +89,7 @@ export async function killRounds({
   clients?: number;
   report?: (text: string) => void;
 }): Promise<KillReport> {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const upstream = await startUpstream();
   const book = new Map<string, Bill>();
   upstream.reply(/\/(chat\/completions|messages)$/, (request) => generate(request, book, random));
@@ -411,15 +412,4 @@ async function checkTotals(
 
 function must(holds: boolean, otherwise: string): asserts holds {
   if (!holds) throw new Error(otherwise);
-}
-
-/** Numbers in [0, 1), the same for the same seed: Marsaglia's xorshift on 32 bits. */
-function randomFrom(seed: number): () => number {
-  let state = seed || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
 }

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RequestRow } from '#shared/model.ts';
 import { addProvider, startCore, usd, type CoreGateway } from '../../support/gateway.ts';
+import { seededRandom } from '../../support/random.ts';
 import { gate, startUpstream, type Upstream } from '../../support/upstream.ts';
 
 let upstream: Upstream;
@@ -235,15 +236,4 @@ async function concurrently<T>(
   };
   await Promise.all(Array.from({ length: width }, worker));
   return results;
-}
-
-/** mulberry32: the same mixture in every run, so that a failure can be looked at again. */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
