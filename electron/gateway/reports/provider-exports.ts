@@ -87,8 +87,8 @@ function add(groups: Map<string, BilledGroup>, day: string, item: Item): void {
   let group = groups.get(key);
   if (!group)
     groups.set(key, (group = { day, model: item.model, nano: null, requests: null, classes: new Map() }));
-  if (item.nano !== undefined) group.nano = (group.nano ?? 0) + item.nano;
-  if (item.requests !== undefined) group.requests = (group.requests ?? 0) + item.requests;
+  if (item.nano !== undefined) group.nano = sum(group.nano, item.nano);
+  if (item.requests !== undefined) group.requests = sum(group.requests, item.requests);
   const part = (name: BillClass) => {
     let found = group.classes.get(name);
     if (!found) group.classes.set(name, (found = { nano: null, tokens: null }));
@@ -96,14 +96,24 @@ function add(groups: Map<string, BilledGroup>, day: string, item: Item): void {
   };
   if (item.class !== undefined && item.nano !== undefined) {
     const found = part(item.class);
-    found.nano = (found.nano ?? 0) + item.nano;
+    found.nano = sum(found.nano, item.nano);
   }
   for (const name of billClasses) {
     const tokens = item.tokens?.[name] ?? 0;
     if (tokens === 0) continue;
     const found = part(name);
-    found.tokens = (found.tokens ?? 0) + tokens;
+    found.tokens = sum(found.tokens, tokens);
   }
+}
+
+/** @throws ExportError beyond what a number holds exactly: no bill is, and what is no longer exact is not compared. */
+function sum(before: number | null, more: number): number {
+  const both = (before ?? 0) + more;
+  if (!Number.isSafeInteger(both))
+    throw new ExportError(
+      'The lines of one day and model add up to more than any bill. Export the file again, unchanged.',
+    );
+  return both;
 }
 
 /** One cell of the file, for reading what stands in it and for saying where it cannot be read. */
@@ -135,9 +145,9 @@ class Cell {
   }
 
   count(): number {
-    const value = Number(this.plainNumber());
-    if (!Number.isFinite(value) || value < 0) throw this.fault('count');
-    return Math.round(value);
+    const value = Math.round(Number(this.plainNumber()));
+    if (!Number.isSafeInteger(value) || value < 0) throw this.fault('count');
+    return value;
   }
 
   /** `$1,234.50`, `1.234,50`, `0,05`, `1e-6`: a spreadsheet that touched the file may have written any of them. */

@@ -177,6 +177,14 @@ describe('reading an export', () => {
     ['{"data": [', /not\. Save the answer/],
     ['usage_date_utc,cost_usd\n2026-11-17,"1\n', /cannot be read as CSV|no amount/],
     ['start_time,amount_value,amount_currency,line_item\n1794873600,1,eur,x\n', /“eur” is no usd/],
+    [
+      'start_time,model,num_model_requests,input_tokens\n1794873600,gpt-5,3,10000000000000000\n',
+      /input_tokens: “10000000000000000” is no count/,
+    ],
+    [
+      `usage_date_utc,model,cost_usd\n${'2026-11-17,Claude Opus 5,9000000\n'.repeat(2)}`,
+      /add up to more than any bill/,
+    ],
   ])('says what is wrong with %j', async (text, message) => {
     await expect(readExport(text)).rejects.toThrow(message);
   });
