@@ -249,7 +249,9 @@ function run(program: string, args: string[], turn: Turn): Promise<Ended> {
       stdio: turn.held ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
     });
     running.add(child);
-    if (turn.yields && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+    // Not the last of all on the machine: beside the load of others it would only begin when all else is over.
+    if (turn.yields && child.pid !== undefined)
+      setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
     const said: Buffer[] = [];
     const keep = (chunk: Buffer) => {
       said.push(chunk);
