@@ -1,5 +1,5 @@
 /** The data folder: whose it is, what of the ledger lies in it, and why it cannot be used. */
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Database as Connection } from 'better-sqlite3';
@@ -52,12 +52,16 @@ export function finishRestore(dataDir: string): void {
   renameSync(restored, path);
 }
 
-/** A ledger that vanished is not taken for a first start: that would forget keys and usage without a word. */
+/**
+ * A ledger that vanished, or that something has emptied, is not taken for a first start: that would forget keys and usage
+ * without a word.
+ */
 export function mustNotBeGone(dataDir: string): void {
   const path = join(dataDir, DATABASE_FILE);
-  if (existsSync(path) || !existsSync(join(dataDir, 'backups'))) return;
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  if ((size !== undefined && size > 0) || !existsSync(join(dataDir, 'backups'))) return;
   throw new DataFolderError(
-    `${path} is gone, but there are backups of it. Restore one, or move the folder "backups" away to start with an empty ledger.`,
+    `${path} is ${size === undefined ? 'gone' : 'empty'}, but there are backups of it. Restore one, or move the folder "backups" away to start with an empty ledger.`,
     undefined,
     true,
   );

@@ -282,17 +282,21 @@ describe('a restore in place', () => {
 });
 
 describe('a start', () => {
-  test('on a ledger that is gone says that there are backups instead of starting with nothing', async () => {
+  test('on a ledger that is gone or empty says that there are backups instead of starting with nothing', async () => {
     await ask();
     const { name } = await gateway.call('backups.create', {});
     await gateway.gateway.close({ graceMs: 0 });
+    const refused = (reason: RegExp) =>
+      expect(startCore({ dataDir: gateway.dataDir, clock })).rejects.toMatchObject({
+        restorable: true,
+        message: expect.stringMatching(reason) as string,
+      });
     renameSync(path(), `${path()}.elsewhere`);
-    await expect(startCore({ dataDir: gateway.dataDir, clock })).rejects.toMatchObject({
-      restorable: true,
-      message: expect.stringMatching(/is gone, but there are backups/) as string,
-    });
+    await refused(/is gone, but there are backups/);
+    writeFileSync(path(), '');
+    await refused(/is empty, but there are backups/);
     expect(restoreBackup(gateway.dataDir, name, { carryOver: true, now: clock.now() })).toEqual({
-      keptAs: null,
+      keptAs: expect.stringMatching(/faregate/) as string,
       carried: null,
     });
     gateway = await startCore({ dataDir: gateway.dataDir, clock });
