@@ -54,14 +54,15 @@ const NONE = -1;
 
 /**
  * The top-level fields of the JSON object that is all of `bytes` (a byte order mark and white space around it are
- * allowed), in one pass; null where it is no object, does not end, or has more than MAX_MEMBERS fields. What lies inside a value is not checked: `get`
- * gives undefined for a value that cannot be parsed. Where a name is repeated the last value counts, as in JSON.parse.
+ * allowed), in one pass; null where it is no object, does not end, or has more than MAX_MEMBERS fields. What lies inside
+ * a value is not checked: `get` gives undefined for a value that cannot be parsed. Where a name is repeated the last
+ * value counts, as in JSON.parse.
  */
 export function scanObject(bytes: Buffer): JsonObject | null {
   const start = objectStart(bytes);
   if (start === NONE) return null;
   const scanned = new ScannedObject(bytes);
-  const end = scanMembers(bytes, start, scanned, scanned.signs);
+  const end = scanMembers(bytes, start, scanned, scanned.signs, MAX_MEMBERS);
   return end === NONE || skipSpace(bytes, end) !== bytes.length ? null : scanned;
 }
 
@@ -219,11 +220,20 @@ function objectStart(bytes: Buffer): number {
   return bytes[start] === OPEN_BRACE ? start : NONE;
 }
 
-/** Tells of the members of the object that opens at `open`; returns the index behind its end. `signs`: see skipValue. */
-function scanMembers(bytes: Buffer, open: number, visitor: Visitor, signs: Set<Sign> | null = null): number {
+/**
+ * Tells of the members of the object that opens at `open`; returns the index behind its end. `signs`: see skipValue.
+ * Nobody but scanObject sets `most`: an edit that stopped half-way would leave what it is to change as it was.
+ */
+function scanMembers(
+  bytes: Buffer,
+  open: number,
+  visitor: Visitor,
+  signs: Set<Sign> | null = null,
+  most = Infinity,
+): number {
   let at = skipSpace(bytes, open + 1);
   if (bytes[at] === CLOSE_BRACE) return at + 1;
-  for (let members = 0; members < MAX_MEMBERS; members++) {
+  for (let members = 0; members < most; members++) {
     if (bytes[at] !== QUOTE) return NONE;
     const nameEnd = skipString(bytes, at);
     if (nameEnd === NONE) return NONE;

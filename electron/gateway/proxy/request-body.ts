@@ -2,7 +2,7 @@
 import { Refusal } from '#shared/errors.ts';
 import { MAX_MEMBERS, scanObject, type JsonEdit, type JsonObject } from '../base/json.ts';
 import { nothingAsked, type Dialect, type RequestFacts } from '../dialects/dialect.ts';
-import { MAX_MODEL_NAME } from '../dialects/values.ts';
+import { isRecord, MAX_MODEL_NAME } from '../dialects/values.ts';
 import type { Target } from '../upstream/routing.ts';
 import type { Clamp } from './bound.ts';
 import type { UpstreamRoute } from './routes.ts';
@@ -89,16 +89,23 @@ function misspelt(fields: JsonObject): { given: string; meant: string } | null {
   return null;
 }
 
-/** A field on which the price hangs and that is given twice; null where there is none. */
-function givenTwice(fields: JsonObject): string | null {
-  for (const name of fields.duplicates) if (DECISIVE.has(name)) return name;
+/** @throws Refusal `bad_request` where a field on which the price hangs is given twice, or cannot be told to be given once. */
+function requireOnce(fields: JsonObject): void {
+  const twice = (name: string) =>
+    new Refusal('bad_request', `The field "${name}" is given twice. Send it once.`);
+  for (const name of fields.duplicates) if (DECISIVE.has(name)) throw twice(name);
   const both = SPELLINGS.find((names) => names.every((name) => fields.has(name)));
-  if (both !== undefined) return both[0];
+  if (both !== undefined) throw twice(both[0]);
   for (const name of SPELLINGS[0]) {
-    const [inside] = fields.has(name) ? (fields.object(name)?.duplicates ?? []) : [];
-    if (inside !== undefined) return `${name}.${inside}`;
+    if (!fields.has(name)) continue;
+    const inner = fields.object(name);
+    if (inner === null && isRecord(fields.get(name)))
+      throw new Refusal(
+        'bad_request',
+        `The field "${name}" has more than ${MAX_MEMBERS} fields. Send fewer.`,
+      );
+    for (const inside of inner?.duplicates ?? []) throw twice(`${name}.${inside}`);
   }
-  return null;
 }
 
 /** @throws Refusal `bad_request` where the body says nothing that can be priced. */
@@ -118,8 +125,7 @@ export function readRequest(
       'bad_request',
       `The body is not a JSON object, or has more than ${MAX_MEMBERS} fields. Send the request as JSON.`,
     );
-  const twice = givenTwice(fields);
-  if (twice !== null) throw new Refusal('bad_request', `The field "${twice}" is given twice. Send it once.`);
+  requireOnce(fields);
   const other = misspelt(fields);
   if (other !== null)
     throw new Refusal('bad_request', `The field "${other.given}" is not known. Call it "${other.meant}".`);

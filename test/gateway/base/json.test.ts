@@ -233,6 +233,13 @@ describe('applyEdits', () => {
     );
   });
 
+  it('edits the last of more fields than are looked at', () => {
+    const others = Array.from({ length: 20_000 }, (_, at) => `"k${at}":${at}`).join(',');
+    const body = (bound: number) => `{"a":{${others},"b":${bound}}}`;
+    const edited = applyEdits(Buffer.from(body(65_536)), [{ path: ['a', 'b'], json: '4' }]);
+    expect(edited.toString()).toBe(body(4));
+  });
+
   it('leaves every other byte as it was', () => {
     fc.assert(
       fc.property(object, object, layout, (before, after, how) => {

@@ -168,6 +168,20 @@ describe('a thinking budget', () => {
   });
 });
 
+test('a bound among more fields than are looked at does not get past the limit', async () => {
+  const { id } = await addProvider(gateway, upstream, 'gemini');
+  await gateway.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
+  const ask = await keyWith('0.40');
+  const others = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`k${at}`, at]));
+  const generationConfig = { ...others, maxOutputTokens: 65_536 };
+  const refused = await ask('/v1beta/models/acme:generateContent', { contents: [], generationConfig });
+  expect([refused.status, refused.text]).toEqual([
+    400,
+    expect.stringMatching(/generationConfig\\" has more than 10000 fields/),
+  ]);
+  expect(upstream.requests).toEqual([]);
+});
+
 test('OpenAI Responses is never sent less than its minimum', async () => {
   const { id } = await addProvider(gateway, upstream, 'openai');
   await gateway.call('prices.set', { providerId: id, model: 'acme', input: '0', output: '100' });
