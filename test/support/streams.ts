@@ -1,6 +1,8 @@
 /** One short answer in each streaming dialect, whole and cut short, and what clients are told where one is cut. */
 import { expect } from 'vitest';
+import { addProvider, type CoreGateway } from './gateway.ts';
 import { sse } from './provider-answers.ts';
+import type { Gate, Upstream } from './upstream.ts';
 
 export interface Streamed {
   path: string;
@@ -157,4 +159,32 @@ export function endingOf(name: string, text: string, sent: string): { message: s
       expect(JSON.parse(data.at(-1) ?? '')).toEqual({ ...JSON.parse(data.at(-2) ?? ''), candidates: {} });
       return facts(data.at(-1), ({ error }) => [error?.message, error?.code]);
   }
+}
+
+/** Asks for any of the streams: each protocol takes what it knows of it. */
+export const streamRequest = {
+  model: 'acme',
+  messages: [],
+  input: '',
+  contents: [],
+  max_tokens: 50,
+  stream: true,
+};
+
+/** A provider of each protocol, each with the model that the request names, at prices that are easy to sum up. */
+export async function addAcme(gateway: CoreGateway, upstream: Upstream): Promise<void> {
+  for (const kind of ['openai', 'anthropic', 'gemini'] as const) {
+    const { id } = await addProvider(gateway, upstream, kind);
+    await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
+  }
+}
+
+/** Every request is answered by `chunks` as given, as the stream of that name, and by what follows them. */
+export function scriptStream(
+  upstream: Upstream,
+  name: string,
+  chunks: (string | Gate)[],
+  more: { hang?: boolean; reset?: boolean } = {},
+): void {
+  upstream.reply(/./, { headers: { 'content-type': stream(name).contentType }, chunks, ...more });
 }

@@ -91,55 +91,31 @@ describe('money that others hold', () => {
     expect((await Promise.all(all)).map(({ status }) => status)).toEqual([402, 402]);
   });
 
-  test('is no longer needed when the window of the limit ends', async () => {
-    const clock = fakeClock('2026-11-18T10:59:59.900Z');
-    const hourly = await startCore({ waitMs: 60_000, clock });
-    await addDimeProviders(hourly, upstream);
-    const { key, secret } = await hourly.call('keys.create', {
-      name: 'dev',
-      recurring: { amountNano: usd('1'), every: 'hour' },
-    });
-    const { path, body } = boundedRequest('messages');
-    const post = (tokens: number) =>
-      send(`${hourly.url}${path}`, { headers: { 'x-api-key': secret }, body: body(tokens) });
-    const gates = answers(5_000);
-    const all = [post(5_000)];
-    await upstream.nthRequest(1);
-    gates[0]?.open();
-    await all[0];
-    all.push(post(5_000));
-    await upstream.nthRequest(2);
-    all.push(post(4_500));
-    await send(`${hourly.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
-    clock.set('2026-11-18T11:00:00Z');
-    expect(field((await upstream.nthRequest(3)).json, 'max_tokens')).toBe(4_500);
-    await hourly.call('keys.delete', { id: key.id });
-    await Promise.all(all);
-    await hourly.dispose();
-  });
-
-  test('is no longer needed when the machine wakes up in another window', async () => {
-    const clock = fakeClock('2026-11-18T10:05:00Z');
-    const hourly = await startCore({ waitMs: 60_000, clock });
-    await addDimeProviders(hourly, upstream);
-    const { key, secret } = await hourly.call('keys.create', {
-      name: 'dev',
-      recurring: { amountNano: usd('1'), every: 'hour' },
-    });
-    const { path, body } = boundedRequest('messages');
-    const post = (tokens: number) =>
-      send(`${hourly.url}${path}`, { headers: { 'x-api-key': secret }, body: body(tokens) });
-    const gates = answers(5_000);
-    const all = [post(5_000)];
-    await upstream.nthRequest(1);
-    gates[0]?.open();
-    await all[0];
-    all.push(post(5_000));
-    await upstream.nthRequest(2);
-    all.push(post(4_500));
-    await send(`${hourly.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
+  test.each([
+    ['the window of the limit ends', '2026-11-18T10:59:59.900Z', '2026-11-18T11:00:00Z'],
     // No timer of the gateway was set for this: 55 minutes pass at once.
-    clock.set('2026-11-18T11:00:01Z');
+    ['the machine wakes up in another window', '2026-11-18T10:05:00Z', '2026-11-18T11:00:01Z'],
+  ])('is no longer needed when %s', async (_what, began, then) => {
+    const clock = fakeClock(began);
+    const hourly = await startCore({ waitMs: 60_000, clock });
+    await addDimeProviders(hourly, upstream);
+    const { key, secret } = await hourly.call('keys.create', {
+      name: 'dev',
+      recurring: { amountNano: usd('1'), every: 'hour' },
+    });
+    const { path, body } = boundedRequest('messages');
+    const post = (tokens: number) =>
+      send(`${hourly.url}${path}`, { headers: { 'x-api-key': secret }, body: body(tokens) });
+    const gates = answers(5_000);
+    const all = [post(5_000)];
+    await upstream.nthRequest(1);
+    gates[0]?.open();
+    await all[0];
+    all.push(post(5_000));
+    await upstream.nthRequest(2);
+    all.push(post(4_500));
+    await send(`${hourly.url}/v1/key`, { method: 'GET', headers: { 'x-api-key': secret } });
+    clock.set(then);
     expect(field((await upstream.nthRequest(3)).json, 'max_tokens')).toBe(4_500);
     await hourly.call('keys.delete', { id: key.id });
     await Promise.all(all);

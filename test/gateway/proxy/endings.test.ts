@@ -5,9 +5,17 @@ import { createParser } from 'eventsource-parser';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RequestRow } from '#shared/model.ts';
 import { abandonable, begin, send } from '../../support/client.ts';
-import { addProvider, startCore, usd, type CoreGateway, type EventRecord } from '../../support/gateway.ts';
-import { beginning, endingOf, stream, streamNames } from '../../support/streams.ts';
-import { gate, startUpstream, type Gate, type Upstream } from '../../support/upstream.ts';
+import { startCore, usd, type CoreGateway, type EventRecord } from '../../support/gateway.ts';
+import {
+  addAcme,
+  beginning,
+  endingOf,
+  scriptStream,
+  stream,
+  streamNames,
+  streamRequest,
+} from '../../support/streams.ts';
+import { gate, startUpstream, type Upstream } from '../../support/upstream.ts';
 
 let upstream: Upstream;
 let gateway: CoreGateway;
@@ -17,10 +25,7 @@ let key: string;
 beforeEach(async () => {
   upstream = await startUpstream();
   gateway = await startCore({ waitMs: 60_000 });
-  for (const kind of ['openai', 'anthropic', 'gemini'] as const) {
-    const { id } = await addProvider(gateway, upstream, kind);
-    await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
-  }
+  await addAcme(gateway, upstream);
   ({ secret: key } = await gateway.call('keys.create', { name: 'dev', limitNano: usd('100') }));
   events = await gateway.events();
 });
@@ -31,19 +36,10 @@ afterEach(async () => {
   await upstream.close();
 });
 
-const body = { model: 'acme', messages: [], input: '', contents: [], max_tokens: 50, stream: true };
 const headers = () => ({ authorization: `Bearer ${key}` });
 
-/** Scripts the stream: `chunks` as given, and what follows them. */
-function script(
-  name: string,
-  chunks: (string | Gate)[],
-  more: { hang?: boolean; reset?: boolean } = {},
-): void {
-  upstream.reply(/./, { headers: { 'content-type': stream(name).contentType }, chunks, ...more });
-}
-
-const ask = (name: string) => begin(`${gateway.url}${stream(name).path}`, { headers: headers(), body });
+const ask = (name: string) =>
+  begin(`${gateway.url}${stream(name).path}`, { headers: headers(), body: streamRequest });
 
 async function settled(): Promise<RequestRow> {
   const { rows } = await events.first('request-settled');
@@ -83,7 +79,7 @@ describe('a provider that cannot be reached', () => {
           credential: 'sk-upstream',
         });
       }
-      const answer = await send(`${gateway.url}${path}`, { headers: headers(), body });
+      const answer = await send(`${gateway.url}${path}`, { headers: headers(), body: streamRequest });
       expect(answer.status).toBe(502);
       expect(answer.json).toMatchObject(shape);
       expect(answer.text).toContain(`127.0.0.1:${port}) cannot be reached: nothing listens there`);
@@ -98,7 +94,7 @@ describe('a provider that cannot be reached', () => {
         baseUrl: `${upstream.url.replace('http:', 'https:')}/v1`,
         credential: 'sk-upstream',
       });
-    const answer = await send(`${gateway.url}/v1/messages`, { headers: headers(), body });
+    const answer = await send(`${gateway.url}/v1/messages`, { headers: headers(), body: streamRequest });
     expect(answer.status).toBe(502);
     expect(answer.text).toContain('its certificate is not accepted');
     expect(await settled()).toMatchObject({ status: 0, costNano: 0, flags: ['interrupted'] });
@@ -110,7 +106,7 @@ describe('a provider that cannot be reached', () => {
       return { chunks: [], reset: true, before: destroyed };
     });
     const destroyed = gate();
-    const asked = send(`${gateway.url}/v1/messages`, { headers: headers(), body });
+    const asked = send(`${gateway.url}/v1/messages`, { headers: headers(), body: streamRequest });
     await upstream.nthRequest(1);
     await upstream.close();
     destroyed.open();
@@ -126,7 +122,7 @@ describe('a provider that cannot be reached', () => {
 describe('a provider that breaks off', () => {
   test.each(streamNames)('in the middle of a stream leaves a proper end: %s', async (name) => {
     const sent = beginning(name);
-    script(name, sent, { reset: true });
+    scriptStream(upstream, name, sent, { reset: true });
     const answer = await (await ask(name)).rest();
     expect(answer.cut).toBe(false);
     const { message, code } = endingOf(name, answer.text, sent.join(''));
@@ -141,7 +137,7 @@ describe('a provider that breaks off', () => {
     'with an ordinary end of file leaves a proper end all the same: %s',
     async (name) => {
       const sent = beginning(name);
-      script(name, sent);
+      scriptStream(upstream, name, sent);
       const answer = await (await ask(name)).rest();
       expect(endingOf(name, answer.text, sent.join('')).code).toBe(brokenCode[name]);
       expect(await settled()).toMatchObject({ flags: ['interrupted', 'estimated'] });
@@ -154,7 +150,7 @@ describe('a provider that breaks off', () => {
       const half = 'data: {"choices":[{"delta":{"cont';
       // What the gateway holds back until an event is whole never gets to the client.
       const sent = beginning(name).join('');
-      script(name, [sent + half], { reset: true });
+      scriptStream(upstream, name, [sent + half], { reset: true });
       const answer = await (await ask(name)).rest();
       const shown = answer.text.startsWith(sent + half) ? sent + half : sent;
       const seen: string[] = [];
@@ -168,7 +164,7 @@ describe('a provider that breaks off', () => {
   );
 
   test('inside an element of an array, where no proper end is possible, is a reset', async () => {
-    script('gemini array', ['[{"candidates":[{"con'], { reset: true });
+    scriptStream(upstream, 'gemini array', ['[{"candidates":[{"con'], { reset: true });
     const answer = await (await ask('gemini array')).rest();
     expect(answer.cut).toBe(true);
     expect((await settled()).flags).toEqual(['interrupted', 'estimated']);
@@ -176,8 +172,8 @@ describe('a provider that breaks off', () => {
 
   test.each(streamNames)('behind the end of a stream is not the client’s business: %s', async (name) => {
     const { pieces } = stream(name);
-    script(name, pieces, { reset: true });
-    const asked = { ...body, stream_options: { include_usage: true } };
+    scriptStream(upstream, name, pieces, { reset: true });
+    const asked = { ...streamRequest, stream_options: { include_usage: true } };
     const answer = await send(`${gateway.url}${stream(name).path}`, { headers: headers(), body: asked });
     expect(answer.text).toBe(pieces.join(''));
     expect(answer.cut).toBe(false);
@@ -192,7 +188,7 @@ describe('a provider that breaks off', () => {
     });
     const answer = await send(`${gateway.url}/v1/messages`, {
       headers: headers(),
-      body: { ...body, stream: false },
+      body: { ...streamRequest, stream: false },
     }).catch(() => null);
     expect(answer?.cut ?? true).toBe(true);
     expect((await settled()).flags).toEqual(['interrupted', 'estimated']);
@@ -205,7 +201,7 @@ describe('a client that goes away', () => {
   test.each(streamNames)(
     'in the middle of a stream: read on for a moment, then aborted, settled at what was seen: %s',
     async (name) => {
-      script(name, beginning(name), { hang: true });
+      scriptStream(upstream, name, beginning(name), { hang: true });
       const answer = await ask(name);
       await answer.next();
       answer.hangUp();
@@ -218,7 +214,7 @@ describe('a client that goes away', () => {
 
   test('before the first byte of a stream', async () => {
     upstream.reply(/./, { before: gate() });
-    const asked = abandonable(`${gateway.url}/v1/messages`, { headers: headers(), body });
+    const asked = abandonable(`${gateway.url}/v1/messages`, { headers: headers(), body: streamRequest });
     await upstream.nthRequest(1);
     asked.hangUp();
     expect(await settled()).toMatchObject({
@@ -234,7 +230,7 @@ describe('a client that goes away', () => {
     async (name) => {
       const rest = gate();
       const sent = beginning(name);
-      script(name, [...sent, rest, ...stream(name).pieces.slice(sent.length)]);
+      scriptStream(upstream, name, [...sent, rest, ...stream(name).pieces.slice(sent.length)]);
       const answer = await ask(name);
       await answer.next();
       answer.hangUp();
@@ -255,7 +251,7 @@ describe('a client that goes away', () => {
     upstream.reply(/./, { before: making, body: whole });
     const asked = abandonable(`${gateway.url}/v1/messages`, {
       headers: headers(),
-      body: { ...body, stream: false },
+      body: { ...streamRequest, stream: false },
     });
     const request = await upstream.nthRequest(1);
     asked.hangUp();

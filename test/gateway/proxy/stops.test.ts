@@ -3,9 +3,17 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { begin, send, type Begun } from '../../support/client.ts';
-import { addProvider, startCore, usd, type CoreGateway, type EventRecord } from '../../support/gateway.ts';
-import { beginning, endingOf, stream, streamNames } from '../../support/streams.ts';
-import { gate, startUpstream, type Gate, type Upstream } from '../../support/upstream.ts';
+import { startCore, usd, type CoreGateway, type EventRecord } from '../../support/gateway.ts';
+import {
+  addAcme,
+  beginning,
+  endingOf,
+  scriptStream,
+  stream,
+  streamNames,
+  streamRequest,
+} from '../../support/streams.ts';
+import { gate, startUpstream, type Upstream } from '../../support/upstream.ts';
 
 let upstream: Upstream;
 let gateway: CoreGateway;
@@ -16,10 +24,7 @@ let keyId: string;
 beforeEach(async () => {
   upstream = await startUpstream();
   gateway = await startCore({ waitMs: 60_000 });
-  for (const kind of ['openai', 'anthropic', 'gemini'] as const) {
-    const { id } = await addProvider(gateway, upstream, kind);
-    await gateway.call('prices.set', { providerId: id, model: 'acme', input: '1', output: '10' });
-  }
+  await addAcme(gateway, upstream);
   const created = await gateway.call('keys.create', { name: 'dev', limitNano: usd('100') });
   [key, keyId] = [created.secret, created.key.id];
   events = await gateway.events();
@@ -31,19 +36,10 @@ afterEach(async () => {
   await upstream.close();
 });
 
-const body = { model: 'acme', messages: [], input: '', contents: [], max_tokens: 50, stream: true };
 const headers = () => ({ authorization: `Bearer ${key}` });
 
-/** Scripts the stream: `chunks` as given, and what follows them. */
-function script(
-  name: string,
-  chunks: (string | Gate)[],
-  more: { hang?: boolean; reset?: boolean } = {},
-): void {
-  upstream.reply(/./, { headers: { 'content-type': stream(name).contentType }, chunks, ...more });
-}
-
-const ask = (name: string) => begin(`${gateway.url}${stream(name).path}`, { headers: headers(), body });
+const ask = (name: string) =>
+  begin(`${gateway.url}${stream(name).path}`, { headers: headers(), body: streamRequest });
 
 describe('a request that is stopped', () => {
   const stops: [string, (id: string) => Promise<unknown>, RegExp][] = [
@@ -71,7 +67,7 @@ describe('a request that is stopped', () => {
 
   async function running(name: string): Promise<{ answer: Begun; sent: string }> {
     const sent = beginning(name);
-    script(name, sent, { hang: true });
+    scriptStream(upstream, name, sent, { hang: true });
     const answer = await ask(name);
     let seen = '';
     while (seen.length < sent.join('').length) seen += String(await answer.next());
@@ -106,7 +102,7 @@ describe('a request that is stopped', () => {
     'before it is answered is a 402 that says that its key was %s',
     async (_why, stop, message) => {
       upstream.reply(/./, { before: gate() });
-      const asked = send(`${gateway.url}/v1/messages`, { headers: headers(), body });
+      const asked = send(`${gateway.url}/v1/messages`, { headers: headers(), body: streamRequest });
       await upstream.nthRequest(1);
       await stop(keyId);
       const answer = await asked;
@@ -119,7 +115,7 @@ describe('a request that is stopped', () => {
   test.each(stops)('while it waits for money is not sent when its key is %s', async (why, stop, message) => {
     await gateway.call('keys.setLimit', { id: keyId, limitNano: usd('0.0025') });
     upstream.reply(/./, { before: gate() });
-    const large = { ...body, max_tokens: 5000, stream: false };
+    const large = { ...streamRequest, max_tokens: 5000, stream: false };
     const first = send(`${gateway.url}/v1/messages`, { headers: headers(), body: large });
     await upstream.nthRequest(1);
     const second = send(`${gateway.url}/v1/messages`, { headers: headers(), body: large });
